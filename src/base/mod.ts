@@ -1,0 +1,6 @@
+/**
+ * What every layer shares and nothing else: errors with a closed `kind`, byte helpers, clean-up.
+ *
+ * Reading order: errors.ts.
+ */
+export { TareError, isKind, messageOf, type ErrorKind } from './errors.ts';

@@ -1,0 +1,25 @@
+/**
+ * How a root file system is put together: the only record `storage` and `runtime` share.
+ *
+ * Paths are absolute host paths of Tare's own making (never taken from an image).
+ */
+export type Mount = OverlayMount | BindMount;
+
+export interface OverlayMount {
+  readonly kind: 'overlay';
+  /** Nearest first, as in overlayfs's `lowerdir`. At least one. */
+  readonly lowers: readonly string[];
+  /** Absent: a read-only union (then at least two lowers, or use a bind). */
+  readonly upper?: string;
+  readonly work?: string;
+  /** Further overlayfs options: `volatile`, `userxattr`, `metacopy=on`, ... */
+  readonly options: readonly string[];
+}
+
+/** A plain directory; its sub-mounts come along when `recursive`. */
+export interface BindMount {
+  readonly kind: 'bind';
+  readonly source: string;
+  readonly readOnly: boolean;
+  readonly recursive: boolean;
+}
