@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Case, Contender } from '../case.ts';
+import type { Lab } from '../lab.ts';
+import { openLibrary, type RunTimes } from '../library.ts';
+import { timed } from './_commands.ts';
+import { floorLoop } from './floor.ts';
+
+/** From a Node program: the library in this process, everything else started by it. Warm, one after the other. */
+export const inProcess: Case = {
+  name: 'in-process',
+  title: "tare.run(…, ['true']).wait() from a program that runs already, beside OCI runtimes",
+  unit: 'ms',
+  contenders: [
+    library('tare run + wait', (times) => times.waited, true),
+    library('tare run + wait + remove', (times) => times.removed),
+    timed('crun run', async (lab) => runtime(lab, 'crun')),
+    spawned('crun run, from node', (lab) => runtime(lab, 'crun')),
+    timed('runc run', async (lab) => runtime(lab, 'runc')),
+    spawned('runc run, from node', (lab) => runtime(lab, 'runc')),
+    floorLoop,
+    spawned('floor, from node', (lab) => lab.floor()),
+  ],
+  goals: [
+    { text: 'tare run + wait ≤ 12 ms', holds: (median) => ({ value: median('tare run + wait'), limit: 12 }) },
+    {
+      text: 'tare run + wait ≤ crun run',
+      holds: (median) => ({ value: median('tare run + wait'), limit: median('crun run') }),
+    },
+  ],
+};
+
+function library(name: string, pick: (times: RunTimes) => number, subject = false): Contender {
+  return {
+    name,
+    subject,
+    async prepare(lab, stack) {
+      const once = await openLibrary(lab, stack);
+      return async () => pick(await once());
+    },
+  };
+}
+
+async function runtime(lab: Lab, name: 'crun' | 'runc'): Promise<readonly string[]> {
+  const command = [...(await lab.runtimeRun(name)), lab.name('oci')];
+  await lab.run(command);
+  return command;
+}
+
+/** A row whose command is started and awaited by this Node process, as a program without the library would. */
+function spawned(name: string, command: (lab: Lab) => Promise<readonly string[]>): Contender {
+  return {
+    name,
+    async prepare(lab) {
+      const [program = '', ...args] = await command(lab);
+      return async () => {
+        const begin = performance.now();
+        const [code] = (await once(spawn(program, args, { stdio: 'ignore' }), 'exit')) as [number | null];
+        const took = performance.now() - begin;
+        if (code !== 0) throw new Error(`Cannot time ${program}: it ended with ${code}`);
+        return took;
+      };
+    },
+  };
+}

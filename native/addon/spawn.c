@@ -1,0 +1,173 @@
+/* Processes: the helper's monitor as a detached grandchild, and a mount made in a namespace of its own. */
+#include "addon.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { max_fds = 256 };
+
+/* Shared with both children: they run in our memory while we are suspended. */
+struct spawn {
+  int executable;
+  char name[64];
+  int fds[max_fds];
+  int count;
+  pid_t pid;
+  int error;
+};
+
+/* Every signal to its default, whatever Node handles or ignores; then none blocked. */
+static void reset_signals(void) {
+  /* The kernel's struct sigaction, all zero: SIG_DFL, no flags, empty mask. */
+  const unsigned long action[8] = {0};
+  for (int signal = 1; signal <= 64; signal++)
+    syscall(SYS_rt_sigaction, signal, action, NULL, 8);
+  const uint64_t none = 0;
+  tare_restore_signals(&none);
+}
+
+/* fds become 3, 4, ...; 0 to 2 /dev/null; all others close on exec. Returns the new number of the executable.
+ */
+static int arrange_fds(struct spawn *s) {
+  const int first_free = 3 + s->count;
+  /* Everything first moves above the target range: no dup2 below can then overwrite a source. */
+  for (int i = 0; i < s->count; i++)
+    if ((s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, first_free)) < 0) return -errno;
+  int executable = fcntl(s->executable, F_DUPFD_CLOEXEC, first_free);
+  if (executable < 0) return -errno;
+  int opened = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (opened < 0) return -errno;
+  int null = fcntl(opened, F_DUPFD_CLOEXEC, first_free);
+  if (null < 0) return -errno;
+  for (int i = 0; i < 3; i++)
+    if (dup2(null, i) < 0) return -errno;
+  for (int i = 0; i < s->count; i++)
+    if (dup2(s->fds[i], 3 + i) < 0) return -errno;
+  if (syscall(SYS_close_range, first_free, ~0u, CLOSE_RANGE_CLOEXEC) < 0) return -errno;
+  return executable;
+}
+
+static int grandchild(void *arg) {
+  struct spawn *s = arg;
+  int executable;
+  if (setsid() < 0 || chdir("/") < 0)
+    s->error = errno;
+  else if ((executable = arrange_fds(s)) < 0)
+    s->error = -executable;
+  else {
+    reset_signals();
+    char *const argv[] = {s->name, NULL};
+    char *const env[] = {NULL};
+    syscall(SYS_execveat, executable, "", argv, env, AT_EMPTY_PATH);
+    s->error = errno;
+  }
+  _exit(127);
+}
+
+static int intermediate(void *arg) {
+  struct spawn *s = arg;
+  char stack[16 * 1024] __attribute__((aligned(16)));
+  s->pid = clone(grandchild, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, s);
+  if (s->pid < 0)
+    s->error = errno;
+  else if (s->error) /* It never became a program: leave no zombie to whoever inherits it. */
+    waitpid(s->pid, NULL, __WALL);
+  _exit(0);
+}
+
+/* spawn(executable, name, Int32Array fds): pid of the grandchild. */
+static napi_value spawn(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  struct spawn s = {0};
+  int64_t executable;
+  void *fds;
+  size_t bytes;
+  if (!tare_args(env, info, args, 3) || tare_int(env, args[0], &executable) < 0 ||
+      tare_string(env, args[1], s.name, sizeof(s.name)) < 0 || tare_bytes(env, args[2], &fds, &bytes) < 0)
+    return tare_number(env, -EINVAL);
+  if (bytes > sizeof(s.fds) || bytes % sizeof(int)) return tare_number(env, -EINVAL);
+  if (bytes) memcpy(s.fds, fds, bytes);
+  s.count = (int)(bytes / sizeof(int));
+  s.executable = (int)executable;
+  int error = tare_vfork(intermediate, &s, 0);
+  if (error) return tare_number(env, error);
+  return tare_number(env, s.error ? -s.error : s.pid);
+}
+
+struct elsewhere {
+  char type[64], source[PATH_MAX], *options;
+  unsigned long flags;
+  const int *handles;
+  size_t handle_count;
+  int result;
+};
+
+/* Makes an O_PATH descriptor of our namespace one of this namespace: a mount takes no directory of another.
+ */
+static int reopen_here(int handle) {
+  char link[32], path[PATH_MAX];
+  snprintf(link, sizeof(link), "/proc/self/fd/%d", handle);
+  ssize_t length = readlink(link, path, sizeof(path) - 1);
+  if (length < 0) return -errno;
+  path[length] = '\0';
+  int here = open(path, O_PATH | O_CLOEXEC);
+  if (here < 0) return -errno;
+  int error = dup3(here, handle, O_CLOEXEC) < 0 ? -errno : 0;
+  close(here);
+  return error;
+}
+
+static int mount_elsewhere(void *arg) {
+  struct elsewhere *m = arg;
+  /* Any directory will do: nobody else sees this namespace. */
+  const char *at = "/proc";
+  m->result = 0;
+  for (size_t i = 0; i < m->handle_count && !m->result; i++)
+    m->result = reopen_here(m->handles[i]);
+  if (m->result) _exit(0);
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+      mount(m->source, at, m->type, m->flags, m->options) < 0)
+    m->result = -errno;
+  else if ((m->result = (int)syscall(SYS_open_tree, AT_FDCWD, at, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC)) < 0)
+    m->result = -errno;
+  _exit(0);
+}
+
+/*
+ * mountElsewhere(type, source, flags, options): the fd of a detached mount made by mount(2) in a throw-away
+ * mount namespace, for file systems whose options the kernel's mount API does not take whole.
+ */
+static napi_value mount_detached(napi_env env, napi_callback_info info) {
+  napi_value args[5];
+  struct elsewhere m = {0};
+  int64_t flags;
+  char options[PATH_MAX + 8];
+  void *handles;
+  size_t handles_bytes;
+  if (!tare_args(env, info, args, 5) || tare_bytes(env, args[4], &handles, &handles_bytes) < 0 ||
+      tare_string(env, args[0], m.type, sizeof(m.type)) < 0 ||
+      tare_string(env, args[1], m.source, sizeof(m.source)) < 0 || tare_int(env, args[2], &flags) < 0)
+    return tare_number(env, -EINVAL);
+  int error = tare_string(env, args[3], options, sizeof(options));
+  if (error) return tare_number(env, error);
+  m.flags = (unsigned long)flags;
+  m.options = options;
+  m.handles = handles;
+  m.handle_count = handles_bytes / sizeof(int);
+  error = tare_vfork(mount_elsewhere, &m, CLONE_NEWNS | CLONE_FILES);
+  return tare_number(env, error ? error : m.result);
+}
+
+void tare_spawn_init(napi_env env, napi_value exports) {
+  static const struct tare_function table[] = {{"spawn", spawn}, {"mountElsewhere", mount_detached}};
+  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
+}

@@ -1,0 +1,137 @@
+/* The monitor of one container: its process, its exec sessions, its clients. One epoll loop, no thread. */
+#pragma once
+#include <sys/uio.h>
+
+#include "cgroup.h"
+#include "frame.h"
+#include "log.h"
+#include "plan.h"
+#include "record.h"
+#include "spawn.h"
+
+/* A client's queue; beyond it the streams it reads stop. */
+#define QUEUE_MAX (256u * 1024)
+#define STDIN_QUEUE_MAX (64u * 1024)
+#define READ_BYTES 32768
+
+struct monitor;
+struct session;
+struct client;
+
+enum source_kind { SOURCE_SIGNALS, SOURCE_LISTEN, SOURCE_TIMER, SOURCE_CLIENT, SOURCE_SYNC, SOURCE_STDIN, SOURCE_STDOUT, SOURCE_STDERR };
+
+/* A descriptor in the epoll set; events 0: not in it. */
+struct source {
+  int fd;
+  uint32_t events;
+  enum source_kind kind;
+  void *owner;
+};
+
+struct chunk {
+  struct chunk *next;
+  uint32_t len, at;
+  int fd;
+  uint8_t bytes[];
+};
+
+struct queue {
+  struct chunk *first, *last;
+};
+
+enum session_state { SESSION_NEW, SESSION_READY, SESSION_EXECUTING, SESSION_STARTED, SESSION_FAILED, SESSION_OVER };
+
+/* A process with its stdio: the container's, or one of exec. */
+struct session {
+  struct session *next;
+  struct plan plan;
+  struct spawned process;
+  enum session_state state;
+  uint32_t mode;
+  bool stdin_open, once, in_eof, detached, exited;
+  struct source sync, in, out, err;
+  struct queue pending; /* stdin not yet taken */
+  uint32_t pending_bytes;
+  struct client *client; /* exec: who asked */
+  uint32_t req;
+  char id[128]; /* exec: its name in frames */
+  bool has_id;
+  int status;
+  struct exit_info exit;
+  struct sync_fail { uint32_t step; int err; struct text text; } fail;
+};
+
+struct client {
+  struct client *next;
+  struct source source;
+  bool control, greeted, wants_in, wants_out, wants_err, paused, takes, stopping, dead;
+  struct session *blocked; /* whose stdin has to drain before more is read */
+  uint8_t *in;
+  uint32_t in_len, in_size;
+  int fds[PLAN_MAX_FDS + 8];
+  uint32_t nfds;
+  struct chunk *current;       /* partly sent */
+  struct queue replies, stream; /* stream: output and what must follow it */
+  uint32_t queued, stop_req;
+};
+
+enum phase { PHASE_CREATING = 1, PHASE_CREATED, PHASE_RUNNING, PHASE_EXITED };
+
+struct monitor {
+  int epoll, proc;
+  struct source signals, listener, timer;
+  struct session main;
+  struct session *execs;
+  struct client *clients, *graves;
+  struct log log;
+  struct cgroup cgroup;
+  enum phase phase;
+  bool failed, over, autostart, lease, is_volatile, cleaned, stop_now;
+  int state_dir, life, rootfs, listen_dir;
+  const char *listen_name;
+  uint32_t stop_signal, stop_timeout_ms;
+  struct client *starter;
+  uint32_t start_req;
+};
+
+_Noreturn void monitor_main(int nfds_limit, char **argv);
+
+/* loop */
+int source_arm(struct monitor *m, struct source *s, uint32_t events);
+void source_close(struct monitor *m, struct source *s);
+
+/* client.c */
+struct client *client_add(struct monitor *m, int fd, bool control);
+void client_event(struct monitor *m, struct client *c, uint32_t events);
+/* Handles the whole frames received so far. */
+void client_parse(struct monitor *m, struct client *c);
+void client_drop(struct monitor *m, struct client *c);
+/* ordered: goes with the stream, after output. fd is duplicated into the frame when >= 0. */
+void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts, int n, int fd);
+void client_reply(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct frame *f);
+void broadcast(struct monitor *m, bool ordered, uint8_t type, const struct frame *f);
+void client_error(struct monitor *m, struct client *c, uint32_t req, int err, const char *text);
+void client_failed(struct monitor *m, struct client *c, uint32_t req, const struct sync_fail *fail);
+
+/* request.c: false ends the connection */
+bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct frame_reader *r);
+
+/* session.c */
+int session_start(struct monitor *m, struct session *s, const int given[3]);
+void session_take_pty(struct monitor *m, struct session *s, int master);
+void session_write(struct monitor *m, struct session *s, const uint8_t *bytes, uint32_t len);
+void session_stdin_end(struct monitor *m, struct session *s);
+void session_stdin_ready(struct monitor *m, struct session *s);
+void session_output(struct monitor *m, struct session *s, struct source *from);
+/* Reads what is left, past every limit, and closes. */
+void session_drain(struct monitor *m, struct session *s);
+void session_close(struct monitor *m, struct session *s);
+void session_resume(struct monitor *m, struct session *s);
+struct session *session_find(struct monitor *m, struct client *c, const char *id, uint32_t len);
+
+/* monitor.c */
+void container_go(struct monitor *m);
+void container_kill(struct monitor *m);
+void session_kill(struct session *s, int signo);
+void stop_begin(struct monitor *m, uint32_t signo, int32_t timeout_ms);
+void container_fail(struct monitor *m, uint32_t step, int err, const char *text);

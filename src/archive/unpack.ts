@@ -1,0 +1,186 @@
+import { TareError } from '../base/errors.ts';
+import { Apply, type ApplyMeta } from '../sys/apply.ts';
+import type { FdLike } from '../sys/fd.ts';
+import { type ByteString, cleanPath, utf8Of } from './byte-string.ts';
+import { type TarEntry, TarReader, type TarSink } from './tar-reader.ts';
+import { TarSplitWriter } from './tar-split.ts';
+import { whiteoutOf } from './whiteout.ts';
+
+export interface UnpackOptions {
+  /** Marks for overlayfs mounts made in a user namespace. */
+  readonly userXattr?: boolean;
+  /** False: device nodes are skipped. */
+  readonly devices?: boolean;
+  readonly maxEntries?: number;
+  /** Receives the JSON lines of tar-split, in order. */
+  readonly onSplit?: (lines: string) => void;
+}
+
+/** What a layer turned out to be. */
+export interface Unpacked {
+  /** Of the tar. */
+  readonly sizeBytes: number;
+  /** Owners, ascending. */
+  readonly uids: readonly number[];
+  readonly gids: readonly number[];
+  /** It had an entry for its root directory: owner and mode of the directory are the image's own. */
+  readonly hasRoot: boolean;
+}
+
+/** What one write hands to the parser at once: bounds the batches that can pile up before the next wait. */
+const SLICE_BYTES = 256 * 1024;
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const S_IFIFO = 0o010000;
+
+/** Attributes an image may not set: they mean something to overlayfs, or belong to the host's policy. */
+function isForbidden([name]: readonly [ByteString, ByteString]): boolean {
+  return name.startsWith('trusted.') || name.startsWith('user.overlay.') || name === 'security.selinux';
+}
+
+/**
+ * Writes the tar of one layer as an overlayfs lower directory, in one pass: whiteouts become overlayfs's own, names stay within the directory, hard
+ * links only reach earlier entries of the layer. The directory must be private until `finish` has resolved.
+ *
+ * A path that occurs twice is refused (`invalid`), as containers/storage does: tar-split could not rebuild the layer.
+ */
+export class LayerUnpacker implements AsyncDisposable {
+  readonly #apply: Apply;
+  readonly #reader: TarReader;
+  readonly #split: TarSplitWriter | undefined;
+  readonly #onSplit: ((lines: string) => void) | undefined;
+  #sizeBytes = 0;
+
+  readonly #paths = new Set<ByteString>();
+  readonly #dirTimes: [ByteString, number, number][] = [];
+  readonly #uids = new Set<number>();
+  readonly #gids = new Set<number>();
+  #hasRoot = false;
+
+  constructor(dir: FdLike, options: UnpackOptions = {}) {
+    const split = options.onSplit === undefined ? undefined : new TarSplitWriter();
+    this.#split = split;
+    this.#onSplit = options.onSplit;
+    this.#apply = Apply.open(dir, {
+      userXattr: options.userXattr ?? false,
+      devices: options.devices ?? true,
+      ...(split === undefined ? {} : { onCrc: (bytes, offset) => split.crc(bytes, offset) }),
+    });
+    this.#reader = new TarReader(this.#sink(), options.maxEntries === undefined ? {} : { maxEntries: options.maxEntries });
+  }
+
+  /**
+   * The next bytes of the tar; they are not kept. Resolves when more may come.
+   *
+   * Errors: of TarReader; `invalid` for a path outside the layer or twice in it; by errno of the file system. Then the layer is of no use.
+   */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#sizeBytes += bytes.length;
+    for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+      this.#reader.write(bytes.length <= SLICE_BYTES ? bytes : bytes.subarray(at, at + SLICE_BYTES));
+      if (this.#apply.busy) await this.#apply.ready();
+      this.#emit(this.#split?.take());
+    }
+  }
+
+  /** No more bytes: waits until all is written. Errors: as `write`; `invalid` when the tar was cut short. */
+  async finish(): Promise<Unpacked> {
+    this.#reader.end();
+    for (let i = this.#dirTimes.length - 1; i >= 0; i--) {
+      const [path, seconds, nanoseconds] = this.#dirTimes[i] as [ByteString, number, number]; // in bounds
+      this.#apply.times(path, seconds, nanoseconds);
+      if (this.#apply.busy) await this.#apply.ready();
+    }
+    await this.#apply.finish();
+    this.#emit(this.#split?.finish());
+    const ascending = (set: Set<number>): number[] => [...set].sort((a, b) => a - b);
+    return { sizeBytes: this.#sizeBytes, uids: ascending(this.#uids), gids: ascending(this.#gids), hasRoot: this.#hasRoot };
+  }
+
+  /** Ends the thread; what was written stays for the caller to remove. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#apply[Symbol.asyncDispose]();
+  }
+
+  #emit(lines: string | undefined): void {
+    if (lines !== undefined && lines !== '') this.#onSplit?.(lines);
+  }
+
+  #sink(): TarSink {
+    const apply = this.#apply;
+    const split = this.#split;
+    /** The file whose contents come now. */
+    let file: ApplyMeta | undefined;
+    let sizeBytes = 0;
+    return {
+      raw: (bytes, start, end) => split?.raw(bytes, start, end),
+      entry: (entry) => {
+        const path = this.#admit(entry);
+        const whiteout = whiteoutOf(path);
+        const meta: ApplyMeta = whiteout === undefined && entry.xattrs.some(isForbidden) ? { ...entry, xattrs: entry.xattrs.filter((x) => !isForbidden(x)) } : entry;
+        if (whiteout !== undefined) {
+          // Contents that a whiteout should not have are kept with the raw bytes: there is no file to take them from.
+          split?.file(entry.path, 0);
+          if (whiteout.kind === 'opaque') apply.opaque(whiteout.path);
+          else if (whiteout.kind === 'whiteout') apply.whiteout(whiteout.path, meta);
+          return;
+        }
+        split?.file(entry.path, entry.sizeBytes);
+        if (entry.kind === 'file') {
+          apply.file(path);
+          // The entry is the reader's, unchanged until the next one.
+          file = meta;
+          sizeBytes = entry.sizeBytes;
+        } else this.#add(entry, path, meta);
+      },
+      data: (bytes, start, end) => {
+        if (file !== undefined) apply.data(bytes, start, end);
+        else split?.raw(bytes, start, end);
+      },
+      endEntry: () => {
+        if (file !== undefined) apply.end(file, sizeBytes > 0);
+        file = undefined;
+      },
+    };
+  }
+
+  /** Checks what concerns the entry's place; returns its clean path. */
+  #admit(entry: TarEntry): ByteString {
+    const path = cleanPath(entry.path);
+    if (path === '') {
+      if (entry.kind !== 'dir') throw new TareError('invalid', `Cannot unpack layer: its root is a ${entry.kind}`);
+      this.#hasRoot = true;
+    }
+    const before = this.#paths.size;
+    this.#paths.add(path);
+    if (this.#paths.size === before) throw new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} occurs twice`);
+    this.#uids.add(entry.uid);
+    this.#gids.add(entry.gid);
+    return path;
+  }
+
+  #add(entry: TarEntry, path: ByteString, meta: ApplyMeta): void {
+    const apply = this.#apply;
+    const withType = (type: number): ApplyMeta => ({ ...entry, mode: entry.mode | type, xattrs: meta.xattrs });
+    switch (entry.kind) {
+      case 'dir':
+        this.#dirTimes.push([path, entry.mtimeSeconds, entry.mtimeNanoseconds]);
+        return apply.dir(path, meta);
+      case 'symlink':
+        return apply.symlink(path, entry.linkPath, meta);
+      case 'link': {
+        const target = cleanPath(entry.linkPath);
+        if (target === '') throw new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} is a hard link to the root`);
+        return apply.link(path, target);
+      }
+      case 'char':
+        return apply.node(path, withType(S_IFCHR), entry.major, entry.minor);
+      case 'block':
+        return apply.node(path, withType(S_IFBLK), entry.major, entry.minor);
+      case 'fifo':
+        return apply.node(path, withType(S_IFIFO), 0, 0);
+      case 'file':
+        return;
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { TareError } from '../base/errors.ts';
+import { baseName, type ByteString, dirName } from './byte-string.ts';
+
+/** What an entry of a layer means for the layers below it (OCI image spec, layer.md, "Whiteouts"). */
+export type Whiteout =
+  /** `path` of lower layers is gone. */
+  | { readonly kind: 'whiteout'; readonly path: ByteString }
+  /** All that lower layers have in directory `path` is gone. */
+  | { readonly kind: 'opaque'; readonly path: ByteString }
+  /** Book-keeping of aufs in images of its time: of no meaning. */
+  | { readonly kind: 'reserved'; readonly path: ByteString };
+
+/**
+ * Reads the meaning out of a clean path. Undefined: an ordinary entry.
+ *
+ * Errors: `invalid` for a whiteout of nothing (`.wh.`), of `.` or of `..`.
+ */
+export function whiteoutOf(path: ByteString): Whiteout | undefined {
+  const start = path.lastIndexOf('/') + 1;
+  if (!path.startsWith('.wh.', start)) return undefined;
+  const name = baseName(path).slice(4);
+  const parent = dirName(path);
+  if (name === '.wh..opq') return { kind: 'opaque', path: parent };
+  if (name.startsWith('.wh.')) return { kind: 'reserved', path };
+  if (name === '' || name === '.' || name === '..') {
+    throw new TareError('invalid', `Cannot use layer entry ${JSON.stringify(path)}: it names no file to remove`);
+  }
+  return { kind: 'whiteout', path: parent === '' ? name : `${parent}/${name}` };
+}

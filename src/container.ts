@@ -1,0 +1,169 @@
+import { PassThrough, type Readable, Writable } from 'node:stream';
+import { TareError } from './base/errors.ts';
+import type { ExecOptions } from './engine/create-options.ts';
+import type { Engine } from './engine/engine.ts';
+import type { Running } from './engine/running.ts';
+import type { ExitRecord } from './runtime/state.ts';
+import { parseSignal } from './spec/signals.ts';
+
+/** How a process in a container ended. */
+export interface ProcessExit {
+  /** As a shell sees it: 128+n when killed by signal n. */
+  readonly code: number;
+  readonly signal: number;
+}
+
+/** A process started by `Container.exec`. */
+export interface ContainerProcess {
+  readonly pid: number;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  wait(): Promise<ProcessExit>;
+  kill(signal?: string | number): Promise<void>;
+}
+
+/**
+ * A container that belongs to this program: leaving its scope (`await using`), aborting its signal or the death of the program kills and removes it.
+ */
+export class Container implements AsyncDisposable {
+  readonly id: string;
+  readonly name: string;
+  readonly pid: number;
+  /** Things that could not be set as asked on this machine. */
+  readonly warnings: readonly string[];
+  /** Needs `openStdin`. */
+  readonly stdin: Writable;
+  /** Everything, with a terminal. Not reading it holds the container back once the buffers are full. */
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly #engine: Engine;
+  readonly #running: Running;
+  readonly #exit: Promise<ExitRecord>;
+  readonly #streams: OutputStreams;
+
+  /** @internal */
+  constructor(engine: Engine, running: Running, signal: AbortSignal | undefined) {
+    this.#engine = engine;
+    this.#running = running;
+    this.id = running.id;
+    this.name = running.name;
+    this.pid = running.pid;
+    this.warnings = running.warnings;
+    this.stdin = stdinOf(running);
+    this.#streams = new OutputStreams(running);
+    this.stdout = this.#streams.stdout;
+    this.stderr = this.#streams.stderr;
+    this.#exit = this.#end();
+    this.#exit.catch(() => {});
+    const onAbort = (): void => void this.#running.kill(9).catch(() => {});
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#exit.finally(() => signal?.removeEventListener('abort', onAbort)).catch(() => {});
+    if (signal?.aborted === true) onAbort();
+  }
+
+  async #end(): Promise<ExitRecord> {
+    const exit = await this.#running.exit;
+    this.#streams.end();
+    await this.#running.finish();
+    return exit;
+  }
+
+  /**
+   * Waits until the first process has ended and the container is gone. Output that nobody reads is discarded from here on.
+   * Errors: unavailable when its monitor was killed.
+   */
+  wait(): Promise<ExitRecord> {
+    this.#streams.discardUnread();
+    return this.#exit;
+  }
+
+  /** Runs another process in the container. Errors: failed-precondition when it ended; LaunchError. */
+  async exec(argv: readonly string[], options: Omit<ExecOptions, 'argv' | 'detach'> = {}): Promise<ContainerProcess> {
+    const { execContainer } = await import('./engine/exec.ts');
+    const session = await execContainer(this.#engine, this.id, { ...options, argv, openStdin: options.openStdin ?? false }, 'pipe');
+    const streams = new OutputStreams(session);
+    const exit = session.exit.finally(() => {
+      streams.end();
+      session.close();
+    });
+    exit.catch(() => {});
+    return {
+      pid: session.pid,
+      stdin: stdinOf(session),
+      stdout: streams.stdout,
+      stderr: streams.stderr,
+      wait: () => {
+        streams.discardUnread();
+        return exit;
+      },
+      kill: (signal = 'KILL') => session.kill(signalNumber(signal)),
+    };
+  }
+
+  /** Sends a signal to the first process. A container that has ended is no error. */
+  async kill(signal: string | number = 'KILL'): Promise<void> {
+    try {
+      await this.#running.kill(signalNumber(signal));
+    } catch (error) {
+      if (!(error instanceof TareError)) throw error;
+    }
+  }
+
+  /** Kills it if it still runs and returns when it is removed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#streams.discardUnread();
+    await this.kill();
+    await this.#exit.catch(() => {});
+  }
+}
+
+function signalNumber(signal: string | number): number {
+  return typeof signal === 'number' ? signal : parseSignal(signal);
+}
+
+type Output = Pick<Running, 'onOutput'>;
+
+function stdinOf(target: Pick<Running, 'writeStdin' | 'endStdin'>): Writable {
+  return new Writable({
+    write(chunk: Uint8Array, _encoding, callback) {
+      target.writeStdin(chunk).then(() => callback(), callback);
+    },
+    final(callback) {
+      target.endStdin();
+      callback();
+    },
+  });
+}
+
+/** Two readable streams with back-pressure down to the container. */
+class OutputStreams {
+  readonly stdout = new PassThrough();
+  readonly stderr = new PassThrough();
+
+  constructor(source: Output) {
+    source.onOutput((stream, bytes) => {
+      const target = stream === 1 ? this.stdout : this.stderr;
+      if (target.write(bytes)) return;
+      return new Promise<void>((resolve) => {
+        const go = (): void => {
+          target.off('drain', go).off('close', go);
+          resolve();
+        };
+        target.on('drain', go).on('close', go);
+      });
+    });
+  }
+
+  end(): void {
+    this.stdout.end();
+    this.stderr.end();
+  }
+
+  /** Lets what nobody listens to run off. */
+  discardUnread(): void {
+    for (const stream of [this.stdout, this.stderr]) {
+      if (stream.readableFlowing === null && stream.listenerCount('readable') === 0) stream.resume();
+    }
+  }
+}

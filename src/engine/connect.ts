@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { readLifeState } from '../runtime/state.ts';
+import { MonitorClient } from '../sys/mod.ts';
+import type { Engine } from './engine.ts';
+import { resolveContainer } from './names.ts';
+import { reconcile } from './reconcile.ts';
+import { containerDir } from './record.ts';
+
+/**
+ * Connects to the monitor of a running container.
+ *
+ * Errors: not-found; failed-precondition when it is not running (a container whose monitor died is collected first).
+ */
+export async function connectMonitor(engine: Engine, nameOrId: string, what: string): Promise<{ id: string; monitor: MonitorClient }> {
+  const id = resolveContainer(engine, nameOrId);
+  const dir = containerDir(engine, id);
+  const notRunning = (state: string): TareError =>
+    new TareError('failed-precondition', `Cannot ${what} container ${nameOrId}: it is ${state}, not running`);
+  const state = readLifeState(dir);
+  if (state === undefined) throw new TareError('not-found', `Cannot ${what} container ${nameOrId}: no such container`);
+  if (state.phase === 'running' && !state.held) {
+    await reconcile(engine, id);
+    throw notRunning('dead (its monitor was killed; it is collected now)');
+  }
+  if (state.phase !== 'running') throw notRunning(state.phase);
+  try {
+    return { id, monitor: await MonitorClient.connect(join(engine.socketsDir, id)) };
+  } catch (cause) {
+    const now = readLifeState(dir);
+    if (now?.phase === 'running' && now.held) {
+      throw new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, { cause });
+    }
+    throw notRunning(now?.phase ?? 'gone');
+  }
+}

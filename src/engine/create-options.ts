@@ -1,0 +1,103 @@
+/** A mount asked for by the user, already parsed. */
+export type MountRequest =
+  | {
+      readonly type: 'bind';
+      /** Absolute host path. */
+      readonly source: string;
+      readonly destination: string;
+      readonly readOnly: boolean;
+      /** Also bind what is mounted below the source. Default true. */
+      readonly recursive?: boolean;
+      readonly propagation?: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
+      /** Further OCI mount options: noexec, nosuid, nodev, ... */
+      readonly options?: readonly string[];
+      /** Make a missing source directory (`-v` does, `--mount` does not). */
+      readonly createSource?: boolean;
+    }
+  | {
+      readonly type: 'tmpfs';
+      readonly destination: string;
+      /** tmpfs and mount options: size=64m, mode=1777, ro, noexec, ... */
+      readonly options: readonly string[];
+    };
+
+/** Resource limits, in the kernel's units. */
+export interface ResourceLimits {
+  readonly memoryBytes?: number;
+  /** Memory plus swap; -1 unlimited. */
+  readonly memorySwapBytes?: number;
+  readonly memoryReservationBytes?: number;
+  /** Processors, 1.5 = one and a half. */
+  readonly cpus?: number;
+  readonly cpuShares?: number;
+  readonly cpuQuotaUs?: number;
+  readonly cpuPeriodUs?: number;
+  readonly cpusetCpus?: string;
+  readonly cpusetMems?: string;
+  /** -1 unlimited. */
+  readonly pidsLimit?: number;
+}
+
+/** Everything `create` and `run` take. All values are data: names are resolved in the container, never on the host. */
+export interface CreateOptions {
+  /** `host:`, `host:/path`, `rootfs:/path[:O]`, `bundle:/path` or an image reference. */
+  readonly source: string;
+  /** Command and arguments; empty: the image's. */
+  readonly argv: readonly string[];
+  readonly name?: string;
+  /** "KEY=value". */
+  readonly env?: readonly string[];
+  readonly workdir?: string;
+  /** USER[:GROUP]. */
+  readonly user?: string;
+  /** Replaces the image's entrypoint; an empty list clears it. */
+  readonly entrypoint?: readonly string[];
+  readonly hostname?: string;
+  readonly network?: 'none' | 'host';
+  readonly mounts?: readonly MountRequest[];
+  readonly readOnly?: boolean;
+  readonly capAdd?: readonly string[];
+  readonly capDrop?: readonly string[];
+  readonly privileged?: boolean;
+  /** `seccomp=unconfined|FILE`, `no-new-privileges[:true|false]`, `label=disable`, `apparmor=unconfined`. */
+  readonly securityOpt?: readonly string[];
+  /** HOST[:CONTAINER[:rwm]]. */
+  readonly devices?: readonly string[];
+  readonly resources?: ResourceLimits;
+  /** `name=soft[:hard]`. */
+  readonly ulimits?: readonly string[];
+  readonly shmSizeBytes?: number;
+  /** `key=value`. */
+  readonly sysctls?: readonly string[];
+  readonly groupAdd?: readonly string[];
+  readonly init?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly stopSignal?: string;
+  readonly stopTimeoutSeconds?: number;
+  readonly log?: { readonly driver?: 'k8s-file' | 'none'; readonly maxSizeBytes?: number; readonly maxFiles?: number };
+  readonly terminal?: boolean;
+  /** Keep standard input open. */
+  readonly openStdin?: boolean;
+  readonly autoRemove?: boolean;
+  /** Show the machine's credentials to a `host:` container. */
+  readonly hostSecrets?: boolean;
+  readonly pull?: 'missing' | 'always' | 'never' | 'newer';
+  /** os/arch[/variant]. */
+  readonly platform?: string;
+  /** Where relative source paths start. */
+  readonly cwd?: string;
+  /** Names of annotations for the OCI config. */
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What `exec` takes. */
+export interface ExecOptions {
+  readonly argv: readonly string[];
+  readonly env?: readonly string[];
+  readonly workdir?: string;
+  readonly user?: string;
+  readonly terminal?: boolean;
+  readonly openStdin?: boolean;
+  readonly privileged?: boolean;
+  readonly detach?: boolean;
+}

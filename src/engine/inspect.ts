@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { readExit } from '../runtime/state.ts';
+import type { Engine } from './engine.ts';
+import { summarize } from './list.ts';
+import { resolveContainer } from './names.ts';
+import { type ContainerRecord, LOG_NAME, containerDir, readConfig, readRecord } from './record.ts';
+import { reconcile } from './reconcile.ts';
+
+/**
+ * Everything about a container in the shape docker and podman print (Go field names), so that their templates work.
+ * A container whose monitor died is collected first. Errors: not-found.
+ */
+export async function inspectContainer(engine: Engine, nameOrId: string): Promise<object> {
+  const id = resolveContainer(engine, nameOrId);
+  await reconcile(engine, id);
+  const summary = summarize(engine, id);
+  if (summary === undefined) throw new TareError('not-found', `Cannot inspect container ${nameOrId}: no such container`);
+  const record = readRecord(engine, id);
+  const config = readConfig(engine, id);
+  const exit = summary.state === 'exited' ? readExit(containerDir(engine, id)) : undefined;
+  const process = config.process;
+  const resources = config.linux?.resources;
+  return {
+    Id: id,
+    Created: record.createdAt,
+    Path: record.command[0] ?? '',
+    Args: record.command.slice(1),
+    Name: record.name,
+    State: {
+      Status: summary.state,
+      Running: summary.state === 'running',
+      Paused: false,
+      OOMKilled: exit?.oom ?? false,
+      Dead: summary.state === 'dead',
+      Pid: summary.pid ?? 0,
+      ExitCode: summary.exitCode ?? 0,
+      StartedAt: summary.startedAt ?? '0001-01-01T00:00:00Z',
+      FinishedAt: summary.finishedAt ?? '0001-01-01T00:00:00Z',
+    },
+    Image: record.source.kind === 'image' ? record.source.imageId : '',
+    ImageName: record.image,
+    Source: record.source,
+    LogPath: record.log === undefined ? '' : join(containerDir(engine, id), LOG_NAME),
+    Config: {
+      Hostname: config.hostname ?? '',
+      User: `${process?.user.uid ?? 0}:${process?.user.gid ?? 0}`,
+      Tty: record.terminal,
+      OpenStdin: record.openStdin,
+      Env: process?.env ?? [],
+      Cmd: record.command,
+      Image: record.image,
+      WorkingDir: process?.cwd ?? '/',
+      Labels: record.labels,
+      StopSignal: record.stopSignal,
+      StopTimeout: record.stopTimeoutMs / 1000,
+      ...(record.healthcheck === undefined ? {} : { Healthcheck: record.healthcheck }),
+    },
+    HostConfig: {
+      NetworkMode: record.network,
+      AutoRemove: record.autoRemove,
+      Privileged: record.privileged,
+      Init: record.init,
+      ReadonlyRootfs: config.root?.readonly ?? false,
+      CapabilitiesBounding: process?.capabilities?.bounding ?? [],
+      Memory: resources?.memory?.limit ?? 0,
+      MemorySwap: resources?.memory?.swap ?? 0,
+      NanoCpus: nanoCpus(resources?.cpu?.quota, resources?.cpu?.period),
+      CpusetCpus: resources?.cpu?.cpus ?? '',
+      PidsLimit: resources?.pids?.limit ?? 0,
+      LogConfig: { Type: record.logDriver, Config: logConfig(record) },
+      CgroupPath: record.cgroupPath,
+      Ulimits: (process?.rlimits ?? []).map((limit) => ({ Name: limit.type, Soft: limit.soft, Hard: limit.hard })),
+    },
+    Mounts: (config.mounts ?? []).map((mount) => ({
+      Type: mount.type ?? 'bind',
+      Source: mount.source ?? '',
+      Destination: mount.destination,
+      Options: mount.options ?? [],
+      RW: !(mount.options ?? []).includes('ro'),
+    })),
+    NetworkSettings: { Networks: { [record.network]: {} } },
+  };
+}
+
+function nanoCpus(quota: number | undefined, period: number | undefined): number {
+  return quota === undefined || period === undefined || quota < 0 ? 0 : Math.round((quota / period) * 1e9);
+}
+
+function logConfig(record: ContainerRecord): Record<string, string> {
+  if (record.log === undefined || record.log.maxBytes === 0) return {};
+  return { 'max-size': String(record.log.maxBytes), 'max-file': String(record.log.maxFiles) };
+}

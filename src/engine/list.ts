@@ -1,0 +1,61 @@
+import { readExit, readLifeState, readPid } from '../runtime/state.ts';
+import type { Engine } from './engine.ts';
+import { containerIds } from './names.ts';
+import { containerDir, readRecord, type ContainerRecord } from './record.ts';
+
+/** What people call the state of a container. `dead`: its monitor died and nothing collected it yet. */
+export type ContainerState = 'created' | 'running' | 'exited' | 'removing' | 'dead';
+
+/** One line of `ps`. */
+export interface ContainerSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly createdAt: string;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+  readonly state: ContainerState;
+  readonly exitCode?: number;
+  readonly pid?: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly network: string;
+}
+
+/** All containers, newest first. A container that vanishes or is not yet complete is left out. */
+export function listContainers(engine: Engine): ContainerSummary[] {
+  const found: ContainerSummary[] = [];
+  for (const id of containerIds(engine)) {
+    const summary = summarize(engine, id);
+    if (summary !== undefined) found.push(summary);
+  }
+  return found.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+}
+
+/** The state of one container, or undefined when it is being created or gone. */
+export function summarize(engine: Engine, id: string): ContainerSummary | undefined {
+  const dir = containerDir(engine, id);
+  const life = readLifeState(dir);
+  if (life === undefined || life.phase === 'creating') return undefined;
+  let record: ContainerRecord;
+  try {
+    record = readRecord(engine, id);
+  } catch {
+    return undefined;
+  }
+  const state: ContainerState = life.phase === 'running' && !life.held ? 'dead' : life.phase;
+  const exit = life.phase === 'exited' ? readExit(dir) : undefined;
+  const pid = life.phase === 'running' && life.held ? readPid(dir) : undefined;
+  return {
+    id,
+    name: record.name,
+    image: record.image,
+    command: record.command,
+    createdAt: record.createdAt,
+    ...(exit === undefined ? {} : { startedAt: exit.startedAt, finishedAt: exit.finishedAt, exitCode: exit.code }),
+    ...(pid === undefined ? {} : { pid: pid.pid, startedAt: pid.startedAt }),
+    state,
+    labels: record.labels,
+    network: record.network,
+  };
+}

@@ -1,0 +1,91 @@
+import { existsSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import type { Engine } from './engine.ts';
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+const ID_PREFIX = /^[0-9a-f]{1,64}$/;
+
+/** Refuses what docker and podman refuse as a name. */
+export function checkName(name: string): string {
+  if (name.length > 128 || !NAME.test(name)) {
+    throw new TareError('invalid', `Cannot use name ${JSON.stringify(name)}: names match [a-zA-Z0-9][a-zA-Z0-9_.-]* and have at most 128 characters`);
+  }
+  return name;
+}
+
+/**
+ * Reserves a name for a container whose directory already exists: symlink(2) decides between two that want it. A name whose container is gone
+ * (its remover died in between) is taken over; of two that try that, the rename of the stale link lets one win.
+ *
+ * Errors: already-exists, naming the holder.
+ */
+export function reserveName(engine: Engine, name: string, id: string): void {
+  const link = join(engine.namesDir, checkName(name));
+  for (let attempt = 0; attempt < 10; attempt++) {
+    try {
+      symlinkSync(id, link);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const holder = holderOf(engine, name);
+    if (holder === undefined) continue;
+    if (existsSync(join(engine.containersDir, holder))) {
+      throw new TareError('already-exists', `Cannot use name ${name}: container ${holder.slice(0, 12)} has it; remove it first (tare rm ${name}) or choose another name`);
+    }
+    releaseName(engine, name, holder);
+  }
+  throw new TareError('unavailable', `Cannot use name ${name}: others keep taking it`);
+}
+
+/** Releases a name if `id` still holds it. Idempotent. */
+export function releaseName(engine: Engine, name: string, id: string): void {
+  if (holderOf(engine, name) !== id) return;
+  // Move aside first: if somebody replaced the link after our look, what we moved is not ours and goes back.
+  const link = join(engine.namesDir, name);
+  const aside = join(engine.namesDir, `.${name}.${process.pid}`);
+  try {
+    renameSync(link, aside);
+    if (readlinkSync(aside) === id) unlinkSync(aside);
+    else renameSync(aside, link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+function holderOf(engine: Engine, name: string): string | undefined {
+  try {
+    return readlinkSync(join(engine.namesDir, name));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Finds a container by name, id or unique id prefix (a name wins over a prefix).
+ *
+ * Errors: not-found; invalid when a prefix fits several.
+ */
+export function resolveContainer(engine: Engine, nameOrId: string): string {
+  if (NAME.test(nameOrId)) {
+    const id = holderOf(engine, nameOrId);
+    if (id !== undefined && existsSync(join(engine.containersDir, id))) return id;
+  }
+  if (ID_PREFIX.test(nameOrId)) {
+    const matches = containerIds(engine).filter((id) => id.startsWith(nameOrId));
+    if (matches.length === 1 && matches[0] !== undefined) return matches[0];
+    if (matches.length > 1) throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);
+  }
+  throw new TareError('not-found', `Cannot find container ${nameOrId}: no such container`);
+}
+
+/** Ids of all container directories, in no order. Empty when nothing was ever created. */
+export function containerIds(engine: Engine): string[] {
+  try {
+    return readdirSync(engine.containersDir).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

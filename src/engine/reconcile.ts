@@ -1,0 +1,109 @@
+import { existsSync, statSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { changePhase, readExit, readLifeState, readPid, readPhase, takeLife, writeExit } from '../runtime/state.ts';
+import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
+import type { Engine } from './engine.ts';
+import { containerIds } from './names.ts';
+import { containerDir, readRecord } from './record.ts';
+import { deleteContainer } from './remove.ts';
+import { containerCgroup } from './cgroups.ts';
+
+/** A creation without a life lock older than this is dead: its creator needs microseconds between the two. */
+const EMBRYO_MS = 60_000;
+
+/** Exit code of a container whose monitor died: it was killed, and nobody saw how it would have ended. */
+const LOST_EXIT = 137;
+
+/**
+ * Collects what a dead process left of one container: an unfinished creation or removal is finished, a container whose monitor died is killed
+ * *before* its exit is recorded, and removed when it was to remove itself. Does nothing to a container somebody holds. Idempotent.
+ */
+export async function reconcile(engine: Engine, id: string): Promise<void> {
+  const dir = containerDir(engine, id);
+  const state = readLifeState(dir);
+  if (state === undefined) {
+    if (isDeadEmbryo(dir)) await deleteContainer(engine, id);
+    return;
+  }
+  if (state.held) return;
+  switch (state.phase) {
+    case 'creating':
+    case 'removing': {
+      using life = holdIfFree(dir);
+      // Somebody else may have finished it, or it may have moved on, while we took the lock.
+      if (life === undefined || readPhase(dir) !== state.phase) return;
+      await killContainer(engine, id);
+      await deleteContainer(engine, id);
+      return;
+    }
+    case 'running': {
+      using life = holdIfFree(dir);
+      if (life === undefined || readPhase(dir) !== 'running') return;
+      await killContainer(engine, id);
+      recordLostExit(dir);
+      changePhase(dir, 'running', 'exited');
+      removeSocket(engine, id);
+      await removeIfWanted(engine, id);
+      return;
+    }
+    case 'exited': {
+      if (!existsSync(join(dir, 'container.json'))) return;
+      if (!readRecord(engine, id).autoRemove) return;
+      using life = holdIfFree(dir);
+      if (life === undefined || readPhase(dir) !== 'exited') return;
+      await removeIfWanted(engine, id);
+      return;
+    }
+    case 'created':
+  }
+}
+
+/** Collects every container. Called by verbs that list or clean; each container is independent of the others. */
+export async function reconcileAll(engine: Engine): Promise<void> {
+  for (const id of containerIds(engine)) await reconcile(engine, id);
+}
+
+function holdIfFree(dir: string): Disposable | undefined {
+  try {
+    return takeLife(dir, 'collect container');
+  } catch {
+    return undefined;
+  }
+}
+
+function isDeadEmbryo(dir: string): boolean {
+  try {
+    return Date.now() - statSync(dir).mtimeMs > EMBRYO_MS;
+  } catch {
+    return false;
+  }
+}
+
+async function killContainer(engine: Engine, id: string): Promise<void> {
+  const cgroup = containerCgroup(engine, id);
+  await killCgroup(cgroup);
+  removeCgroup(cgroup);
+}
+
+function recordLostExit(dir: string): void {
+  const startedAt = readPid(dir)?.startedAt;
+  const known = readExit(dir);
+  // The monitor may have died after the record and before the phase; an older record is of an earlier run.
+  if (known !== undefined && (startedAt === undefined || known.finishedAt >= startedAt)) return;
+  const finishedAt = new Date().toISOString();
+  writeExit(dir, { code: LOST_EXIT, signal: 9, oom: false, startedAt: startedAt ?? finishedAt, finishedAt });
+}
+
+async function removeIfWanted(engine: Engine, id: string): Promise<void> {
+  if (readRecord(engine, id).autoRemove) await deleteContainer(engine, id);
+}
+
+/** Removes the monitor's socket of a container nobody supervises. */
+export function removeSocket(engine: Engine, id: string): void {
+  try {
+    unlinkSync(join(engine.socketsDir, id));
+  } catch {
+    // Already gone.
+  }
+}
+

@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import type { RuntimeConfig } from '../spec/runtime-config.ts';
+import { writeDurably } from '../runtime/state.ts';
+import type { Engine } from './engine.ts';
+
+/** Where a container's root file system comes from. */
+export type Source =
+  /** An image in the store. */
+  | { readonly kind: 'image'; readonly reference: string; readonly imageId: string }
+  /** The machine's own file system, or a folder of it, under a writable layer. */
+  | { readonly kind: 'host'; readonly path: string; readonly secrets: boolean }
+  /** A root file system directory; with `overlay` it is never written. */
+  | { readonly kind: 'rootfs'; readonly path: string; readonly overlay: boolean }
+  /** An OCI bundle: config.json and root.path. */
+  | { readonly kind: 'bundle'; readonly path: string };
+
+/** What Tare remembers of a container besides its OCI config. Written once at creation; state lives in the phase, the life lock and the exit record. */
+export interface ContainerRecord {
+  readonly version: 1;
+  readonly id: string;
+  readonly name: string;
+  /** RFC 3339 with nanoseconds. */
+  readonly createdAt: string;
+  readonly source: Source;
+  /** As given by the user, to display. */
+  readonly image: string;
+  /** The whole command line of the first process. */
+  readonly command: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly autoRemove: boolean;
+  readonly terminal: boolean;
+  readonly openStdin: boolean;
+  readonly init: boolean;
+  readonly network: 'none' | 'host' | 'private';
+  readonly stopSignal: number;
+  readonly stopTimeoutMs: number;
+  /** Log file name inside the container directory; absent: not logged. */
+  readonly log?: { readonly maxBytes: number; readonly maxFiles: number };
+  readonly logDriver: 'k8s-file' | 'none';
+  readonly privileged: boolean;
+  /** Cgroup path, "/tare/ID". */
+  readonly cgroupPath: string;
+  /** Healthcheck of the image config, kept as data. */
+  readonly healthcheck?: unknown;
+}
+
+/** Name of the log file in the container directory. */
+export const LOG_NAME = 'ctr.log';
+
+/** The directory of a container. */
+export function containerDir(engine: Engine, id: string): string {
+  return join(engine.containersDir, id);
+}
+
+/** Writes the record and the OCI config; durable unless the container removes itself. */
+export function writeRecord(dir: string, record: ContainerRecord, config: RuntimeConfig): void {
+  writeDurably(join(dir, 'config.json'), JSON.stringify(config), record.autoRemove);
+  writeDurably(join(dir, 'container.json'), JSON.stringify(record), record.autoRemove);
+}
+
+/** Reads a container's record. Errors: not-found, unsupported (written by a newer Tare). */
+export function readRecord(engine: Engine, id: string): ContainerRecord {
+  const record = readJson<ContainerRecord>(join(containerDir(engine, id), 'container.json'), id);
+  if (record.version !== 1) {
+    throw new TareError('unsupported', `Cannot read container ${id.slice(0, 12)}: its record has version ${String(record.version)}; use the Tare that wrote it`);
+  }
+  return record;
+}
+
+/** Reads a container's OCI config. Errors: not-found. */
+export function readConfig(engine: Engine, id: string): RuntimeConfig {
+  return readJson<RuntimeConfig>(join(containerDir(engine, id), 'config.json'), id);
+}
+
+function readJson<T>(path: string, id: string): T {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new TareError('not-found', `Cannot find container ${id.slice(0, 12)}: it has no record (removed meanwhile?)`, { cause });
+  }
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new TareError('internal', `Cannot read ${path}: not JSON`, { cause });
+  }
+}

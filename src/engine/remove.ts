@@ -1,0 +1,122 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError, isKind } from '../base/errors.ts';
+import { changePhase, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
+import { containerCgroup } from './cgroups.ts';
+import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
+import type { Engine } from './engine.ts';
+import { releaseName, resolveContainer } from './names.ts';
+import { reconcile, removeSocket } from './reconcile.ts';
+import { containerDir, readRecord } from './record.ts';
+import { stopContainer } from './stop.ts';
+import { waitContainer } from './wait.ts';
+
+export interface RemoveOptions {
+  /** Kill a running container first. */
+  readonly force?: boolean;
+  /** With force: grace period before SIGKILL; default 0. */
+  readonly timeoutSeconds?: number;
+}
+
+const BUSY_DEADLINE_MS = 10_000;
+
+/**
+ * Removes a container with its writable layer, log and records. Two removals at once: one does it, the other finds it gone.
+ *
+ * Errors: not-found; failed-precondition while it runs (without `force`) or somebody else keeps it busy.
+ */
+export async function removeContainer(engine: Engine, nameOrId: string, options: RemoveOptions = {}): Promise<string> {
+  const id = resolveContainer(engine, nameOrId);
+  const dir = containerDir(engine, id);
+  const deadline = Date.now() + BUSY_DEADLINE_MS;
+  for (;;) {
+    await reconcile(engine, id);
+    const state = readLifeState(dir);
+    if (state === undefined && !existsSync(dir)) return id;
+    if (state?.phase === 'running' && state.held) {
+      if (options.force !== true) {
+        throw new TareError('failed-precondition', `Cannot remove container ${nameOrId}: it is running; stop it first (tare stop ${nameOrId}) or use --force`);
+      }
+      await stopForRemoval(engine, id, options.timeoutSeconds ?? 0);
+      continue;
+    }
+    if (state?.held === false) {
+      if (await removeHeld(engine, id, dir)) return id;
+      continue;
+    }
+    if (Date.now() > deadline) {
+      throw new TareError('failed-precondition', `Cannot remove container ${nameOrId}: another process is starting or removing it`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function stopForRemoval(engine: Engine, id: string, timeoutSeconds: number): Promise<void> {
+  try {
+    await stopContainer(engine, id, timeoutSeconds === 0 ? { signal: 'KILL', timeoutSeconds: 1 } : { timeoutSeconds });
+    await waitContainer(engine, id);
+  } catch (error) {
+    if (!isKind(error, 'not-found') && !isKind(error, 'failed-precondition') && !isKind(error, 'unavailable')) throw error;
+  }
+}
+
+/** Removes under the life lock. False when the container changed hands meanwhile. */
+async function removeHeld(engine: Engine, id: string, dir: string): Promise<boolean> {
+  let life: Disposable;
+  try {
+    life = takeLife(dir, 'remove container');
+  } catch (error) {
+    if (isKind(error, 'failed-precondition') || isKind(error, 'not-found') || (error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  using _held = life;
+  const phase = readPhase(dir);
+  if (phase === undefined) return false;
+  if (phase === 'running') return false;
+  if (phase !== 'removing') changePhase(dir, phase, 'removing');
+  await deleteContainer(engine, id);
+  return true;
+}
+
+/**
+ * Deletes what belongs to a container whose life lock the caller holds (or that never had one): storage record and layer, cgroup, socket, directory, name.
+ * The directory goes by one rename into the trash, which any later command empties; until then the next command finds phase `removing` and goes on.
+ */
+export async function deleteContainer(engine: Engine, id: string): Promise<void> {
+  const dir = containerDir(engine, id);
+  let name: string | undefined;
+  let inStorage = true;
+  try {
+    const record = readRecord(engine, id);
+    name = record.name;
+    inStorage = record.source.kind === 'image';
+  } catch {
+    // No record was written yet: only a creation from an image can have touched the storage.
+    inStorage = existsSync(join(engine.storageRoot, 'overlay-containers'));
+  }
+  const cgroup = containerCgroup(engine, id);
+  await killCgroup(cgroup);
+  removeCgroup(cgroup);
+  if (inStorage) await (await engine.store()).removeContainer(id);
+  removeSocket(engine, id);
+  mkdirSync(engine.trashDir, { recursive: true, mode: 0o700 });
+  const trash = join(engine.trashDir, id);
+  try {
+    renameSync(dir, trash);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  if (name !== undefined) releaseName(engine, name, id);
+  rmSync(trash, { recursive: true, force: true });
+}
+
+/** Deletes what a removal that died left in the trash. */
+export function emptyTrash(engine: Engine): void {
+  let names: string[];
+  try {
+    names = readdirSync(engine.trashDir);
+  } catch {
+    return;
+  }
+  for (const name of names) rmSync(join(engine.trashDir, name), { recursive: true, force: true });
+}

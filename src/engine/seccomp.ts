@@ -1,0 +1,2 @@
+import type { LinuxSeccomp } from '../spec/runtime-config.ts';
+import type { Engine } from './engine.ts';

@@ -1,0 +1,145 @@
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Mount } from '../spec/mount.ts';
+import type { Mount as OciMount } from '../spec/runtime-config.ts';
+import { parseMountinfo, type MountEntry } from '../sys/mountinfo.ts';
+import type { Engine } from './engine.ts';
+
+/** File systems that hold no files of the machine: the container gets its own, or none. */
+const VIRTUAL = new Set(
+  'proc sysfs devtmpfs devpts tmpfs ramfs cgroup cgroup2 mqueue debugfs tracefs securityfs pstore bpf configfs fusectl hugetlbfs autofs binfmt_misc efivarfs rpc_pipefs nsfs nfsd selinuxfs'.split(' '),
+);
+
+/** One writable layer of a container that is not made from an image. */
+export interface HostLayer {
+  /** Where it stands in the container. */
+  readonly path: string;
+  readonly upper: string;
+  readonly work: string;
+  /** Directories below it, nearest first. */
+  readonly lowers: readonly string[];
+}
+
+const LAYERS_FILE = 'layers.json';
+
+/** How the machine's file system is laid out for one `host:` container. */
+export interface HostRootfs {
+  readonly root: Mount;
+  /** One overlay per further real mount, in mount order. */
+  readonly mounts: readonly OciMount[];
+  /** Host paths covered in the container. */
+  readonly masked: readonly string[];
+  /** Writable layers with the container path each belongs to. */
+  readonly layers: readonly HostLayer[];
+}
+
+/**
+ * Plans `host:PATH`: an overlay of PATH with the writable layer in `dir`, and for PATH "/" one more per real mount below it. Tare's own state, the
+ * image store and, unless `secrets`, well-known credentials are masked. Creates the layer directories.
+ */
+export function hostRootfs(engine: Engine, dir: string, path: string, secrets: boolean, mountinfo: string): HostRootfs {
+  const layers: HostLayer[] = [];
+  const layer = (target: string, lower: string): HostLayer => {
+    const made = createLayer(dir, layers.length, target, lower);
+    layers.push(made);
+    return made;
+  };
+
+  const base = layer('/', path);
+  const root: Mount = { kind: 'overlay', lowers: [path], upper: base.upper, work: base.work, options: [] };
+  const mounts: OciMount[] = [];
+  for (const entry of realMountsBelow(parseMountinfo(mountinfo), path)) {
+    const target = path === '/' ? entry.mountPoint : entry.mountPoint.slice(path.length);
+    const { upper, work } = layer(target, entry.mountPoint);
+    mounts.push({
+      destination: target,
+      type: 'overlay',
+      source: 'overlay',
+      options: [`lowerdir=${entry.mountPoint}`, `upperdir=${upper}`, `workdir=${work}`],
+    });
+  }
+  writeFileSync(join(dir, LAYERS_FILE), JSON.stringify(layers), { mode: 0o600 });
+  return { root, mounts, masked: maskedPaths(engine, path, secrets), layers };
+}
+
+/** The overlay of `rootfs:DIR:O`: DIR below a writable layer in the container's directory. */
+export function overlayRootfs(dir: string, path: string): Mount {
+  const layer = createLayer(dir, 0, '/', path);
+  writeFileSync(join(dir, LAYERS_FILE), JSON.stringify([layer]), { mode: 0o600 });
+  return { kind: 'overlay', lowers: layer.lowers, upper: layer.upper, work: layer.work, options: [] };
+}
+
+/** The writable layers of a `host:` or `rootfs:…:O` container, the root first. */
+export function hostLayers(dir: string): HostLayer[] {
+  return JSON.parse(readFileSync(join(dir, LAYERS_FILE), 'utf8')) as HostLayer[];
+}
+
+/** The merged root of an overlay shows the mode and owner of the upper directory: they are taken from the lower one. */
+function createLayer(dir: string, index: number, target: string, lower: string): HostLayer {
+  const suffix = index === 0 ? '' : `-${index}`;
+  const upper = join(dir, `upper${suffix}`);
+  const work = join(dir, `work${suffix}`);
+  const stat = statSync(lower);
+  mkdirSync(upper);
+  chmodSync(upper, stat.mode & 0o7777);
+  if (stat.uid !== 0 || stat.gid !== 0) chownSync(upper, stat.uid, stat.gid);
+  mkdirSync(work, { mode: 0o700 });
+  return { path: target, upper, work, lowers: [lower] };
+}
+
+/** Real file systems mounted strictly below `path`, outermost first; the last mount on a point counts. */
+function realMountsBelow(entries: readonly MountEntry[], path: string): MountEntry[] {
+  const prefix = path === '/' ? '/' : `${path}/`;
+  const onTop = new Map<string, MountEntry>();
+  for (const entry of entries) onTop.set(entry.mountPoint, entry);
+  return [...onTop.values()].filter(
+    (entry) =>
+      entry.mountPoint.startsWith(prefix) &&
+      entry.mountPoint !== path &&
+      !VIRTUAL.has(entry.fsType) &&
+      !/^\/(proc|sys|dev|run)(\/|$)/.test(entry.mountPoint) &&
+      isDirectory(entry.mountPoint),
+  );
+}
+
+function isDirectory(path: string): boolean {
+  return existsSync(join(path, '.'));
+}
+
+/** Paths inside the container that must not show the host's files, relative to `path` as the container's root. */
+function maskedPaths(engine: Engine, path: string, secrets: boolean): string[] {
+  const own = [engine.root, engine.runRoot, engine.storageRoot, engine.storageRunRoot];
+  const all = secrets ? own : [...own, ...secretPaths(path)];
+  const masked = new Set<string>();
+  for (const entry of all) {
+    let real: string;
+    try {
+      real = realpathSync(entry);
+    } catch {
+      continue;
+    }
+    if (path === '/') masked.add(real);
+    else if (real.startsWith(`${path}/`)) masked.add(real.slice(path.length));
+  }
+  return [...masked].sort();
+}
+
+/** Credentials of the machine and its users, as seen below `path`. */
+function secretPaths(path: string): string[] {
+  const root = path === '/' ? '' : path;
+  const fixed = ['/etc/shadow', '/etc/shadow-', '/etc/gshadow', '/etc/gshadow-', '/etc/krb5.keytab', '/run/containers/0/auth.json', '/etc/ssl/private'];
+  const sshDir = `${root}/etc/ssh`;
+  const hostKeys = list(sshDir).filter((name) => /^ssh_host_.*_key$/.test(name)).map((name) => `${sshDir}/${name}`);
+  const homes = [`${root}/root`, ...list(`${root}/home`).map((name) => `${root}/home/${name}`)];
+  const perHome = ['.ssh', '.docker/config.json', '.dockercfg', '.config/containers/auth.json', '.gnupg', '.aws/credentials', '.netrc', '.git-credentials', '.npmrc', '.kube/config'];
+  const runtimeAuth = list('/run/user').map((uid) => `/run/user/${uid}/containers/auth.json`);
+  return [...fixed.map((f) => root + f), ...hostKeys, ...homes.flatMap((home) => perHome.map((name) => `${home}/${name}`)), ...runtimeAuth];
+}
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,64 @@
+import { TareError } from '../base/errors.ts';
+import { readLifeState, readPhase, takeLife } from '../runtime/state.ts';
+import type { Mount } from '../spec/mount.ts';
+import { attachContainer } from './attach.ts';
+import type { Engine } from './engine.ts';
+import { launchContainer } from './launch.ts';
+import { resolveContainer } from './names.ts';
+import { reconcile } from './reconcile.ts';
+import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
+import type { Running } from './running.ts';
+import { hostLayers } from './source-host.ts';
+
+export interface StartHow {
+  readonly attach: boolean;
+  readonly stdin: boolean;
+}
+
+/**
+ * Starts a created or ended container. Starting a running one is no error: the handle is an attachment then.
+ *
+ * Errors: not-found; failed-precondition while another process starts or removes it; LaunchError.
+ */
+export async function startContainer(engine: Engine, nameOrId: string, how: StartHow): Promise<Running> {
+  const id = resolveContainer(engine, nameOrId);
+  const dir = containerDir(engine, id);
+  await reconcile(engine, id);
+  const state = readLifeState(dir);
+  if (state?.phase === 'running' && state.held) return attachContainer(engine, id, { stdin: how.stdin });
+  using life = takeLife(dir, `start container ${nameOrId}`);
+  const phase = readPhase(dir);
+  if (phase !== 'created' && phase !== 'exited') {
+    throw new TareError('failed-precondition', `Cannot start container ${nameOrId}: it is ${phase ?? 'gone'}`);
+  }
+  const record = readRecord(engine, id);
+  const running = await launchContainer(engine, record, readConfig(engine, id), await rootfsOf(engine, record), life, {
+    attach: { stdin: how.stdin && how.attach, output: how.attach },
+    owner: false,
+    detach: !how.attach,
+    warnings: [],
+  });
+  if (!how.attach) running.close();
+  return running;
+}
+
+/** The rootfs mount of an existing container. Errors: not-found when its source is gone. */
+export async function rootfsOf(engine: Engine, record: ContainerRecord): Promise<Mount> {
+  switch (record.source.kind) {
+    case 'image':
+      return (await engine.store()).rootfs(record.id);
+    case 'host':
+      return overlayOf(engine, record);
+    case 'rootfs':
+      if (record.source.overlay) return overlayOf(engine, record);
+      return { kind: 'bind', source: record.source.path, readOnly: false, recursive: true };
+    case 'bundle':
+      return { kind: 'bind', source: record.source.path, readOnly: false, recursive: true };
+  }
+}
+
+function overlayOf(engine: Engine, record: ContainerRecord): Mount {
+  const root = hostLayers(containerDir(engine, record.id))[0];
+  if (root === undefined) throw new TareError('internal', `Cannot start container ${record.name}: its layers are not recorded`);
+  return { kind: 'overlay', lowers: root.lowers, upper: root.upper, work: root.work, options: [] };
+}

@@ -1,0 +1,102 @@
+import { openSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { Fd, memfdSealed, openPath, openTree, socketpair, spawnHelper, MonitorClient } from '../sys/mod.ts';
+import { encodePlan } from '../sys/plan/encode.ts';
+import type { CompiledPlan, FdSource } from './compile/mod.ts';
+
+/** The concrete things behind a compiled Plan's symbolic descriptors. */
+export interface PlanResources {
+  /** Container directory. */
+  readonly stateDir: string;
+  /** Directory of the monitor's socket. */
+  readonly runDir: string;
+  readonly logDir: string;
+  readonly cgroupRoot: string;
+  readonly rootfs?: Fd;
+  readonly life?: Fd;
+  readonly pidfd?: Fd;
+  /** The process's own streams (STDIO_FDS). */
+  readonly stdio?: readonly [number, number, number];
+  readonly preserve?: readonly number[];
+}
+
+/** A Plan ready to be handed to a helper. */
+export interface OpenedPlan extends Disposable {
+  /** The encoded Plan in a sealed memfd. */
+  readonly plan: Fd;
+  /** The fd table. */
+  readonly fds: readonly number[];
+}
+
+/** Opens every descriptor a Plan names and encodes it. Errors: SysError of the open that failed, not-found for a missing bind source. */
+export function openPlan(compiled: CompiledPlan, resources: PlanResources): OpenedPlan {
+  const stack = new DisposableStack();
+  try {
+    const fds = compiled.fds.map((source) => openSource(source, resources, stack));
+    const plan = stack.use(memfdSealed('tare-plan', encodePlan(compiled.ops, fds.length)));
+    return { plan, fds, [Symbol.dispose]: () => stack.dispose() };
+  } catch (error) {
+    stack.dispose();
+    throw error;
+  }
+}
+
+function openSource(source: FdSource, resources: PlanResources, stack: DisposableStack): number {
+  const given = (fd: Fd | undefined): number => {
+    if (fd === undefined) throw new TareError('internal', `Cannot open plan: it needs ${source.kind}, which was not given`);
+    return fd.number;
+  };
+  const open = (path: string, flags: number): number => stack.use(Fd.adopt(openSync(path, flags | constants.O_NOCTTY))).number;
+  switch (source.kind) {
+    case 'rootfs':
+      return given(resources.rootfs);
+    case 'life':
+      return given(resources.life);
+    case 'pidfd':
+      return given(resources.pidfd);
+    case 'state-dir':
+      return stack.use(openPath(resources.stateDir, true)).number;
+    case 'run-dir':
+      return stack.use(openPath(resources.runDir, true)).number;
+    case 'log-dir':
+      return stack.use(openPath(resources.logDir, true)).number;
+    case 'cgroup-root':
+      return stack.use(openPath(resources.cgroupRoot, true)).number;
+    case 'cgroup-dir':
+      return stack.use(openPath(join(resources.cgroupRoot, source.path), true)).number;
+    case 'cgroup-file':
+      return open(join(resources.cgroupRoot, source.path), constants.O_WRONLY);
+    case 'namespace':
+      return open(source.path, constants.O_RDONLY);
+    case 'tree':
+      return stack.use(openTree(source.source, { clone: true, recursive: source.recursive })).number;
+    case 'stdio': {
+      const fd = resources.stdio?.[source.which];
+      if (fd === undefined) throw new TareError('internal', 'Cannot open plan: it needs stdio, which was not given');
+      return fd;
+    }
+    case 'preserve': {
+      const fd = resources.preserve?.[source.index];
+      if (fd === undefined) throw new TareError('invalid', `Cannot preserve descriptor ${source.index + 3}: it was not given`);
+      return fd;
+    }
+  }
+}
+
+/**
+ * Starts a monitor for a compiled Plan and returns the starter's connection to it. The life lock travels to the monitor with its descriptor; our
+ * copies of all descriptors may be closed afterwards.
+ */
+export function launch(compiled: CompiledPlan, resources: PlanResources): MonitorClient {
+  using opened = openPlan(compiled, resources);
+  const [ours, theirs] = socketpair();
+  using peer = theirs;
+  try {
+    spawnHelper('monitor', [peer, opened.plan, ...opened.fds]);
+  } catch (error) {
+    ours.close();
+    throw error;
+  }
+  return MonitorClient.over(ours);
+}

@@ -1,0 +1,161 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { Fd, isLocked, tryLock } from '../sys/mod.ts';
+
+/**
+ * Where a container is in its life. The phase is an empty entry `phase.NAME` in the container's directory, changed by rename(2): a rename whose
+ * source is gone lost a race.
+ */
+export type Phase = 'creating' | 'created' | 'running' | 'exited' | 'removing';
+
+const phases: ReadonlySet<string> = new Set<Phase>(['creating', 'created', 'running', 'exited', 'removing']);
+
+/** What a directory says together with its life lock: the only source of truth about a container. */
+export interface LifeState {
+  readonly phase: Phase;
+  /** Somebody holds the life lock: a creator, a monitor, a remover. */
+  readonly held: boolean;
+}
+
+/** How a container's first process ended. */
+export interface ExitRecord {
+  /** Exit status as a shell sees it: 128+n when killed by signal n. */
+  readonly code: number;
+  readonly signal: number;
+  readonly oom: boolean;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+}
+
+/** Creates the directory of a new container with phase `creating` and returns its life lock, held. Errors: already-exists. */
+export function createStateDir(dir: string): Fd {
+  mkdirSync(dir, { mode: 0o700 });
+  const life = openLife(dir, true);
+  if (!tryLock(life, 'write')) throw new TareError('internal', `Cannot create ${dir}: its life lock is held`);
+  writeFileSync(join(dir, 'phase.creating'), '', { mode: 0o600 });
+  return life;
+}
+
+/** The life lock file of a container directory, opened but not locked. */
+export function openLife(dir: string, create = false): Fd {
+  return Fd.adopt(openSync(join(dir, 'life'), create ? 'wx+' : 'r+', 0o600));
+}
+
+/**
+ * Takes the life lock of a container nobody holds.
+ *
+ * Errors: not-found when the directory is gone; failed-precondition when somebody holds it.
+ */
+export function takeLife(dir: string, what: string): Fd {
+  const life = openLife(dir);
+  if (tryLock(life, 'write')) return life;
+  life.close();
+  throw new TareError('failed-precondition', `Cannot ${what}: another process is starting, running or removing it`);
+}
+
+/** Reads the phase entry. Undefined when the directory is gone or has none (a creation that died before its first entry). */
+export function readPhase(dir: string): Phase | undefined {
+  let names: string[];
+  try {
+    names = readdirSync(dir);
+  } catch {
+    return undefined;
+  }
+  return phaseIn(names);
+}
+
+/** The phase among the entries of a container directory. */
+export function phaseIn(names: readonly string[]): Phase | undefined {
+  for (const name of names) {
+    if (!name.startsWith('phase.')) continue;
+    const phase = name.slice(6);
+    if (phases.has(phase)) return phase as Phase;
+  }
+  return undefined;
+}
+
+/**
+ * Phase and liveness in one consistent view: the phase is read again after the lock, so that an exit between the two is not mistaken for a dead monitor.
+ */
+export function readLifeState(dir: string): LifeState | undefined {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const phase = readPhase(dir);
+    const held = isLifeHeld(dir);
+    if (held === undefined) return undefined;
+    const again = readPhase(dir);
+    if (phase !== undefined && phase === again) return { phase, held };
+    // Between the two names of a rename, or a creation in progress: look again.
+    if (again === undefined && !held) return undefined;
+  }
+  return undefined;
+}
+
+/** Whether the life lock is held by anyone. Undefined: no such container. */
+export function isLifeHeld(dir: string): boolean | undefined {
+  let life: Fd;
+  try {
+    life = openLife(dir);
+  } catch {
+    return undefined;
+  }
+  try {
+    return isLocked(life);
+  } finally {
+    life.close();
+  }
+}
+
+/** Moves from one phase to the next. Errors: failed-precondition when the container is no longer in `from`. */
+export function changePhase(dir: string, from: Phase, to: Phase): void {
+  try {
+    renameSync(join(dir, `phase.${from}`), join(dir, `phase.${to}`));
+  } catch (cause) {
+    throw new TareError('failed-precondition', `Cannot move container from ${from} to ${to}: another process changed it`, { cause });
+  }
+}
+
+/** The exit record, when there is one. */
+export function readExit(dir: string): ExitRecord | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(dir, 'exit'), 'utf8');
+  } catch {
+    return undefined;
+  }
+  const json = JSON.parse(text) as ExitRecord;
+  return { code: json.code, signal: json.signal, oom: json.oom, startedAt: json.startedAt, finishedAt: json.finishedAt };
+}
+
+/** Writes an exit record durably (used when the monitor could not). */
+export function writeExit(dir: string, record: ExitRecord): void {
+  writeDurably(join(dir, 'exit'), JSON.stringify(record));
+  const fd = openSync(dir, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
+}
+
+/** The first process and its start time (clock ticks since boot), as the monitor saw it, and when it was started. */
+export function readPid(dir: string): { pid: number; startTime: string; startedAt: string } | undefined {
+  const path = join(dir, 'pid');
+  try {
+    const [pid, startTime] = readFileSync(path, 'utf8').trim().split(' ');
+    if (pid === undefined || startTime === undefined) return undefined;
+    return { pid: Number(pid), startTime, startedAt: statSync(path).mtime.toISOString() };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Replaces a file atomically; with `volatile` nothing is synced. */
+export function writeDurably(path: string, text: string, volatile = false): void {
+  const temp = `${path}.tmp-${process.pid}`;
+  const fd = openSync(temp, 'w', 0o600);
+  try {
+    writeFileSync(fd, text);
+    if (!volatile) fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temp, path);
+}

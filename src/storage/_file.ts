@@ -1,0 +1,67 @@
+import { closeSync, fchmodSync, fdatasyncSync, openSync, readFileSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { randomBytes } from './_random.ts';
+
+/** Node's error for a failed call, with its errno's name. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** Runs `call`; undefined when it fails because something is not there. */
+export function ifPresent<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Turns errors of node:fs into ours: `exhausted` for a full disk, `denied` where writing is not allowed. */
+export function storageError(doing: string, error: unknown): unknown {
+  if (error instanceof TareError) return error;
+  const code = codeOf(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new TareError('exhausted', `Cannot ${doing}: the disk is full`, { cause: error });
+  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') return new TareError('denied', `Cannot ${doing}: writing is not allowed (${code})`, { cause: error });
+  return error;
+}
+
+/** Writes all of `bytes` at the current position. */
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
+
+/** Creates a file that is not there yet, 0600 unless `mode`. With `sync` it is on the disk on return. */
+export function createFile(path: string, content: string | Uint8Array, options: { sync?: boolean; mode?: number } = {}): void {
+  const mode = options.mode ?? 0o600;
+  const fd = openSync(path, 'wx', mode);
+  try {
+    writeAll(fd, typeof content === 'string' ? Buffer.from(content) : content);
+    if (mode !== 0o600) fchmodSync(fd, mode);
+    if (options.sync === true) fdatasyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Replaces a file by one rename, 0600. With `sync` the contents are on the disk before that. */
+export function replaceFile(path: string, content: string | Uint8Array, sync: boolean): void {
+  const temp = join(dirname(path), `.tmp-${basename(path)}${randomBytes(5).readUIntLE(0, 5)}`);
+  try {
+    createFile(temp, content, { sync });
+    renameSync(temp, path);
+  } catch (error) {
+    ifPresent(() => unlinkSync(temp));
+    throw error;
+  }
+}
+
+/** Reads a file of at most `maxBytes`; undefined when there is none. Errors: `exhausted` when it is larger. */
+export function readCapped(path: string, maxBytes: number): Buffer | undefined {
+  return ifPresent(() => {
+    const { size } = statSync(path);
+    if (size > maxBytes) throw new TareError('exhausted', `Cannot read ${path}: ${size} bytes, at most ${maxBytes}`);
+    return readFileSync(path);
+  });
+}

@@ -1,0 +1,119 @@
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { createFile, ifPresent, readCapped } from './_file.ts';
+import { randomLink } from './_random.ts';
+import { isId } from './record.ts';
+import type { TempDir } from './temp-dir.ts';
+
+/** overlayfs takes no more lower directories. */
+export const MAX_LAYERS = 500;
+const MAX_LOWER_BYTES = 64 * 1024;
+
+/**
+ * The directories of the overlay driver: `overlay/ID/{diff,link,lower,lower-layers,work,merged,empty}` and the short links `overlay/l/LINK`. Makes and
+ * takes apart directories; knows nothing of records and locks.
+ */
+export class OverlayDirs {
+  readonly home: string;
+
+  constructor(graphRoot: string) {
+    this.home = join(graphRoot, 'overlay');
+  }
+
+  get tempDirs(): string {
+    return join(this.home, 'tempdirs');
+  }
+
+  /** `rest` below the directory of layer `id`. */
+  at(id: string, ...rest: string[]): string {
+    return join(this.home, id, ...rest);
+  }
+
+  exists(id: string): boolean {
+    return existsSync(this.at(id, 'diff'));
+  }
+
+  /** Makes the driver's own directories when they are missing. */
+  ensureHome(): void {
+    mkdirSync(this.home, { recursive: true, mode: 0o700 });
+    mkdirSync(join(this.home, 'l'), { recursive: true, mode: 0o755 });
+    const flag = join(this.home, '.has-mount-program');
+    if (!existsSync(flag)) createFile(flag, 'false');
+  }
+
+  /**
+   * Fills `dir`, which has or gets `diff`, with what makes it a layer on top of `parent`; returns the name of its short link. A `diff` that says nothing
+   * about itself (`inheritRoot`) gets owner and mode from the parent's, 0555 without one.
+   */
+  prepare(dir: string, parent: string | undefined, inheritRoot: boolean): string {
+    const diff = join(dir, 'diff');
+    const parentLink = parent === undefined ? undefined : this.link(parent);
+    if (inheritRoot) {
+      mkdirSync(diff, { recursive: true, mode: 0o700 });
+      const root = parent === undefined ? undefined : lstatSync(this.at(parent, 'diff'));
+      if (root !== undefined) chownSync(diff, root.uid, root.gid);
+      chmodSync(diff, (root?.mode ?? 0o555) & 0o7777);
+    }
+    const link = randomLink();
+    createFile(join(dir, 'link'), link, { mode: 0o644 });
+    mkdirSync(join(dir, 'work'), { mode: 0o700 });
+    mkdirSync(join(dir, 'merged'), { mode: 0o700 });
+    if (parent === undefined || parentLink === undefined) mkdirSync(join(dir, 'empty'), { mode: 0o700 });
+    else {
+      const lower = readCapped(this.at(parent, 'lower'), MAX_LOWER_BYTES)?.toString('latin1').trim();
+      createFile(join(dir, 'lower'), `l/${parentLink}${lower === undefined || lower === '' ? '' : `:${lower}`}`, { mode: 0o644 });
+      createFile(join(dir, 'lower-layers'), [parent, ...this.#lowerIds(parent)].join(':'), { mode: 0o644 });
+    }
+    return link;
+  }
+
+  /** Makes the short link of a layer that is in its place. */
+  publishLink(id: string, link: string): void {
+    symlinkSync(`../${id}/diff`, join(this.home, 'l', link));
+  }
+
+  /** Moves all of a layer out of sight. */
+  remove(id: string, temp: TempDir): void {
+    const link = ifPresent(() => this.link(id));
+    if (link !== undefined) rmSync(join(this.home, 'l', link), { force: true });
+    temp.take(this.at(id));
+  }
+
+  /** The name of a layer's short link. Errors: `failed-precondition` when it is damaged. */
+  link(id: string): string {
+    const link = readFileSync(this.at(id, 'link'), 'latin1').trim();
+    if (!/^[A-Z2-7]{26}$/.test(link)) throw damaged(id, 'its link file is no link name (after a power loss? pull the image again)');
+    return link;
+  }
+
+  /** The `diff` directories below layer `id`, nearest first. Errors: `failed-precondition` when one is lost. */
+  lowers(id: string): string[] {
+    const lowers = this.#lowerIds(id).map((lower) => this.at(lower, 'diff'));
+    if (lowers.length > MAX_LAYERS) throw new TareError('unsupported', `Cannot mount layer ${id}: ${lowers.length} layers below it, at most ${MAX_LAYERS}`);
+    return lowers;
+  }
+
+  /** Both forms are written; others may have written only one, or have lost a link that the other still names. */
+  #lowerIds(id: string): string[] {
+    const ids = readCapped(this.at(id, 'lower-layers'), MAX_LOWER_BYTES)?.toString('latin1').trim();
+    if (ids !== undefined && ids !== '') {
+      return ids.split(':').map((lower) => {
+        if (!isId(lower)) throw damaged(id, 'its lower-layers file names no layer');
+        return lower;
+      });
+    }
+    const links = readCapped(this.at(id, 'lower'), MAX_LOWER_BYTES)?.toString('latin1').trim();
+    if (links === undefined) return [];
+    return links.split(':').map((link) => {
+      if (!/^l\/[A-Z2-7]{26}$/.test(link)) throw damaged(id, 'its lower file names no layer (after a power loss? pull the image again)');
+      const lower = /^\.\.\/([0-9a-f]{64})\/diff$/.exec(ifPresent(() => readlinkSync(join(this.home, link))) ?? '')?.[1];
+      if (lower === undefined) throw damaged(id, `the link ${link} of a lower layer is lost`);
+      return lower;
+    });
+  }
+}
+
+function damaged(id: string, why: string): TareError {
+  return new TareError('failed-precondition', `Cannot use layer ${id}: ${why}`);
+}

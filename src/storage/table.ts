@@ -1,0 +1,168 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { ifPresent, readCapped, replaceFile } from './_file.ts';
+import { HeldLock } from './lock-file.ts';
+import { isId, type RawRecord, type Row } from './record.ts';
+
+/** A store of a hundred thousand images would be smaller. */
+const MAX_JSON_BYTES = 512 * 1024 * 1024;
+
+interface Part {
+  readonly path: string;
+  readonly volatile: boolean;
+  /** Identity of the contents we hold, see `stampOf`. */
+  stamp: string;
+  rows: readonly Row[];
+}
+
+/**
+ * One kind of record: `KIND.json`, `volatile-KIND.json` and `KIND.lock`.
+ *
+ * Files are replaced by rename, so reading needs no lock: `rows` is a consistent snapshot of each file, and no slow writer can hold up a reader. It is kept
+ * until a file changes. Changing goes through `lock`.
+ */
+export class Table {
+  readonly #lockPath: string;
+  readonly #parts: readonly [stable: Part, volatile: Part];
+  readonly #now: () => Date;
+
+  /** `kind`: layers, images, containers. */
+  constructor(dir: string, kind: string, now: () => Date) {
+    this.#lockPath = join(dir, `${kind}.lock`);
+    this.#parts = [
+      { path: join(dir, `${kind}.json`), volatile: false, stamp: '', rows: [] },
+      { path: join(dir, `volatile-${kind}.json`), volatile: true, stamp: '', rows: [] },
+    ];
+    this.#now = now;
+  }
+
+  /** What is there now. Errors: `failed-precondition` for a file that is no array of records. */
+  rows(): readonly Row[] {
+    const [stable, volatile] = this.#parts;
+    const token = this.#token();
+    load(stable, token);
+    load(volatile, token);
+    return volatile.rows.length === 0 ? stable.rows : [...stable.rows, ...volatile.rows];
+  }
+
+  /** Only the volatile ones: what the short life of a `--rm` container has to read. */
+  volatileRows(): readonly Row[] {
+    load(this.#parts[1], this.#token());
+    return this.#parts[1].rows;
+  }
+
+  /** Waits for the write lock. Errors: as HeldLock.take. */
+  async lock(signal?: AbortSignal): Promise<LockedTable> {
+    const lock = await HeldLock.take(this.#lockPath, 'write', signal);
+    const save = (volatile: boolean, rows: readonly Row[]): void => {
+      const part = this.#parts[volatile ? 1 : 0];
+      // The mark comes first: who sees the new mark reads again, who sees the old one still has valid rows.
+      const other = this.#parts[volatile ? 0 : 1];
+      const otherIsFresh = other.stamp === stampOf(other.path, this.#token());
+      lock.stamp(this.#now());
+      replaceFile(part.path, JSON.stringify(rows.map((row) => row.raw)), !volatile);
+      const token = this.#token();
+      part.rows = rows;
+      part.stamp = stampOf(part.path, token);
+      if (otherIsFresh) other.stamp = stampOf(other.path, token);
+    };
+    return new LockedTable(this, lock, save);
+  }
+
+  #token(): string {
+    return ifPresent(() => readFileSync(this.#lockPath, 'latin1').slice(0, 64)) ?? '';
+  }
+}
+
+/** A table under its write lock. Everything done here is synchronous and short. */
+export class LockedTable implements Disposable {
+  readonly #table: Table;
+  readonly #lock: HeldLock;
+  readonly #save: (volatile: boolean, rows: readonly Row[]) => void;
+
+  constructor(table: Table, lock: HeldLock, save: (volatile: boolean, rows: readonly Row[]) => void) {
+    this.#table = table;
+    this.#lock = lock;
+    this.#save = save;
+  }
+
+  rows(): readonly Row[] {
+    return this.#table.rows();
+  }
+
+  find(id: string): Row | undefined {
+    return this.rows().find((row) => row.id === id);
+  }
+
+  /** Adds records or replaces those with the same id; all of them must be of one file, which is written once. */
+  put(rows: readonly Row[]): void {
+    const volatile = rows[0]?.volatile ?? false;
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    const kept = this.#of(volatile).map((row) => {
+      const next = byId.get(row.id);
+      byId.delete(row.id);
+      return next ?? row;
+    });
+    this.#save(volatile, [...kept, ...byId.values()]);
+  }
+
+  /** Drops records; a file without any of them is not written. */
+  drop(ids: ReadonlySet<string>): void {
+    for (const volatile of [false, true]) {
+      const before = this.#of(volatile);
+      const after = before.filter((row) => !ids.has(row.id));
+      if (after.length !== before.length) this.#save(volatile, after);
+    }
+  }
+
+  #of(volatile: boolean): readonly Row[] {
+    return volatile ? this.#table.volatileRows() : this.rows().filter((row) => !row.volatile);
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]();
+  }
+}
+
+/** Two replacements within this time may look the same to stat(2): coarse clocks, inode numbers used again. */
+const CLOCK_STEP_MS = 2000;
+
+/**
+ * What changes when a writer replaces the file: inode, size, time, and while the time is recent also the mark of the last writer. The mark is read before
+ * the file, so a mark that is newer than the contents only makes us read once more.
+ */
+function stampOf(path: string, token: string): string {
+  const stat = ifPresent(() => statSync(path, { bigint: true }));
+  if (stat === undefined) return 'none';
+  const recent = Math.abs(Date.now() - Number(stat.mtimeMs)) < CLOCK_STEP_MS;
+  return `${stat.ino}:${stat.size}:${stat.mtimeNs}${recent ? `:${token}` : ''}`;
+}
+
+function load(part: Part, token: string): void {
+  const stamp = stampOf(part.path, token);
+  if (stamp === part.stamp) return;
+  const bytes = stamp === 'none' ? undefined : readCapped(part.path, MAX_JSON_BYTES);
+  part.rows = bytes === undefined || bytes.length === 0 ? [] : parse(part.path, bytes.toString(), part.volatile);
+  // Taken before reading: a change in between shows up at the next look.
+  part.stamp = stamp;
+}
+
+function parse(path: string, json: string, volatile: boolean): Row[] {
+  const broken = (cause?: unknown): TareError =>
+    new TareError('failed-precondition', `Cannot read ${path}: it is no list of records; restore it from a backup or remove it`, { cause });
+  let list: unknown;
+  try {
+    list = JSON.parse(json);
+  } catch (cause) {
+    throw broken(cause);
+  }
+  if (list === null) return [];
+  if (!Array.isArray(list)) throw broken();
+  return list.map((raw: unknown) => {
+    if (typeof raw !== 'object' || raw === null) throw broken();
+    const id = (raw as RawRecord)['id'];
+    if (!isId(id)) throw broken();
+    return { id, raw: raw as RawRecord, volatile };
+  });
+}

@@ -1,0 +1,167 @@
+import { TareError } from '../base/errors.ts';
+import type { BindMount, Mount, OverlayMount } from '../spec/mount.ts';
+import { addon } from './addon.ts';
+import { check, isErrno } from './error.ts';
+import { Fd } from './fd.ts';
+import {
+  fsconfig,
+  fsconfigCreate,
+  fsmount,
+  fsopen,
+  MOUNT_ATTR_NOATIME,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NODIRATIME,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  mountSetattr,
+  openTree,
+} from './mount.ts';
+import { openPath } from './open.ts';
+
+/** Options that belong to the mount and not to the file system; 0: the default anyway. */
+const attributes: Readonly<Record<string, number>> = {
+  ro: MOUNT_ATTR_RDONLY,
+  nosuid: MOUNT_ATTR_NOSUID,
+  nodev: MOUNT_ATTR_NODEV,
+  noexec: MOUNT_ATTR_NOEXEC,
+  noatime: MOUNT_ATTR_NOATIME,
+  nodiratime: MOUNT_ATTR_NODIRATIME,
+  rw: 0,
+  suid: 0,
+  dev: 0,
+  exec: 0,
+  relatime: 0,
+};
+
+/** fsconfig(2) takes strings below 256 bytes. */
+const MAX_STRING_BYTES = 255;
+/** mount(2) takes one page of options. */
+const MAX_OPTIONS_BYTES = 4095;
+
+/** How a kernel takes overlay lowers: one by one (6.7 and newer), or all in one mount(2) string. */
+export type OverlayWay = 'appended' | 'string';
+let learned: OverlayWay | undefined;
+
+/**
+ * How this kernel takes them, asked once by naming a lower that cannot exist: a kernel that knows `lowerdir+` looks for
+ * it (ENOENT); one between 6.5 and 6.7 does not know the key (EINVAL); an older one keeps any key for later (success).
+ * Errors: `unsupported` without overlayfs.
+ */
+export function overlayWay(): OverlayWay {
+  if (learned === undefined) {
+    using context = fsopen('overlay');
+    try {
+      fsconfig(context, 'lowerdir+', '/proc/self/fd/none');
+      learned = 'string';
+    } catch (error) {
+      learned = isErrno(error, 'ENOENT') ? 'appended' : 'string';
+    }
+  }
+  return learned;
+}
+
+/**
+ * Puts a Mount together as a detached mount: the returned descriptor is its only name, and closing it unmounts it unless it
+ * was attached. Nothing becomes visible in any namespace. `way` forces how overlay lowers are passed.
+ *
+ * Errors: `invalid` for an overlay without lowers; `exhausted` when the lowers do not fit an old kernel's page; by errno
+ * with the kernel's own words.
+ */
+export function mountDetached(mount: Mount, options: { way?: OverlayWay } = {}): Fd {
+  return mount.kind === 'bind' ? bind(mount) : overlay(mount, options.way);
+}
+
+function bind(mount: BindMount): Fd {
+  using tree = openTree(mount.source, { clone: true, recursive: mount.recursive });
+  if (mount.readOnly) mountSetattr(tree, { set: MOUNT_ATTR_RDONLY, recursive: mount.recursive });
+  return Fd.adopt(tree.release());
+}
+
+function overlay(mount: OverlayMount, forced: OverlayWay | undefined): Fd {
+  if (mount.lowers.length === 0) throw new TareError('invalid', 'Cannot mount overlay: it has no lower directory');
+  return (forced ?? overlayWay()) === 'appended' ? appended(mount) : inOneString(mount);
+}
+
+/** Splits Mount options into mount attributes and file system parameters. */
+function split(mount: OverlayMount): { attributes: number; parameters: string[] } {
+  let bits = 0;
+  const parameters: string[] = [];
+  for (const option of mount.options) {
+    const attribute = attributes[option];
+    if (attribute === undefined) parameters.push(option);
+    else bits |= attribute;
+  }
+  return { attributes: bits, parameters };
+}
+
+/**
+ * Gives paths names that need no escaping and stay short: a path with a character overlayfs interprets, or too long, is
+ * named through its descriptor.
+ */
+class Names implements Disposable {
+  readonly #fds: Fd[] = [];
+  readonly #limit: number;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  of(path: string): string {
+    if (!/[\\:,"]/.test(path) && Buffer.byteLength(path) <= this.#limit) return path;
+    const fd = openPath(path, { follow: true });
+    this.#fds.push(fd);
+    return `/proc/self/fd/${fd.number}`;
+  }
+
+  /** The descriptors names were given by. */
+  get handles(): Int32Array {
+    return Int32Array.from(this.#fds, ({ number }) => number);
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#fds) fd.close();
+  }
+}
+
+/** By the mount API. */
+function appended(mount: OverlayMount): Fd {
+  const { attributes: bits, parameters } = split(mount);
+  using names = new Names(MAX_STRING_BYTES);
+  using context = fsopen('overlay');
+  for (const lower of mount.lowers) fsconfig(context, 'lowerdir+', names.of(lower));
+  if (mount.upper !== undefined) fsconfig(context, 'upperdir', names.of(mount.upper));
+  if (mount.work !== undefined) fsconfig(context, 'workdir', names.of(mount.work));
+  for (const option of parameters) {
+    const equals = option.indexOf('=');
+    if (equals < 0) fsconfig(context, option);
+    else fsconfig(context, option.slice(0, equals), option.slice(equals + 1));
+  }
+  fsconfigCreate(context);
+  return fsmount(context, bits);
+}
+
+/** By mount(2) in a throw-away mount namespace, from which the mount is cloned out. */
+function inOneString(mount: OverlayMount): Fd {
+  const { attributes: bits, parameters } = split(mount);
+  const build = (names: Names): string => {
+    const options = [`lowerdir=${mount.lowers.map((lower) => names.of(lower)).join(':')}`, ...parameters];
+    if (mount.upper !== undefined) options.push(`upperdir=${names.of(mount.upper)}`);
+    if (mount.work !== undefined) options.push(`workdir=${names.of(mount.work)}`);
+    return options.join(',');
+  };
+  using plain = new Names(MAX_OPTIONS_BYTES);
+  using short = new Names(0);
+  let names = plain;
+  let options = build(names);
+  if (Buffer.byteLength(options) > MAX_OPTIONS_BYTES) {
+    names = short;
+    options = build(names);
+  }
+  if (Buffer.byteLength(options) > MAX_OPTIONS_BYTES) {
+    throw new TareError('exhausted', `Cannot mount overlay: ${mount.lowers.length} lower directories do not fit this kernel's option page (Linux 6.7 takes 500)`);
+  }
+  using fd = Fd.adopt(check(addon().mountElsewhere('overlay', 'overlay', 0, options, names.handles), 'mount', 'overlay'));
+  if (bits !== 0) mountSetattr(fd, { set: bits });
+  return Fd.adopt(fd.release());
+}
