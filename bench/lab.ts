@@ -7,6 +7,7 @@ import { makeBundle } from './bundle.ts';
 import { Missing } from './case.ts';
 import { makeCgroups } from './cgroups.ts';
 import { startDocker } from './docker.ts';
+import { gist } from './gist.ts';
 import { makeImage, makeRootfs, type TestImage } from './rootfs.ts';
 import { Timer } from './timer.ts';
 
@@ -73,7 +74,7 @@ export class Lab implements AsyncDisposable {
       return stdout.trim();
     } catch (error) {
       const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
-      const state = stderr === '' ? messageOf(error) : stderr.split('\n').slice(-3).join(' | ');
+      const state = stderr === '' ? messageOf(error) : gist(stderr);
       throw new Error(`Cannot run ${basename(program)} … ${args.slice(-4).join(' ')}: ${state}`, { cause: error });
     }
   }
@@ -89,13 +90,19 @@ export class Lab implements AsyncDisposable {
   tare(): readonly string[] {
     const program = join(this.repository, 'bin/tare');
     if (!existsSync(program)) throw new Missing('bin/tare is not built (npm run build)');
-    const { root, runRoot, storageRoot } = this.tareRoots();
-    return [program, '--root', root, '--runroot', runRoot, '--storage-root', storageRoot];
+    const { root, runRoot, storageRoot, storageRunRoot } = this.tareRoots();
+    const storage = ['--storage-root', storageRoot, '--storage-runroot', storageRunRoot];
+    return [program, '--root', root, '--runroot', runRoot, ...storage];
   }
 
   /** The folders of `tare()`, and of the library. */
-  tareRoots(): { readonly root: string; readonly runRoot: string; readonly storageRoot: string } {
-    return { root: join(this.dir, 't'), runRoot: join(this.dir, 'tr'), storageRoot: join(this.dir, 'ts') };
+  tareRoots(): Readonly<Record<'root' | 'runRoot' | 'storageRoot' | 'storageRunRoot', string>> {
+    return {
+      root: join(this.dir, 't'),
+      runRoot: join(this.dir, 'tr'),
+      storageRoot: join(this.dir, 'ts'),
+      storageRunRoot: join(this.dir, 'tsr'),
+    };
   }
 
   /** `podman` with our own roots. Errors: Missing. */

@@ -6,7 +6,7 @@ import type { Lab } from './lab.ts';
 
 /** What the bench uses of the built package; `dist/` need not exist when the bench is type-checked. */
 interface Library {
-  open(options: { root: string; runRoot: string; storageRoot: string }): Promise<Opened>;
+  open(options: ReturnType<Lab['tareRoots']>): Promise<Opened>;
 }
 interface Opened extends AsyncDisposable {
   run(source: string, argv: readonly string[], options: { network: 'none' }): Promise<Running>;

@@ -4,7 +4,6 @@
  * started by it inside them with --inside, measures.
  */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../src/base/errors.ts';
@@ -12,22 +11,21 @@ import type { Case } from './case.ts';
 import { detached } from './cases/detached.ts';
 import { exec } from './cases/exec.ts';
 import { floor } from './cases/floor.ts';
-import { inProcess } from './cases/in-process.ts';
+import { inProcess, inProcessIdle } from './cases/in-process.ts';
 import { memory } from './cases/memory.ts';
 import { node } from './cases/node.ts';
 import { parallel } from './cases/parallel.ts';
 import { ps } from './cases/ps.ts';
 import { run } from './cases/run.ts';
-import { sequential } from './cases/sequential.ts';
 import { removeCgroups } from './cgroups.ts';
 import { Lab } from './lab.ts';
 import { describeMachine, describeSources, type Sources } from './machine.ts';
 import { measureCase, type CaseResult } from './measure.ts';
 import { parseOptions, usage, type Options } from './options.ts';
-import { compilePrograms, runStage } from './stage.ts';
+import { compilePrograms, runStage, watchOwner } from './stage.ts';
 import { renderCase } from './table.ts';
 
-const cases: readonly Case[] = [node, floor, run, exec, ps, inProcess, sequential, parallel, memory, detached];
+const cases: readonly Case[] = [node, floor, run, exec, ps, inProcess, inProcessIdle, parallel, memory, detached];
 const repository = dirname(import.meta.dirname);
 
 /** What the first process tells the second. */
@@ -78,36 +76,37 @@ async function measure(dir: string): Promise<number> {
   const abort = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(name, () => abort.abort(new Error('interrupted')));
-  // Stage 1 holds the other end: when it is gone, or wants us to end, this closes.
-  const owner = new Socket({ fd: 3, readable: true, writable: false })
-    .on('close', () => abort.abort(new Error('interrupted')))
-    .unref();
-  owner.on('error', () => {}).resume();
-
-  const results: CaseResult[] = [];
-  {
-    await using lab = new Lab({ repository, dir, environment: process.env, signal: abort.signal });
-    const machine = await describeMachine(lab);
-    const changed = sources.changed ? ' with uncommitted changes' : '';
-    console.log(
-      `tare ${sources.commit.slice(0, 12)}${changed} on Linux ${machine.kernel}, cgroup ${machine.cgroup}, ${machine.system}`,
-    );
-    console.log(`${machine.cpus} CPUs (${machine.cpu}), load ${machine.load.toFixed(2)}`);
-    for (const [name, version] of Object.entries(machine.versions)) console.log(`  ${name}: ${version}`);
-    console.log();
-    for (const subject of cases) {
-      if (options.only.length > 0 && !options.only.includes(subject.name)) continue;
-      const result = await measureCase(subject, lab, { ...options, signal: abort.signal });
-      results.push(result);
-      console.log(renderCase(result));
-      // After every case: an interrupted run keeps what it has.
-      writeFileSync(
-        join(dir, 'result.json'),
-        JSON.stringify({ schema: 1, date, sources, machine, options, cases: results }, undefined, 1),
-      );
-    }
+  const owner = watchOwner(abort);
+  try {
+    return await measureAll(dir, { options, sources, date }, abort.signal);
+  } finally {
+    removeCgroups(`/${basename(dir)}`);
+    if (owner.dead) rmSync(dir, { recursive: true, force: true });
   }
-  removeCgroups(`/${basename(dir)}`);
+}
+
+async function measureAll(dir: string, { options, sources, date }: Order, signal: AbortSignal): Promise<number> {
+  await using lab = new Lab({ repository, dir, environment: process.env, signal });
+  const machine = await describeMachine(lab);
+  const changed = sources.changed ? ' with uncommitted changes' : '';
+  console.log(
+    `tare ${sources.commit.slice(0, 12)}${changed} on Linux ${machine.kernel}, cgroup ${machine.cgroup}, ${machine.system}`,
+  );
+  console.log(`${machine.cpus} CPUs (${machine.cpu}), load ${machine.load.toFixed(2)}`);
+  for (const [name, version] of Object.entries(machine.versions)) console.log(`  ${name}: ${version}`);
+  console.log();
+  const results: CaseResult[] = [];
+  for (const subject of cases) {
+    if (options.only.length > 0 && !options.only.includes(subject.name)) continue;
+    const result = await measureCase(subject, lab, { ...options, signal });
+    results.push(result);
+    console.log(renderCase(result));
+    // After every case: an interrupted run keeps what it has.
+    writeFileSync(
+      join(dir, 'result.json'),
+      JSON.stringify({ schema: 1, date, sources, machine, options, cases: results }, undefined, 1),
+    );
+  }
   return results.some(({ rows }) => rows.some(({ failed }) => failed !== undefined)) ? 1 : 0;
 }
 

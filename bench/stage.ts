@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { insidePeers } from '../tools/peers.ts';
 import { removeCgroups } from './cgroups.ts';
@@ -54,6 +55,27 @@ set +e
 exit $?
 `;
 
+/** What stage 1 says to have stage 2 end. A connection that closes without it means that stage 1 is dead: stage 2 then removes the directory, too. */
+const cleanUpOnly = '.';
+
+/** Stage 2's side of fd 3: aborts `abort` when stage 1 wants the end or is dead. */
+export function watchOwner(abort: AbortController): { readonly dead: boolean } {
+  let [told, closed] = [false, false];
+  const owner = new Socket({ fd: 3, readable: true, writable: false });
+  owner.on('data', () => (told = true));
+  owner.on('error', () => {}); // Followed by close.
+  owner.on('close', () => {
+    closed = true;
+    abort.abort(new Error('interrupted'));
+  });
+  owner.unref();
+  return {
+    get dead() {
+      return closed && !told;
+    },
+  };
+}
+
 /** How stage 2 is started. */
 export interface StageOptions {
   /** Private directory of this run. */
@@ -89,7 +111,7 @@ export async function runStage(command: readonly string[], options: StageOptions
   const child = spawn(program, args, { stdio: ['inherit', 'inherit', 'inherit', 'pipe'], cwd: directory, env });
   const owner = child.stdio[3];
   const abort = (): void => {
-    owner?.destroy();
+    if (owner instanceof Socket) owner.end(cleanUpOnly);
     setTimeout(() => child.kill('SIGKILL'), 60_000).unref();
   };
   signal.addEventListener('abort', abort, { once: true });
@@ -98,7 +120,7 @@ export async function runStage(command: readonly string[], options: StageOptions
     return code ?? 1;
   } finally {
     signal.removeEventListener('abort', abort);
-    owner?.destroy();
+    if (owner instanceof Socket) owner.destroy();
     removeCgroups(`/${basename(dir)}`);
     releaseHugetlb(dir);
   }
@@ -113,7 +135,8 @@ function releaseHugetlb(dir: string): void {
   if (/ - cgroup \S+ \S*\bhugetlb\b/.test(readFileSync('/proc/self/mountinfo', 'utf8'))) return;
   const script = `
     mkdir -p "$1/h" && mount -t cgroup -o hugetlb cgroup "$1/h" || exit 0
-    for i in 1 2 3 4 5 6 7 8 9 10; do
+    i=0
+    while [ $((i += 1)) -le 50 ]; do
       find "$1/h/$2" -depth -type d -exec rmdir {} + 2>/dev/null
       grep -q '^hugetlb[[:space:]]*[0-9]*[[:space:]]*1[[:space:]]' /proc/cgroups && break
       sleep 0.1

@@ -41,7 +41,7 @@ function signed(value: number): string {
 
 /** First column to the left, the others to the right, each as wide as its widest cell. */
 function columns(lines: readonly (readonly string[])[]): string[] {
-  const widths = lines[0]?.map((_, i) => Math.max(...lines.map((line) => [...(line[i] ?? '')].length))) ?? [];
+  const widths = lines[0]?.map((_, i) => Math.max(...lines.map((line) => (line[i] ?? '').length))) ?? [];
   return lines.map((line) =>
     `  ${line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('   ')}`.trimEnd(),
   );

@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { gist } from './gist.ts';
 
 /** How many starts one sample covers. */
 export interface Batch {
@@ -68,9 +69,9 @@ export class Timer implements AsyncDisposable {
     try {
       const fd = openSync(this.#errors, 'r');
       try {
-        const bytes = Buffer.alloc(500);
+        const bytes = Buffer.alloc(4096);
         const length = readSync(fd, bytes, 0, bytes.length, Math.max(0, fstatSync(fd).size - bytes.length));
-        return bytes.toString('utf8', 0, length).trim().split('\n').slice(-3).join(' | ');
+        return gist(bytes.toString('utf8', 0, length));
       } finally {
         closeSync(fd);
       }

@@ -21,7 +21,7 @@ import { runContainer } from './engine/run.ts';
 
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
-export { LaunchError } from './engine/launch.ts';
+export { LaunchError } from './engine/launch-error.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './engine/create-options.ts';
 export type { ContainerSummary } from './engine/list.ts';
 

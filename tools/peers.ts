@@ -33,9 +33,27 @@ export const defaultPeersRoot: string = join(repository, '.cache/peers');
 
 /** The engines, what they need to run a container, what the bench needs (busybox-static), and what the pinned Node links to. */
 const packages = [
-  ...['podman', 'buildah', 'skopeo', 'crun', 'runc', 'containerd', 'docker.io', 'docker-cli'],
-  ...['conmon', 'netavark', 'catatonit', 'golang-github-containers-common', 'iptables', 'nftables'],
-  ...['busybox-static', 'ca-certificates', 'libatomic1', 'libstdc++6', 'mount', 'procps', 'util-linux'],
+  'podman',
+  'buildah',
+  'skopeo',
+  'crun',
+  'runc',
+  'containerd',
+  'docker.io',
+  'docker-cli',
+  'conmon',
+  'netavark',
+  'catatonit',
+  'golang-github-containers-common',
+  'iptables',
+  'nftables',
+  'busybox-static',
+  'ca-certificates',
+  'libatomic1',
+  'libstdc++6',
+  'mount',
+  'procps',
+  'util-linux',
 ];
 
 const unneeded = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr/share/info/*'];
@@ -128,11 +146,16 @@ function setup(root: string, suite: string, mirror: Mirror): void {
   try {
     const partial = join(work, 'root');
     const args = [
-      ...['--mode=root', '--variant=minbase', '--format=directory', `--include=${packages.join(',')}`],
+      '--mode=root',
+      '--variant=minbase',
+      '--format=directory',
+      `--include=${packages.join(',')}`,
       ...machineAptOptions().map((option) => `--aptopt=${option}`),
       ...unneeded.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
       ...(mirror.signedBy === undefined ? [] : [`--keyring=${mirror.signedBy}`]),
-      ...[suite, partial, mirror.url],
+      suite,
+      partial,
+      mirror.url,
     ];
     const { status, error } = spawnSync('nice', ['-n', '19', 'mmdebstrap', ...args], { stdio: 'inherit' });
     if (error !== undefined)

@@ -44,6 +44,22 @@ export function throughput(
   };
 }
 
+/** The same row without pauses: a sample is thrown away, the next ten follow each other. */
+export function warm(contender: Contender): Contender {
+  return {
+    ...contender,
+    async prepare(lab, stack) {
+      const measure = await contender.prepare(lab, stack);
+      return async () => {
+        await measure();
+        const samples: number[] = [];
+        while (samples.length < 10) samples.push(...[await measure()].flat());
+        return samples;
+      };
+    },
+  };
+}
+
 /** What every command of Tare costs before its own work: the pinned Node with an empty file. */
 export const bareNode: Contender = timed('bare node', async (lab) => [process.execPath, lab.emptyScript]);
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Case, Contender } from '../case.ts';
-import { floorSpawned } from './_commands.ts';
+import { floorSpawned, warm } from './_commands.ts';
 
 /** The floor's own loop: one process that makes a container each time it is asked. */
 export const floorLoop: Contender = {
@@ -32,5 +32,5 @@ export const floor: Case = {
   name: 'floor',
   title: 'a minimal C program: the same namespaces, overlay, cgroups, mounts, pivot_root, exec',
   unit: 'ms',
-  contenders: [floorLoop, floorSpawned],
+  contenders: [{ ...warm(floorLoop), name: 'floor, its own loop, warm' }, floorLoop, floorSpawned],
 };

@@ -3,24 +3,27 @@ import { once } from 'node:events';
 import type { Case, Contender } from '../case.ts';
 import type { Lab } from '../lab.ts';
 import { openLibrary, type RunTimes } from '../library.ts';
-import { timed } from './_commands.ts';
+import { timed, warm } from './_commands.ts';
 import { floorLoop } from './floor.ts';
 
-/** From a Node program: the library in this process, everything else started by it. Warm, one after the other. */
+const rows: readonly Contender[] = [
+  library('tare run + wait', (times) => times.waited, true),
+  library('tare run + wait + remove', (times) => times.removed),
+  timed('crun run', async (lab) => runtime(lab, 'crun')),
+  spawned('crun run, from node', (lab) => runtime(lab, 'crun')),
+  timed('runc run', async (lab) => runtime(lab, 'runc')),
+  spawned('runc run, from node', (lab) => runtime(lab, 'runc')),
+  floorLoop,
+  spawned('floor, from node', (lab) => lab.floor()),
+];
+
+/** From a Node program: the library in this process, everything else started by it. One after the other without a pause. */
 export const inProcess: Case = {
   name: 'in-process',
-  title: "tare.run(…, ['true']).wait() from a program that runs already, beside OCI runtimes",
+  title: "tare.run(…, ['true']).wait() from a program that runs already, warm: ten in a row after one thrown away",
   unit: 'ms',
-  contenders: [
-    library('tare run + wait', (times) => times.waited, true),
-    library('tare run + wait + remove', (times) => times.removed),
-    timed('crun run', async (lab) => runtime(lab, 'crun')),
-    spawned('crun run, from node', (lab) => runtime(lab, 'crun')),
-    timed('runc run', async (lab) => runtime(lab, 'runc')),
-    spawned('runc run, from node', (lab) => runtime(lab, 'runc')),
-    floorLoop,
-    spawned('floor, from node', (lab) => lab.floor()),
-  ],
+  share: 1 / 3,
+  contenders: rows.map(warm),
   goals: [
     { text: 'tare run + wait ≤ 12 ms', holds: (median) => ({ value: median('tare run + wait'), limit: 12 }) },
     {
@@ -28,6 +31,14 @@ export const inProcess: Case = {
       holds: (median) => ({ value: median('tare run + wait'), limit: median('crun run') }),
     },
   ],
+};
+
+/** The same, each on a machine that did nothing for a moment: the kernel's first move into a cgroup then waits for an RCU grace period. */
+export const inProcessIdle: Case = {
+  name: 'in-process-idle',
+  title: 'the same, each after a pause of 50 ms',
+  unit: 'ms',
+  contenders: rows,
 };
 
 function library(name: string, pick: (times: RunTimes) => number, subject = false): Contender {

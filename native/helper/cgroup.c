@@ -105,19 +105,18 @@ static uint64_t remove_dirs(const struct cgroup *cg, bool deep) {
   return left;
 }
 
-bool cgroup_end(const struct cgroup *cg, void (*reap)(void *), void *arg) {
-  if (cg->root < 0) return true;
+void cgroup_end(const struct cgroup *cg, void (*reap)(void *), void *arg) {
+  if (cg->root < 0) return;
   /* A directory can only be removed when nothing lives in it: usually that is all there is to do. */
-  if (remove_dirs(cg, false) == 0) return true;
+  if (remove_dirs(cg, false) == 0) return;
   struct timespec pause = {0, WAIT_FIRST_NS};
   for (int round = 0; round < WAIT_ROUNDS; round++) {
     cgroup_signal(cg, SIGKILL);
     reap(arg);
-    if (remove_dirs(cg, true) == 0) return true;
+    if (remove_dirs(cg, true) == 0) return;
     nanosleep(&pause, NULL);
     if (pause.tv_nsec < WAIT_MAX_NS) pause.tv_nsec *= 2;
   }
-  return false;
 }
 
 uint64_t cgroup_counter(int root, const char *file, const char *key) {

@@ -12,7 +12,7 @@ struct cgroup {
 int cgroup_signal(const struct cgroup *cg, int signo);
 /* Lets a v1 frozen group run, so that it can die. */
 void cgroup_thaw(const struct cgroup *cg);
-/* Kills, waits and removes. reap is called while waiting. False: something is left. */
-bool cgroup_end(const struct cgroup *cg, void (*reap)(void *), void *arg);
+/* Kills, waits and removes. reap is called while waiting. */
+void cgroup_end(const struct cgroup *cg, void (*reap)(void *), void *arg);
 /* Value of a "key value" line; 0 when absent. */
 uint64_t cgroup_counter(int root, const char *file, const char *key);

@@ -62,10 +62,7 @@ void client_drop(struct monitor *m, struct client *c) {
     else session_resume(m, s);
   }
   session_resume(m, &m->main);
-  if (c->control && m->lease && !m->over) {
-    m->stop_now = true;
-    container_kill(m);
-  }
+  if (c->control && m->lease && !m->over) container_kill(m);
 }
 
 static void queue_put(struct queue *q, struct chunk *k) {
@@ -175,7 +172,7 @@ void client_error(struct monitor *m, struct client *c, uint32_t req, int err, co
   client_reply(m, c, false, FRAME_ERROR, &f);
 }
 
-void client_failed(struct monitor *m, struct client *c, uint32_t req, const struct sync_fail *fail) {
+void client_failed(struct monitor *m, struct client *c, uint32_t req, const struct failure *fail) {
   struct frame f = {0};
   frame_u32(&f, req);
   frame_u32(&f, fail->step);

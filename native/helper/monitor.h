@@ -8,6 +8,7 @@
 #include "plan.h"
 #include "record.h"
 #include "spawn.h"
+#include "sync.h"
 
 /* A client's queue; beyond it the streams it reads stop. */
 #define QUEUE_MAX (256u * 1024)
@@ -39,6 +40,13 @@ struct queue {
   struct chunk *first, *last;
 };
 
+/* Why a process could not be made; step NO_STEP: before any. */
+struct failure {
+  uint32_t step;
+  int err;
+  struct text text;
+};
+
 enum session_state { SESSION_NEW, SESSION_READY, SESSION_EXECUTING, SESSION_STARTED, SESSION_FAILED, SESSION_OVER };
 
 /* A process with its stdio: the container's, or one of exec. */
@@ -58,7 +66,7 @@ struct session {
   bool has_id;
   int status;
   struct exit_info exit;
-  struct sync_fail { uint32_t step; int err; struct text text; } fail;
+  struct failure fail;
 };
 
 struct client {
@@ -81,12 +89,12 @@ struct monitor {
   int epoll, proc;
   struct source signals, listener, timer;
   struct session main;
-  struct session *execs;
+  struct session *execs, *ended;
   struct client *clients, *graves;
   struct log log;
   struct cgroup cgroup;
   enum phase phase;
-  bool failed, over, autostart, lease, is_volatile, cleaned, stop_now;
+  bool failed, over, autostart, lease, is_volatile, cleaned, trimmed;
   int state_dir, life, rootfs, listen_dir;
   const char *listen_name;
   uint32_t stop_signal, stop_timeout_ms;
@@ -94,7 +102,8 @@ struct monitor {
   uint32_t start_req;
 };
 
-_Noreturn void monitor_main(int nfds_limit, char **argv);
+_Noreturn void monitor_main(char **argv);
+void exit_frame(const struct session *s, struct frame *f);
 
 /* loop */
 int source_arm(struct monitor *m, struct source *s, uint32_t events);
@@ -111,7 +120,7 @@ void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type
 void client_reply(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct frame *f);
 void broadcast(struct monitor *m, bool ordered, uint8_t type, const struct frame *f);
 void client_error(struct monitor *m, struct client *c, uint32_t req, int err, const char *text);
-void client_failed(struct monitor *m, struct client *c, uint32_t req, const struct sync_fail *fail);
+void client_failed(struct monitor *m, struct client *c, uint32_t req, const struct failure *fail);
 
 /* request.c: false ends the connection */
 bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct frame_reader *r);

@@ -158,10 +158,10 @@ static bool exec_session(struct monitor *m, struct client *c, struct frame_reade
   take_fds(c, fds, count);
   struct session *s = calloc(1, sizeof *s);
   bool ok = s && table >= 0 && !m->over && m->phase < PHASE_EXITED && m->main.process.pid > 0;
-  struct sync_fail fail = {.step = NO_STEP, .err = table < 0 ? EINVAL : ESRCH};
+  struct failure fail = {.step = NO_STEP, .err = table < 0 ? EINVAL : ESRCH};
   text_add(&fail.text, table < 0 ? "malformed Plan" : "the container is not running");
   if (ok && len && session_find(m, c, id, len)) {
-    fail = (struct sync_fail){.step = NO_STEP, .err = EEXIST};
+    fail = (struct failure){.step = NO_STEP, .err = EEXIST};
     ok = false;
   }
   if (ok) {

@@ -1,7 +1,10 @@
 import { TAR_END, tarHeader, type TarInput, tarPadding } from './tar-writer.ts';
 
 /** Builds a tar of these entries for tests; `content` gives a file its size. */
-export function makeTar(entries: readonly (TarInput & { readonly content?: string | Uint8Array })[], end = true): Buffer {
+export function makeTar(
+  entries: readonly (TarInput & { readonly content?: string | Uint8Array })[],
+  end = true,
+): Buffer {
   const parts: Uint8Array[] = [];
   for (const entry of entries) {
     const content = typeof entry.content === 'object' ? entry.content : Buffer.from(entry.content ?? '');

@@ -39,17 +39,21 @@ export function isAscii(text: string): boolean {
  * Errors: `invalid` for a path that leaves the root, holds a NUL byte, or is longer than the kernel takes.
  */
 export function cleanPath(path: ByteString): ByteString {
-  if (path.length > MAX_PATH_BYTES) throw new TareError('invalid', `Cannot use a path of ${path.length} bytes: at most ${MAX_PATH_BYTES}`);
+  if (path.length > MAX_PATH_BYTES)
+    throw new TareError('invalid', `Cannot use a path of ${path.length} bytes: at most ${MAX_PATH_BYTES}`);
   if (isClean(path)) return path;
   const kept: string[] = [];
   for (const part of path.split('/')) {
     if (part === '' || part === '.') continue;
     if (part === '..') {
-      if (kept.pop() === undefined) throw new TareError('invalid', `Cannot use path ${JSON.stringify(utf8Of(path))}: it leaves the archive`);
+      if (kept.pop() === undefined)
+        throw new TareError('invalid', `Cannot use path ${JSON.stringify(utf8Of(path))}: it leaves the archive`);
       continue;
     }
-    if (part.length > MAX_NAME_BYTES) throw new TareError('invalid', `Cannot use a name of ${part.length} bytes: at most ${MAX_NAME_BYTES}`);
-    if (part.includes('\0')) throw new TareError('invalid', `Cannot use path ${JSON.stringify(utf8Of(path))}: it holds a NUL byte`);
+    if (part.length > MAX_NAME_BYTES)
+      throw new TareError('invalid', `Cannot use a name of ${part.length} bytes: at most ${MAX_NAME_BYTES}`);
+    if (part.includes('\0'))
+      throw new TareError('invalid', `Cannot use path ${JSON.stringify(utf8Of(path))}: it holds a NUL byte`);
     kept.push(part);
   }
   return kept.join('/');
@@ -64,7 +68,8 @@ function isClean(path: ByteString): boolean {
     if (char !== 47) continue;
     const length = i - start;
     if (length === 0 || length > MAX_NAME_BYTES) return false;
-    if (path.charCodeAt(start) === 46 && (length === 1 || (length === 2 && path.charCodeAt(start + 1) === 46))) return false;
+    if (path.charCodeAt(start) === 46 && (length === 1 || (length === 2 && path.charCodeAt(start + 1) === 46)))
+      return false;
     start = i + 1;
   }
   return true;

@@ -53,7 +53,9 @@ export function parsePaxTime(text: ByteString): { seconds: number; nanoseconds: 
   const seconds = Number(match[2]);
   const nanoseconds = Number((match[3] ?? '').padEnd(9, '0').slice(0, 9));
   if (match[1] === '') return { seconds, nanoseconds };
-  return nanoseconds === 0 ? { seconds: 0 - seconds, nanoseconds } : { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds };
+  return nanoseconds === 0
+    ? { seconds: 0 - seconds, nanoseconds }
+    : { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds };
 }
 
 /** A non-negative decimal number. Errors: `invalid`; above 2^53. */

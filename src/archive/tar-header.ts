@@ -83,7 +83,8 @@ export function isZeroBlock(block: Buffer, at: number): boolean {
  * Errors: `invalid` for a wrong checksum, a field that is no number or out of range, a negative size.
  */
 export function readHeader(block: Buffer, at: number, header: TarHeader): void {
-  if (!checksumMatches(block, at, number(block, at + 148, 8, 'checksum'))) throw invalid('its checksum is wrong (not a tar archive, or damaged)');
+  if (!checksumMatches(block, at, number(block, at + 148, 8, 'checksum')))
+    throw invalid('its checksum is wrong (not a tar archive, or damaged)');
   const magic = block.toString('latin1', at + 257, at + 265);
   const isUstar = magic.startsWith('ustar\0');
   header.isOld = !magic.startsWith('ustar') || block[at + 156] === 0;

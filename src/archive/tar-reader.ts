@@ -43,7 +43,16 @@ export interface TarLimits {
   readonly maxEntries?: number;
 }
 
-const kinds: Readonly<Record<string, TarKind>> = { '0': 'file', '7': 'file', '1': 'link', '2': 'symlink', '3': 'char', '4': 'block', '5': 'dir', '6': 'fifo' };
+const kinds: Readonly<Record<string, TarKind>> = {
+  '0': 'file',
+  '7': 'file',
+  '1': 'link',
+  '2': 'symlink',
+  '3': 'char',
+  '4': 'block',
+  '5': 'dir',
+  '6': 'fifo',
+};
 /** What one extended header may hold, as in Go's reader. */
 const MAX_META_BYTES = 1024 * 1024;
 const MAX_ENTRIES = 4_000_000;
@@ -66,10 +75,31 @@ export class TarReader {
   readonly #sink: TarSink;
   readonly #maxEntries: number;
   readonly #header: TarHeader = {
-    type: '', name: '', linkName: '', mode: 0, uid: 0, gid: 0, sizeBytes: 0, mtimeSeconds: 0, major: 0, minor: 0, isOld: false,
+    type: '',
+    name: '',
+    linkName: '',
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    sizeBytes: 0,
+    mtimeSeconds: 0,
+    major: 0,
+    minor: 0,
+    isOld: false,
   };
   readonly #entry: TarEntry = {
-    kind: 'file', path: '', linkPath: '', mode: 0, uid: 0, gid: 0, sizeBytes: 0, mtimeSeconds: 0, mtimeNanoseconds: 0, major: 0, minor: 0, xattrs: EMPTY,
+    kind: 'file',
+    path: '',
+    linkPath: '',
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    sizeBytes: 0,
+    mtimeSeconds: 0,
+    mtimeNanoseconds: 0,
+    major: 0,
+    minor: 0,
+    xattrs: EMPTY,
   };
   #state: 'header' | 'meta' | 'data' | 'padding' | 'trailer' = 'header';
   /** A header that came in pieces. */
@@ -166,7 +196,8 @@ export class TarReader {
 
   #onBlock(block: Buffer, at: number): void {
     if (block[at] === 0 && isZeroBlock(block, at)) {
-      if (this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined) throw refuse('an extended header without entry');
+      if (this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined)
+        throw refuse('an extended header without entry');
       if (this.#sawZeroBlock) this.#state = 'trailer';
       this.#sawZeroBlock = true;
       return;
@@ -181,7 +212,8 @@ export class TarReader {
       this.#startBody('meta', header.sizeBytes);
       return;
     }
-    if (++this.#entries > this.#maxEntries) throw new TareError('exhausted', `Cannot read tar archive: more than ${this.#maxEntries} entries`);
+    if (++this.#entries > this.#maxEntries)
+      throw new TareError('exhausted', `Cannot read tar archive: more than ${this.#maxEntries} entries`);
     this.#onEntry(header);
   }
 
@@ -193,7 +225,8 @@ export class TarReader {
       this.#pax = parsePax(meta);
     } else if (this.#metaType === 'g') {
       for (const key of parsePax(meta).keys()) {
-        if (key === 'path' || key === 'linkpath' || key === 'size' || key.startsWith('GNU.sparse.')) throw refuse(`a global PAX header sets ${key}`);
+        if (key === 'path' || key === 'linkpath' || key === 'size' || key.startsWith('GNU.sparse.'))
+          throw refuse(`a global PAX header sets ${key}`);
       }
     } else {
       const nul = meta.indexOf(0);
@@ -211,7 +244,11 @@ export class TarReader {
   #onEntry(header: TarHeader): void {
     const entry = this.#entry;
     const kind = kinds[header.type];
-    if (kind === undefined) throw new TareError('unsupported', `Cannot read tar archive: entry type ${JSON.stringify(header.type)} of ${JSON.stringify(utf8Of(header.name))}`);
+    if (kind === undefined)
+      throw new TareError(
+        'unsupported',
+        `Cannot read tar archive: entry type ${JSON.stringify(header.type)} of ${JSON.stringify(utf8Of(header.name))}`,
+      );
     entry.kind = kind;
     entry.path = header.name;
     entry.linkPath = header.linkName;
@@ -249,13 +286,15 @@ function applyPax(entry: TarEntry, records: Map<ByteString, ByteString>): void {
   for (const [key, value] of records) {
     if (key.startsWith('SCHILY.xattr.')) {
       const name = key.slice(13);
-      if (name.length === 0 || name.length > 255 || name.includes('\0')) throw refuse(`an attribute with a name of ${name.length} bytes`);
+      if (name.length === 0 || name.length > 255 || name.includes('\0'))
+        throw refuse(`an attribute with a name of ${name.length} bytes`);
       if (value.length > MAX_XATTR_BYTES) throw refuse(`an attribute of ${value.length} bytes`);
       if (entry.xattrs === EMPTY) entry.xattrs = [];
       entry.xattrs.push([name, value]);
       continue;
     }
-    if (key.startsWith('GNU.sparse.')) throw new TareError('unsupported', 'Cannot read tar archive: it holds a sparse file');
+    if (key.startsWith('GNU.sparse.'))
+      throw new TareError('unsupported', 'Cannot read tar archive: it holds a sparse file');
     if (value === '') continue;
     if (key === 'path') entry.path = value;
     else if (key === 'linkpath') entry.linkPath = value;
@@ -272,8 +311,12 @@ function applyPax(entry: TarEntry, records: Map<ByteString, ByteString>): void {
 
 function checkEntry(entry: TarEntry): void {
   if (entry.path === '') throw refuse('an entry without name');
-  if (entry.path.length > MAX_PATH_BYTES || entry.linkPath.length > MAX_PATH_BYTES) throw refuse(`a name of more than ${MAX_PATH_BYTES} bytes`);
-  if (entry.uid < 0 || entry.uid > MAX_ID || entry.gid < 0 || entry.gid > MAX_ID) throw refuse(`owner ${entry.uid}:${entry.gid} of ${JSON.stringify(utf8Of(entry.path))} is out of range`);
-  if ((entry.kind === 'link' || entry.kind === 'symlink') && entry.linkPath === '') throw refuse(`link ${JSON.stringify(utf8Of(entry.path))} without target`);
-  if (entry.major < 0 || entry.major > 0xfff || entry.minor < 0 || entry.minor > 0xfffff) throw refuse('a device number is out of range');
+  if (entry.path.length > MAX_PATH_BYTES || entry.linkPath.length > MAX_PATH_BYTES)
+    throw refuse(`a name of more than ${MAX_PATH_BYTES} bytes`);
+  if (entry.uid < 0 || entry.uid > MAX_ID || entry.gid < 0 || entry.gid > MAX_ID)
+    throw refuse(`owner ${entry.uid}:${entry.gid} of ${JSON.stringify(utf8Of(entry.path))} is out of range`);
+  if ((entry.kind === 'link' || entry.kind === 'symlink') && entry.linkPath === '')
+    throw refuse(`link ${JSON.stringify(utf8Of(entry.path))} without target`);
+  if (entry.major < 0 || entry.major > 0xfff || entry.minor < 0 || entry.minor > 0xfffff)
+    throw refuse('a device number is out of range');
 }

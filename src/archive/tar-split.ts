@@ -44,7 +44,9 @@ export class TarSplitWriter {
   /** A file begins here. With contents, `crc` must follow sooner or later. */
   file(name: ByteString, sizeBytes: number): void {
     this.#endSegment();
-    const named = isUtf8(name) ? `"name":${JSON.stringify(utf8Of(name))}` : `"name_raw":"${Buffer.from(name, 'latin1').toString('base64')}"`;
+    const named = isUtf8(name)
+      ? `"name":${JSON.stringify(utf8Of(name))}`
+      : `"name_raw":"${Buffer.from(name, 'latin1').toString('base64')}"`;
     const position = this.#position++;
     if (sizeBytes === 0) {
       this.#lines.push(`{"type":1,${named},"payload":null,"position":${position}}\n`);
@@ -73,13 +75,16 @@ export class TarSplitWriter {
   /** The rest. Errors: `internal` when a CRC is missing. */
   finish(): string {
     this.#endSegment();
-    if (this.#waiting.length > 0) throw new TareError('internal', `Cannot write tar-split: ${this.#waiting.length} files without CRC`);
+    if (this.#waiting.length > 0)
+      throw new TareError('internal', `Cannot write tar-split: ${this.#waiting.length} files without CRC`);
     return this.take();
   }
 
   #endSegment(): void {
     if (this.#length === 0) return;
-    this.#lines.push(`{"type":2,"payload":"${this.#segment.toString('base64', 0, this.#length)}","position":${this.#position++}}\n`);
+    this.#lines.push(
+      `{"type":2,"payload":"${this.#segment.toString('base64', 0, this.#length)}","position":${this.#position++}}\n`,
+    );
     this.#length = 0;
   }
 }
@@ -90,9 +95,20 @@ export function parseTarSplitLine(line: string): TarSplitEntry {
   const payload = typeof json['payload'] === 'string' ? Buffer.from(json['payload'], 'base64') : undefined;
   if (json['type'] === 2) return { kind: 'segment', bytes: payload ?? Buffer.alloc(0) };
   const raw = json['name_raw'];
-  const name = typeof raw === 'string' ? Buffer.from(raw, 'base64').toString('latin1') : typeof json['name'] === 'string' ? Buffer.from(json['name']).toString('latin1') : undefined;
+  const name =
+    typeof raw === 'string'
+      ? Buffer.from(raw, 'base64').toString('latin1')
+      : typeof json['name'] === 'string'
+        ? Buffer.from(json['name']).toString('latin1')
+        : undefined;
   const sizeBytes = json['size'] ?? 0;
-  if (json['type'] !== 1 || name === undefined || typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
+  if (
+    json['type'] !== 1 ||
+    name === undefined ||
+    typeof sizeBytes !== 'number' ||
+    !Number.isSafeInteger(sizeBytes) ||
+    sizeBytes < 0
+  ) {
     throw new TareError('invalid', 'Cannot read tar-split: a line is of no known form');
   }
   return { kind: 'file', name, sizeBytes, crc: payload?.length === 8 ? payload : undefined };
@@ -109,7 +125,9 @@ function parseObject(line: string): Record<string, unknown> {
 }
 
 /** Parses uncompressed tar-split text that comes in chunks. Errors: `invalid`. */
-export async function* readTarSplit(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<TarSplitEntry> {
+export async function* readTarSplit(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<TarSplitEntry> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of chunks) {
@@ -138,7 +156,8 @@ export async function* joinTarSplit(
     if (entry.sizeBytes === 0) continue;
     const crc = new Crc64();
     let left = entry.sizeBytes;
-    const changed = (): TareError => new TareError('failed-precondition', `Cannot rebuild tar: ${JSON.stringify(utf8Of(entry.name))} was changed`);
+    const changed = (): TareError =>
+      new TareError('failed-precondition', `Cannot rebuild tar: ${JSON.stringify(utf8Of(entry.name))} was changed`);
     for await (const chunk of open(entry.name, entry.sizeBytes)) {
       left -= chunk.length;
       if (left < 0) throw changed();

@@ -5,9 +5,18 @@ import { BLOCK_BYTES } from './tar-header.ts';
 import type { TarEntry, TarKind } from './tar-reader.ts';
 
 /** An entry to write; what is left out is 0, empty, or 0644 (0755 for directories). */
-export type TarInput = Pick<TarEntry, 'path' | 'kind'> & Partial<Omit<TarEntry, 'xattrs'>> & { readonly xattrs?: TarEntry['xattrs'] };
+export type TarInput = Pick<TarEntry, 'path' | 'kind'> &
+  Partial<Omit<TarEntry, 'xattrs'>> & { readonly xattrs?: TarEntry['xattrs'] };
 
-const types: Readonly<Record<TarKind, string>> = { file: '0', link: '1', symlink: '2', char: '3', block: '4', dir: '5', fifo: '6' };
+const types: Readonly<Record<TarKind, string>> = {
+  file: '0',
+  link: '1',
+  symlink: '2',
+  char: '3',
+  block: '4',
+  dir: '5',
+  fifo: '6',
+};
 
 /** The two zero blocks that end an archive. */
 export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK_BYTES);
@@ -26,7 +35,8 @@ export function tarPadding(sizeBytes: number): Uint8Array {
 export function tarHeader(input: TarInput): Buffer {
   const path = input.kind === 'dir' && !input.path.endsWith('/') ? `${input.path}/` : input.path;
   const linkPath = input.linkPath ?? '';
-  if (path.includes('\0') || linkPath.includes('\0')) throw new TareError('invalid', 'Cannot write tar: a NUL byte in a name');
+  if (path.includes('\0') || linkPath.includes('\0'))
+    throw new TareError('invalid', 'Cannot write tar: a NUL byte in a name');
   const records: [ByteString, ByteString][] = [];
   const number = (key: string, value: number, digits: number): number => {
     if (value >= 0 && value < 8 ** digits) return value;
@@ -56,7 +66,20 @@ export function tarHeader(input: TarInput): Buffer {
   const header = formatHeader(fields);
   if (records.length === 0) return header;
   const body = formatPax(records);
-  const extended = formatHeader({ ...fields, name: 'PaxHeaders/entry', prefix: '', linkName: '', type: 'x', mode: 0o644, uid: 0, gid: 0, sizeBytes: body.length, mtimeSeconds: 0, major: 0, minor: 0 });
+  const extended = formatHeader({
+    ...fields,
+    name: 'PaxHeaders/entry',
+    prefix: '',
+    linkName: '',
+    type: 'x',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    sizeBytes: body.length,
+    mtimeSeconds: 0,
+    major: 0,
+    minor: 0,
+  });
   return Buffer.concat([extended, body, tarPadding(body.length), header]);
 }
 
@@ -84,7 +107,8 @@ function splitName(path: ByteString): { prefix: ByteString; name: ByteString } |
 
 function paxTime(seconds: number, nanoseconds: number): string {
   if (nanoseconds === 0) return String(seconds);
-  const [whole, fraction, sign] = seconds >= 0 ? [seconds, nanoseconds, ''] : [-seconds - 1, 1_000_000_000 - nanoseconds, '-'];
+  const [whole, fraction, sign] =
+    seconds >= 0 ? [seconds, nanoseconds, ''] : [-seconds - 1, 1_000_000_000 - nanoseconds, '-'];
   return `${sign}${whole}.${String(fraction).padStart(9, '0').replace(/0+$/, '')}`;
 }
 

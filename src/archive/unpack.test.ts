@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  type Stats,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -45,7 +57,17 @@ test('LayerUnpacker: writes every kind of entry with owner, mode, time and attri
       { path: './', kind: 'dir', mode: 0o751, uid: 3, gid: 4, ...when },
       { path: 'bin/', kind: 'dir', mode: 0o755, ...when },
       { path: 'bin/su', kind: 'file', mode: 0o4755, uid: 7, gid: 8, content: 'set-id', ...when },
-      { path: 'bin/ping', kind: 'file', mode: 0o755, content: 'cap', xattrs: [['security.capability', capability], ['trusted.overlay.redirect', '/etc'], ['security.selinux', 'x']] },
+      {
+        path: 'bin/ping',
+        kind: 'file',
+        mode: 0o755,
+        content: 'cap',
+        xattrs: [
+          ['security.capability', capability],
+          ['trusted.overlay.redirect', '/etc'],
+          ['security.selinux', 'x'],
+        ],
+      },
       { path: 'bin/link', kind: 'link', linkPath: './bin/../bin/su' },
       { path: 'bin/sh', kind: 'symlink', linkPath: '/bin/su', uid: 9, ...when },
       { path: 'dev/null', kind: 'char', major: 1, minor: 3, mode: 0o666 },
@@ -70,40 +92,46 @@ test('LayerUnpacker: writes every kind of entry with owner, mode, time and attri
   assert.equal(at('dev/null').rdev, 0x103);
   assert.equal(at('dev').mode & 0o7777, 0o755);
   assert.equal(at('run/fifo').isFIFO() && (at('run/fifo').mode & 0o777) === 0o620, true);
-  assert.ok(readdirSync(dir, { encoding: 'buffer' }).some((name) => name.equals(Buffer.from('na\xff\xc3\xa9', 'latin1'))));
+  assert.ok(
+    readdirSync(dir, { encoding: 'buffer' }).some((name) => name.equals(Buffer.from('na\xff\xc3\xa9', 'latin1'))),
+  );
   assert.equal(xattr(join(dir, 'bin/ping'), 'security.capability'), capability);
   assert.equal(xattr(join(dir, 'bin/ping'), 'trusted.overlay.redirect'), '');
   assert.equal(xattr(join(dir, 'bin/ping'), 'security.selinux'), '');
 });
 
-test('LayerUnpacker: whiteouts become overlayfs marks in any order, and lower content stays hidden', root, async (t) => {
-  const dir = scratch(t);
-  await unpack(
-    dir,
-    makeTar([
-      { path: 'a/.wh.gone', kind: 'file' },
-      { path: 'b/', kind: 'dir' },
-      { path: 'b/.wh..wh..opq', kind: 'file' },
-      { path: '.wh.c', kind: 'file' },
-      { path: 'c/.wh.d', kind: 'file' },
-      { path: '.wh.e', kind: 'file' },
-      { path: 'e/', kind: 'dir' },
-      { path: 'e/new', kind: 'file', content: 'x' },
-      { path: '.wh.f', kind: 'file' },
-      { path: 'f/implied', kind: 'file' },
-      { path: 'g/', kind: 'dir' },
-      { path: '.wh.g', kind: 'file' },
-      { path: '.wh..wh.plnk', kind: 'dir' },
-    ]),
-  );
-  for (const path of ['a/gone', 'c']) {
-    const stat = lstatSync(join(dir, path));
-    assert.ok(stat.isCharacterDevice() && stat.rdev === 0, path);
-  }
-  for (const path of ['b', 'e', 'f', 'g']) assert.equal(xattr(join(dir, path), 'trusted.overlay.opaque'), 'y', path);
-  assert.equal(xattr(join(dir, 'a'), 'trusted.overlay.opaque'), '');
-  assert.deepEqual(readdirSync(dir).sort(), ['a', 'b', 'c', 'e', 'f', 'g']);
-});
+test(
+  'LayerUnpacker: whiteouts become overlayfs marks in any order, and lower content stays hidden',
+  root,
+  async (t) => {
+    const dir = scratch(t);
+    await unpack(
+      dir,
+      makeTar([
+        { path: 'a/.wh.gone', kind: 'file' },
+        { path: 'b/', kind: 'dir' },
+        { path: 'b/.wh..wh..opq', kind: 'file' },
+        { path: '.wh.c', kind: 'file' },
+        { path: 'c/.wh.d', kind: 'file' },
+        { path: '.wh.e', kind: 'file' },
+        { path: 'e/', kind: 'dir' },
+        { path: 'e/new', kind: 'file', content: 'x' },
+        { path: '.wh.f', kind: 'file' },
+        { path: 'f/implied', kind: 'file' },
+        { path: 'g/', kind: 'dir' },
+        { path: '.wh.g', kind: 'file' },
+        { path: '.wh..wh.plnk', kind: 'dir' },
+      ]),
+    );
+    for (const path of ['a/gone', 'c']) {
+      const stat = lstatSync(join(dir, path));
+      assert.ok(stat.isCharacterDevice() && stat.rdev === 0, path);
+    }
+    for (const path of ['b', 'e', 'f', 'g']) assert.equal(xattr(join(dir, path), 'trusted.overlay.opaque'), 'y', path);
+    assert.equal(xattr(join(dir, 'a'), 'trusted.overlay.opaque'), '');
+    assert.deepEqual(readdirSync(dir).sort(), ['a', 'b', 'c', 'e', 'f', 'g']);
+  },
+);
 
 test('LayerUnpacker: no entry reaches outside the directory', root, async (t) => {
   const dir = scratch(t);
@@ -153,9 +181,15 @@ test('LayerUnpacker: no entry reaches outside the directory', root, async (t) =>
     mkdirSync(outside);
     mkdirSync(inside);
     execFileSync('sh', ['-c', 'echo keep > "$1/secret"; chmod 600 "$1/secret"', 'sh', outside]);
-    const before = execFileSync('stat', ['-c', '%n %a %u %Y %h', outside, join(outside, 'secret')], { encoding: 'utf8' });
+    const before = execFileSync('stat', ['-c', '%n %a %u %Y %h', outside, join(outside, 'secret')], {
+      encoding: 'utf8',
+    });
     await unpack(inside, makeTar(entries.map((entry) => ({ ...entry })))).catch(() => undefined);
-    assert.equal(execFileSync('stat', ['-c', '%n %a %u %Y %h', outside, join(outside, 'secret')], { encoding: 'utf8' }), before, what);
+    assert.equal(
+      execFileSync('stat', ['-c', '%n %a %u %Y %h', outside, join(outside, 'secret')], { encoding: 'utf8' }),
+      before,
+      what,
+    );
     assert.deepEqual(readdirSync(outside), ['secret'], what);
     assert.equal(readFileSync(join(outside, 'secret'), 'utf8'), 'keep\n', what);
     assert.equal(xattr(outside, 'trusted.overlay.opaque'), '', what);
@@ -180,7 +214,10 @@ test('LayerUnpacker: refuses what no layer may hold', root, async (t) => {
     await assert.rejects(unpack(scratch(t), makeTar(entries)), (error) => isKind(error, 'invalid'), what);
   }
   const missing = [{ path: 'x', kind: 'link', linkPath: 'nowhere' }] as const;
-  await assert.rejects(unpack(scratch(t), makeTar(missing)), (error) => isKind(error, 'not-found') && error.message.includes('nowhere'));
+  await assert.rejects(
+    unpack(scratch(t), makeTar(missing)),
+    (error) => isKind(error, 'not-found') && error.message.includes('nowhere'),
+  );
   const parentIsFile: TarInput[] = [
     { path: 'x', kind: 'file' },
     { path: 'x/y', kind: 'file' },
@@ -191,38 +228,72 @@ test('LayerUnpacker: refuses what no layer may hold', root, async (t) => {
     { path: 'x', kind: 'file' },
   ];
   await assert.rejects(unpack(scratch(t), makeTar(overFull)), (error) => isKind(error, 'failed-precondition'));
-  await assert.rejects(unpack(scratch(t), makeTar([{ path: 'a', kind: 'file' }, { path: 'b', kind: 'file' }]), { maxEntries: 1 }), (error) => isKind(error, 'exhausted'));
+  await assert.rejects(
+    unpack(
+      scratch(t),
+      makeTar([
+        { path: 'a', kind: 'file' },
+        { path: 'b', kind: 'file' },
+      ]),
+      { maxEntries: 1 },
+    ),
+    (error) => isKind(error, 'exhausted'),
+  );
 });
 
-test('LayerUnpacker: tar-split and the files give the tar back, byte for byte, for random archives cut anywhere', root, async (t) => {
-  for (let seed = 1; seed <= 12; seed++) {
-    const dir = scratch(t);
-    const random = randomizer(seed);
-    const entries: (TarInput & { content?: Uint8Array })[] = [];
-    for (let i = 0; i < 60; i++) {
-      const deep = Array.from({ length: 1 + random(30) }, (_, n) => `dir${n}-${random(3)}`).join('/');
-      const path = `${deep}/file${i}${random(4) === 0 ? '\xff\xfe' : ''}`;
-      if (random(5) === 0) entries.push({ path, kind: 'symlink', linkPath: 'x'.repeat(1 + random(200)) });
-      else {
-        const size = [0, 1, 511, 512, 513, 70_000, 1_300_000][random(i % 20 === 0 ? 7 : 6)] ?? 0;
-        entries.push({ path, kind: 'file', uid: random(5_000_000), mtimeNanoseconds: random(1e9), content: Buffer.alloc(size, i + seed), xattrs: random(3) === 0 ? [['user.x', '\0\xff=\n']] : [] });
+test(
+  'LayerUnpacker: tar-split and the files give the tar back, byte for byte, for random archives cut anywhere',
+  root,
+  async (t) => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const dir = scratch(t);
+      const random = randomizer(seed);
+      const entries: (TarInput & { content?: Uint8Array })[] = [];
+      for (let i = 0; i < 60; i++) {
+        const deep = Array.from({ length: 1 + random(30) }, (_, n) => `dir${n}-${random(3)}`).join('/');
+        const path = `${deep}/file${i}${random(4) === 0 ? '\xff\xfe' : ''}`;
+        if (random(5) === 0) entries.push({ path, kind: 'symlink', linkPath: 'x'.repeat(1 + random(200)) });
+        else {
+          const size = [0, 1, 511, 512, 513, 70_000, 1_300_000][random(i % 20 === 0 ? 7 : 6)] ?? 0;
+          entries.push({
+            path,
+            kind: 'file',
+            uid: random(5_000_000),
+            mtimeNanoseconds: random(1e9),
+            content: Buffer.alloc(size, i + seed),
+            xattrs: random(3) === 0 ? [['user.x', '\0\xff=\n']] : [],
+          });
+        }
       }
+      const tar = Buffer.concat([makeTar(entries), Buffer.alloc(512 * random(20))]);
+      const lines: string[] = [];
+      await unpack(dir, tar, { onSplit: (text) => lines.push(text) }, 1 + random(100_000));
+      const open = (name: string): Uint8Array[] => [readFileSync(Buffer.from(`${dir}/${name}`, 'latin1'))];
+      const parts: Uint8Array[] = [];
+      for await (const part of joinTarSplit(readTarSplit(lines.map((line) => Buffer.from(line))), open))
+        parts.push(part);
+      assert.ok(Buffer.concat(parts).equals(tar), `seed ${seed}`);
     }
-    const tar = Buffer.concat([makeTar(entries), Buffer.alloc(512 * random(20))]);
-    const lines: string[] = [];
-    await unpack(dir, tar, { onSplit: (text) => lines.push(text) }, 1 + random(100_000));
-    const open = (name: string): Uint8Array[] => [readFileSync(Buffer.from(`${dir}/${name}`, 'latin1'))];
-    const parts: Uint8Array[] = [];
-    for await (const part of joinTarSplit(readTarSplit(lines.map((line) => Buffer.from(line))), open)) parts.push(part);
-    assert.ok(Buffer.concat(parts).equals(tar), `seed ${seed}`);
-  }
-});
+  },
+);
 
 test('LayerUnpacker: unpacks what GNU tar and Python wrote, as GNU tar itself does', root, async (t) => {
   const dir = scratch(t);
-  execFileSync('sh', ['-c', `cd "$1" && mkdir -p src/d && cd src && echo a > d/a && ln d/a d/b && ln -s ../d d/c && chmod 2750 d && mkfifo p && printf x > "$(printf 'n%0150d' 0)" && touch -d '1960-01-01 00:00:00.5' old && chown 12:13 d/a`, 'sh', dir]);
+  execFileSync('sh', [
+    '-c',
+    `cd "$1" && mkdir -p src/d && cd src && echo a > d/a && ln d/a d/b && ln -s ../d d/c && chmod 2750 d && mkfifo p && printf x > "$(printf 'n%0150d' 0)" && touch -d '1960-01-01 00:00:00.5' old && chown 12:13 d/a`,
+    'sh',
+    dir,
+  ]);
   for (const format of ['gnu', 'posix', 'ustar']) {
-    const tar = execFileSync('tar', ['-C', join(dir, 'src'), `--format=${format}`, ...(format === 'ustar' ? ['--exclude=n*', '--exclude=old'] : []), '-c', '.']);
+    const tar = execFileSync('tar', [
+      '-C',
+      join(dir, 'src'),
+      `--format=${format}`,
+      ...(format === 'ustar' ? ['--exclude=n*', '--exclude=old'] : []),
+      '-c',
+      '.',
+    ]);
     const out = join(dir, format);
     mkdirSync(out);
     await unpack(out, tar, {}, 777);
@@ -234,7 +305,8 @@ test('LayerUnpacker: unpacks what GNU tar and Python wrote, as GNU tar itself do
 test('LayerUnpacker: a full disk is reported and the thread ends', root, async (t) => {
   const dir = join(scratch(t), 'mnt');
   mkdirSync(dir);
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dir]).status !== 0) return t.skip('cannot mount tmpfs here');
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dir]).status !== 0)
+    return t.skip('cannot mount tmpfs here');
   const big = makeTar([{ path: 'big', kind: 'file', content: Buffer.alloc(20_000_000) }]);
   await assert.rejects(unpack(dir, big), (error) => isKind(error, 'exhausted') && error.message.includes('big'));
   assert.ok(existsSync(join(dir, 'big')));

@@ -66,7 +66,10 @@ export class LayerUnpacker implements AsyncDisposable {
       devices: options.devices ?? true,
       ...(split === undefined ? {} : { onCrc: (bytes, offset) => split.crc(bytes, offset) }),
     });
-    this.#reader = new TarReader(this.#sink(), options.maxEntries === undefined ? {} : { maxEntries: options.maxEntries });
+    this.#reader = new TarReader(
+      this.#sink(),
+      options.maxEntries === undefined ? {} : { maxEntries: options.maxEntries },
+    );
   }
 
   /**
@@ -94,7 +97,12 @@ export class LayerUnpacker implements AsyncDisposable {
     await this.#apply.finish();
     this.#emit(this.#split?.finish());
     const ascending = (set: Set<number>): number[] => [...set].sort((a, b) => a - b);
-    return { sizeBytes: this.#sizeBytes, uids: ascending(this.#uids), gids: ascending(this.#gids), hasRoot: this.#hasRoot };
+    return {
+      sizeBytes: this.#sizeBytes,
+      uids: ascending(this.#uids),
+      gids: ascending(this.#gids),
+      hasRoot: this.#hasRoot,
+    };
   }
 
   /** Ends the thread; what was written stays for the caller to remove. */
@@ -117,7 +125,10 @@ export class LayerUnpacker implements AsyncDisposable {
       entry: (entry) => {
         const path = this.#admit(entry);
         const whiteout = whiteoutOf(path);
-        const meta: ApplyMeta = whiteout === undefined && entry.xattrs.some(isForbidden) ? { ...entry, xattrs: entry.xattrs.filter((x) => !isForbidden(x)) } : entry;
+        const meta: ApplyMeta =
+          whiteout === undefined && entry.xattrs.some(isForbidden)
+            ? { ...entry, xattrs: entry.xattrs.filter((x) => !isForbidden(x)) }
+            : entry;
         if (whiteout !== undefined) {
           // Contents that a whiteout should not have are kept with the raw bytes: there is no file to take them from.
           split?.file(entry.path, 0);
@@ -153,7 +164,8 @@ export class LayerUnpacker implements AsyncDisposable {
     }
     const before = this.#paths.size;
     this.#paths.add(path);
-    if (this.#paths.size === before) throw new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} occurs twice`);
+    if (this.#paths.size === before)
+      throw new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} occurs twice`);
     this.#uids.add(entry.uid);
     this.#gids.add(entry.gid);
     return path;
@@ -170,7 +182,11 @@ export class LayerUnpacker implements AsyncDisposable {
         return apply.symlink(path, entry.linkPath, meta);
       case 'link': {
         const target = cleanPath(entry.linkPath);
-        if (target === '') throw new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} is a hard link to the root`);
+        if (target === '')
+          throw new TareError(
+            'invalid',
+            `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} is a hard link to the root`,
+          );
         return apply.link(path, target);
       }
       case 'char':

@@ -1,7 +1,8 @@
 import { TareError } from '../base/errors.ts';
 import type { ExitRecord } from '../runtime/state.ts';
 import type { MonitorClient } from '../sys/monitor/client.ts';
-import type { OutputHandler, Running } from './running.ts';
+import { OutputQueue } from './output-queue.ts';
+import type { Running } from './running.ts';
 
 export interface ConnectionOptions {
   readonly id: string;
@@ -11,9 +12,6 @@ export interface ConnectionOptions {
   /** Runs once after `exit`, while the monitor still holds the life lock. */
   readonly cleanUp?: () => Promise<void>;
 }
-
-/** Output not yet delivered above which the monitor is asked to hold back. */
-const HIGH_WATER_BYTES = 1024 * 1024;
 
 /**
  * Makes a `Running` of a monitor connection: queues output until there is a handler, holds the monitor back while the handler is slow, and lets
@@ -55,51 +53,4 @@ export function connection(monitor: MonitorClient, options: ConnectionOptions): 
     },
     close: () => monitor.close(),
   };
-}
-
-/** Chunks in order, one at a time to an awaited handler. */
-class OutputQueue {
-  readonly #chunks: { stream: 1 | 2; bytes: Uint8Array }[] = [];
-  readonly #pause: (on: boolean) => void;
-  #handler: OutputHandler | undefined;
-  #queuedBytes = 0;
-  #paused = false;
-  #delivering: Promise<void> | undefined;
-
-  constructor(pause: (on: boolean) => void) {
-    this.#pause = pause;
-  }
-
-  push(stream: 1 | 2, bytes: Uint8Array): void {
-    // Nothing waits: deliver at once, which is the whole story for a handler that returns nothing.
-    if (this.#handler !== undefined && this.#delivering === undefined) {
-      const slow = this.#handler(stream, bytes);
-      if (slow instanceof Promise) this.#delivering = slow.then(() => this.#deliver());
-      return;
-    }
-    this.#chunks.push({ stream, bytes });
-    this.#queuedBytes += bytes.length;
-    if (this.#queuedBytes > HIGH_WATER_BYTES && !this.#paused) this.#pause((this.#paused = true));
-  }
-
-  setHandler(handler: OutputHandler): void {
-    this.#handler = handler;
-    this.#delivering ??= this.#deliver();
-  }
-
-  async drained(): Promise<void> {
-    while (this.#delivering !== undefined) await this.#delivering;
-  }
-
-  async #deliver(): Promise<void> {
-    try {
-      for (let chunk = this.#chunks.shift(); chunk !== undefined; chunk = this.#chunks.shift()) {
-        this.#queuedBytes -= chunk.bytes.length;
-        await this.#handler?.(chunk.stream, chunk.bytes);
-        if (this.#paused && this.#queuedBytes < HIGH_WATER_BYTES / 2) this.#pause((this.#paused = false));
-      }
-    } finally {
-      this.#delivering = undefined;
-    }
-  }
 }

@@ -1,6 +1,8 @@
 import { TareError } from '../base/errors.ts';
-import { Fd, openat2, type OpenHow } from '../sys/mod.ts';
-import { fstatSync, readSync, constants } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
+import type { Fd } from '../sys/fd.ts';
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2 } from '../sys/open.ts';
+import { isErrno } from '../sys/error.ts';
 
 /** Numeric identity of a process. */
 export interface Identity {
@@ -76,12 +78,11 @@ function records(rootfs: Fd, path: string, fields: number): string[][] {
 
 /** Reads a regular file of at most 16 MiB beneath a root, following its symlinks inside the root only. Undefined when there is none. */
 export function readBeneath(rootfs: Fd, path: string): string | undefined {
-  const how: OpenHow = { flags: constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY, resolve: 0x10 | 0x02 };
   let fd: Fd;
   try {
-    fd = openat2(rootfs, path, how);
+    fd = openat2(rootfs, path, { flags: O_RDONLY | O_NONBLOCK | O_NOCTTY, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS });
   } catch (error) {
-    if (error instanceof TareError && (error.kind === 'not-found' || (error as { code?: string }).code === 'ENOTDIR')) return undefined;
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
   using file = fd;

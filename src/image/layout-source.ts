@@ -89,7 +89,7 @@ export class LayoutSource implements RawImageSource {
 
   async #document(path: string, maxBytes: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     using file = this.#files.open(path);
-    return collect(file.read(signal), maxBytes, `${path} of ${this.name}`);
+    return await collect(file.read(signal), maxBytes, `${path} of ${this.name}`);
   }
 
   #choose(manifests: readonly Descriptor[]): Descriptor {

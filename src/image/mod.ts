@@ -10,5 +10,6 @@ export { openImageSource, type OpenSourceOptions } from './open-source.ts';
 export { ImageSource, type RawImageSource, type ReadOptions, type SourceManifest, type TopManifest } from './source.ts';
 export { registrySource } from './registry-source.ts';
 export { pullImage, resolveImage, type Pulled, type PullEvent, type PullOptions } from './pull.ts';
-export { decompressed, compressionOf, type Compression } from './decompressed.ts';
-export type { CommitImage, CommitLayer, ImageStore, LayerWriter, StagedLayer } from './store.ts';
+export { compressionOf, openLayerTar, type Compression, type LayerTar } from './layer-tar.ts';
+export { MemoryImageStore, type MemoryLayer } from './memory-store.ts';
+export type { ImageCommit, ImageStore, LayerOrigin, LayerWriter, StagedLayer } from './store.ts';

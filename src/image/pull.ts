@@ -1,10 +1,11 @@
-import { TareError } from '../base/errors.ts';
+import { TareError, isKind } from '../base/errors.ts';
 import {
   IMAGE_CONFIG_MAX_BYTES,
   choosePlatform,
   formatPlatform,
   isImageConfigType,
   isLayerType,
+  mediaTypes,
   parseImageConfig,
   type Descriptor,
   type DiffId,
@@ -14,9 +15,9 @@ import {
   type Platform,
 } from '../spec/mod.ts';
 import { inParallel } from './_in-parallel.ts';
-import { decompressed } from './decompressed.ts';
+import { openLayerTar, type Compression } from './layer-tar.ts';
 import type { ImageSource, SourceManifest } from './source.ts';
-import type { CommitLayer, ImageStore, StagedLayer } from './store.ts';
+import type { ImageStore, StagedLayer } from './store.ts';
 
 /** What happens during a pull, in order of happening; layers mix. Drawn by doors. */
 export type PullEvent =
@@ -50,8 +51,8 @@ export interface PullOptions {
 }
 
 /** A pulled image. */
-export interface Pulled<Record> {
-  readonly record: Record;
+export interface Pulled<Stored> {
+  readonly record: Stored;
   readonly manifestDigest: Digest;
   readonly configDigest: Digest;
   readonly config: ImageConfig;
@@ -69,71 +70,99 @@ const MAX_INDEX_DEPTH = 3;
  * Errors: `invalid` for an image that is not what its digests say, or is damaged; `not-found` when the index has nothing for the platform; `unsupported` for what is no
  * container image; `exhausted` past `maxUnpackedBytes`; those of source and store.
  */
-export async function pullImage<Staged extends StagedLayer, Record>(
+export async function pullImage<Staged extends StagedLayer, Stored>(
   source: ImageSource,
-  store: ImageStore<Staged, Record>,
+  store: ImageStore<Staged, Stored>,
   options: PullOptions,
-): Promise<Pulled<Record>> {
+): Promise<Pulled<Stored>> {
   const { signal, progress } = options;
   const reading = signal === undefined ? {} : { signal };
   const { instance, index, manifest } = await resolveImage(source, options.platform, signal);
+  if (!isImageConfigType(manifest.config.mediaType)) {
+    const type = JSON.stringify(manifest.artifactType ?? manifest.config.mediaType);
+    throw new TareError('unsupported', `Cannot pull ${source.name}: it is not a container image but ${type}`);
+  }
   const configBytes = await source.smallBlob(manifest.config, IMAGE_CONFIG_MAX_BYTES, reading);
   const config = parseImageConfig(configBytes, `config of ${source.name}`);
-  const layers = layersOf(source, manifest, config);
+  checkLayers(source, manifest, config);
+  const { diffIds } = config;
   progress?.({ phase: 'resolved', manifest: instance.digest, layers: manifest.layers });
 
-  const present = await countPresent(store, config.diffIds);
-  for (const [at, { compressedDigest }] of layers.slice(0, present).entries())
-    progress?.({ phase: 'present', layer: compressedDigest, index: at });
-
-  await using writers = new AsyncDisposableStack();
-  const budget = { left: options.maxUnpackedBytes ?? MAX_UNPACKED_BYTES };
-  const staged = await inParallel(
-    manifest.layers.slice(present),
-    options.parallel ?? 3,
-    signal,
-    async (descriptor, position, stop) => {
-      const at = present + position;
-      const writer = writers.use(
-        await store.stageLayer({ compressedDigest: descriptor.digest, mediaType: descriptor.mediaType }),
-      );
-      const what = `layer ${descriptor.digest} of ${source.name}`;
-      let bytes = 0;
-      const body = counted(source.blob(descriptor, { signal: stop }), (length) => {
-        bytes += length;
-        progress?.({ phase: 'layer', layer: descriptor.digest, index: at, bytes, total: descriptor.size });
-      });
-      for await (const tar of decompressed(body, what)) {
-        budget.left -= tar.byteLength;
-        if (budget.left < 0)
-          throw new TareError(
-            'exhausted',
-            `Cannot pull ${source.name}: it unpacks to more than ${options.maxUnpackedBytes ?? MAX_UNPACKED_BYTES} bytes`,
-          );
-        await writer.write(tar);
-      }
-      const layer = await writer.finish();
-      if (layer.diffId !== config.diffIds[at]) {
-        throw new TareError(
-          'invalid',
-          `Cannot use ${what}: it unpacks to ${layer.diffId}, the image's config says ${config.diffIds[at] ?? 'nothing'}`,
-        );
-      }
-      progress?.({ phase: 'layer-done', layer: descriptor.digest, index: at });
-      return layer;
-    },
-  );
-
-  progress?.({ phase: 'commit' });
   const names = options.names ?? (source.storedName === undefined ? [] : [source.storedName]);
-  const record = await store.commitImage({
-    layers: layers.map((layer, at) => withStaged(layer, staged[at - present])),
-    config: { bytes: configBytes, digest: manifest.config.digest },
-    manifest: { bytes: instance.bytes, digest: instance.digest },
-    ...(index && { index: { bytes: index.bytes, digest: index.digest } }),
-    names,
+  const pulled = { manifestDigest: instance.digest, configDigest: manifest.config.digest, config, names };
+  const rest = { config: configBytes, manifest: instance.bytes, ...(index && { indexManifest: index.bytes }), names };
+  for (let attempt = 1; ; attempt++) {
+    await using staged = new AsyncDisposableStack();
+    const present = await countPresent(store, diffIds);
+    const known = diffIds.slice(0, present).map((diffId) => ({ diffId }));
+    const fresh = await stageLayers(source, store, manifest.layers, diffIds, present, options, staged);
+    progress?.({ phase: 'commit' });
+    staged.move(); // The commit owns them from here.
+    try {
+      return { ...pulled, record: await store.commitImage({ ...rest, layers: [...known, ...fresh] }, reading) };
+    } catch (error) {
+      // Somebody removed a layer that we counted on: it is fetched now.
+      if (attempt > 1 || present === 0 || !isKind(error, 'failed-precondition')) throw error;
+    }
+  }
+}
+
+/** Brings the layers that the store does not have into staging, several at a time. `keep` owns them, whatever happens. */
+async function stageLayers<Staged extends StagedLayer>(
+  source: ImageSource,
+  store: Pick<ImageStore<Staged, unknown>, 'stageLayer'>,
+  layers: readonly Descriptor[],
+  diffIds: readonly DiffId[],
+  present: number,
+  options: PullOptions,
+  keep: AsyncDisposableStack,
+): Promise<Staged[]> {
+  const { signal, progress, maxUnpackedBytes = MAX_UNPACKED_BYTES } = options;
+  for (const [index, { digest }] of layers.slice(0, present).entries())
+    progress?.({ phase: 'present', layer: digest, index });
+  let unpackedBytes = 0;
+  return inParallel(layers.slice(present), options.parallel ?? 3, signal, async (descriptor, position, stop) => {
+    const { digest, size } = descriptor;
+    const index = present + position;
+    const what = `layer ${digest} of ${source.name}`;
+    let bytes = 0;
+    const body = counted(source.blob(descriptor, { signal: stop }), (length) => {
+      bytes += length;
+      progress?.({ phase: 'layer', layer: digest, index, bytes, total: size });
+    });
+    await using layer = await openLayerTar(body, what);
+    const mediaType = layerTypeAs(descriptor.mediaType, layer.compression);
+    await using writer = await store.stageLayer({ compressedDigest: digest, compressedSizeBytes: size, mediaType });
+    for await (const tar of layer.tar) {
+      unpackedBytes += tar.byteLength;
+      if (unpackedBytes > maxUnpackedBytes)
+        throw new TareError(
+          'exhausted',
+          `Cannot pull ${source.name}: it unpacks to more than ${maxUnpackedBytes} bytes`,
+        );
+      await writer.write(tar);
+    }
+    const staged = keep.use(await writer.finish());
+    if (staged.diffId !== diffIds[index]) {
+      throw new TareError(
+        'invalid',
+        `Cannot use ${what}: it unpacks to ${staged.diffId}, the image's config says ${diffIds[index] ?? 'nothing'}`,
+      );
+    }
+    progress?.({ phase: 'layer-done', layer: digest, index });
+    return staged;
   });
-  return { record, manifestDigest: instance.digest, configDigest: manifest.config.digest, config, names };
+}
+
+/** The media type that fits how the layer is really compressed; the manifest's own when that is right. */
+function layerTypeAs(mediaType: string, compression: Compression): string {
+  const right = compression === 'none' ? /tar$/ : compression === 'gzip' ? /gzip$/ : /zstd$/;
+  if (right.test(mediaType)) return mediaType;
+  return compression === 'none'
+    ? mediaTypes.ociLayer
+    : compression === 'gzip'
+      ? mediaTypes.ociLayerGzip
+      : mediaTypes.ociLayerZstd;
 }
 
 interface Resolved {
@@ -171,52 +200,36 @@ export async function resolveImage(source: ImageSource, platform: Platform, sign
   return { instance, manifest: instance.manifest, index };
 }
 
-/** The layers with their diffIds. Errors: `unsupported` for an artifact, `invalid` when manifest and config disagree. */
-function layersOf(
-  source: ImageSource,
-  manifest: ImageManifest,
-  config: ImageConfig,
-): Omit<CommitLayer<never>, 'staged'>[] {
-  if (!isImageConfigType(manifest.config.mediaType)) {
-    throw new TareError(
-      'unsupported',
-      `Cannot pull ${source.name}: it is not a container image but ${JSON.stringify(manifest.artifactType ?? manifest.config.mediaType)}`,
-    );
-  }
-  const { diffIds } = config;
-  if (diffIds.length !== manifest.layers.length) {
+/** Errors: `unsupported` for an artifact, `invalid` when manifest and config disagree. */
+function checkLayers(source: ImageSource, manifest: ImageManifest, config: ImageConfig): void {
+  const { layers } = manifest;
+  const { length } = config.diffIds;
+  if (length !== layers.length) {
     throw new TareError(
       'invalid',
-      `Cannot use ${source.name}: its manifest has ${manifest.layers.length} layers, its config ${diffIds.length}`,
+      `Cannot use ${source.name}: its manifest has ${layers.length} layers, its config ${length}`,
     );
   }
-  return manifest.layers.map(({ digest, size, mediaType }, index) => {
-    const diffId = diffIds[index];
-    if (!isLayerType(mediaType) || diffId === undefined) {
-      throw new TareError(
-        'unsupported',
-        `Cannot pull ${source.name}: layer ${digest} is ${JSON.stringify(mediaType)}, which is not a file system`,
-      );
-    }
-    return { diffId, compressedDigest: digest, compressedSizeBytes: size, mediaType };
-  });
+  for (const { digest, mediaType } of layers) {
+    if (isLayerType(mediaType)) continue;
+    throw new TareError(
+      'unsupported',
+      `Cannot pull ${source.name}: layer ${digest} is ${JSON.stringify(mediaType)}, which is not a file system`,
+    );
+  }
 }
 
-/** How many layers from the base up the store has. */
+/** How many layers from the base up the store has. A chain is there only with all that is below it, so halving finds the end. */
 async function countPresent(
-  store: { hasLayer(chain: readonly DiffId[]): boolean | Promise<boolean> },
+  store: Pick<ImageStore<never, unknown>, 'hasLayer'>,
   diffIds: readonly DiffId[],
 ): Promise<number> {
-  let present = 0;
-  while (present < diffIds.length && (await store.hasLayer(diffIds.slice(0, present + 1)))) present++;
+  let [present, absent] = [0, diffIds.length + 1];
+  for (let probe = diffIds.length; present + 1 < absent; probe = (present + absent) >> 1) {
+    if (await store.hasLayer(diffIds.slice(0, probe))) present = probe;
+    else absent = probe;
+  }
   return present;
-}
-
-function withStaged<Staged extends StagedLayer>(
-  layer: Omit<CommitLayer<Staged>, 'staged'>,
-  staged: Staged | undefined,
-): CommitLayer<Staged> {
-  return staged === undefined ? layer : { ...layer, staged };
 }
 
 async function* counted(

@@ -114,9 +114,10 @@ export class RegistryFetch {
     });
   }
 
-  async #token(url: URL, { signal: _, ...request }: RegistryRequest): Promise<Token> {
+  async #token(url: URL, request: RegistryRequest): Promise<Token> {
+    // Others wait for this token too: the signal of the one who happened to ask is left out.
     const plain: HttpRequest = { method: 'GET', headers: { accept: 'application/json' } };
-    const response = await this.#persist(request, () => this.#follow(url, plain));
+    const response = await this.#persist({ ...request, signal: undefined }, () => this.#follow(url, plain));
     if (response.status !== 200) throw await errorOf(response, `get a token of ${url.host}`, undefined);
     return parseToken(await response.bytes(MAX_TOKEN_BYTES, `the token of ${url.host}`), performance.now());
   }

@@ -1,10 +1,9 @@
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { parseTag } from '../spec/mod.ts';
+import { serve } from '../../test/support/http.ts';
 import { writeLayout } from '../../test/support/image.ts';
 import { noRegistry, startRegistry, type TestRegistry } from '../../test/support/registry.ts';
 import { RegistryClient } from './client.ts';
@@ -25,26 +24,12 @@ function memory(): MemoryRegistry {
   return registry;
 }
 
-async function serve(handler: RequestListener): Promise<AsyncDisposable & { domain: string }> {
-  const server = createServer(handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return {
-    domain: `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`,
-    async [Symbol.asyncDispose]() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
-  };
-}
-
 registrySuite('memory', contents, async () => ({ registry: memory(), async [Symbol.asyncDispose]() {} }));
 
 registrySuite('client to server to memory', contents, async () => {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await serve(registryHandler(memory())));
-  const registry = stack.use(new RegistryClient(server.domain));
+  const registry = stack.use(new RegistryClient(`127.0.0.1:${server.port}`));
   const kept = stack.move();
   return { registry, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 });

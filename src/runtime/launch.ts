@@ -1,7 +1,8 @@
 import { openSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { Fd, memfdSealed, openPath, openTree, socketpair, spawnHelper, MonitorClient } from '../sys/mod.ts';
+import { AT_FDCWD, Fd, openDirectory, openTree, sealedMemfd, socketpair, spawnHelper } from '../sys/mod.ts';
+import { MonitorClient } from '../sys/monitor/client.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import type { CompiledPlan, FdSource } from './compile/mod.ts';
 
@@ -23,8 +24,8 @@ export interface PlanResources {
 
 /** A Plan ready to be handed to a helper. */
 export interface OpenedPlan extends Disposable {
-  /** The encoded Plan in a sealed memfd. */
-  readonly plan: Fd;
+  /** The encoded Plan. */
+  readonly bytes: Uint8Array;
   /** The fd table. */
   readonly fds: readonly number[];
 }
@@ -34,8 +35,7 @@ export function openPlan(compiled: CompiledPlan, resources: PlanResources): Open
   const stack = new DisposableStack();
   try {
     const fds = compiled.fds.map((source) => openSource(source, resources, stack));
-    const plan = stack.use(memfdSealed('tare-plan', encodePlan(compiled.ops, fds.length)));
-    return { plan, fds, [Symbol.dispose]: () => stack.dispose() };
+    return { bytes: encodePlan(compiled.ops, fds.length), fds, [Symbol.dispose]: () => stack.dispose() };
   } catch (error) {
     stack.dispose();
     throw error;
@@ -56,21 +56,21 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
     case 'pidfd':
       return given(resources.pidfd);
     case 'state-dir':
-      return stack.use(openPath(resources.stateDir, true)).number;
+      return stack.use(openDirectory(resources.stateDir)).number;
     case 'run-dir':
-      return stack.use(openPath(resources.runDir, true)).number;
+      return stack.use(openDirectory(resources.runDir)).number;
     case 'log-dir':
-      return stack.use(openPath(resources.logDir, true)).number;
+      return stack.use(openDirectory(resources.logDir)).number;
     case 'cgroup-root':
-      return stack.use(openPath(resources.cgroupRoot, true)).number;
+      return stack.use(openDirectory(resources.cgroupRoot)).number;
     case 'cgroup-dir':
-      return stack.use(openPath(join(resources.cgroupRoot, source.path), true)).number;
+      return stack.use(openDirectory(join(resources.cgroupRoot, source.path))).number;
     case 'cgroup-file':
       return open(join(resources.cgroupRoot, source.path), constants.O_WRONLY);
     case 'namespace':
       return open(source.path, constants.O_RDONLY);
     case 'tree':
-      return stack.use(openTree(source.source, { clone: true, recursive: source.recursive })).number;
+      return stack.use(openTree(AT_FDCWD, source.source, { clone: true, recursive: source.recursive })).number;
     case 'stdio': {
       const fd = resources.stdio?.[source.which];
       if (fd === undefined) throw new TareError('internal', 'Cannot open plan: it needs stdio, which was not given');
@@ -90,10 +90,11 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
  */
 export function launch(compiled: CompiledPlan, resources: PlanResources): MonitorClient {
   using opened = openPlan(compiled, resources);
+  using plan = sealedMemfd('tare-plan', opened.bytes);
   const [ours, theirs] = socketpair();
   using peer = theirs;
   try {
-    spawnHelper('monitor', [peer, opened.plan, ...opened.fds]);
+    spawnHelper('monitor', [peer, plan, ...opened.fds]);
   } catch (error) {
     ours.close();
     throw error;

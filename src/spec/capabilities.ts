@@ -47,8 +47,8 @@ export function normalCapability(text: string): string {
 }
 
 /**
- * The set that `--cap-add` and `--cap-drop` make of `base`, ordered by number, by Docker's rules: adding ALL starts from every
- * capability and takes the dropped ones away; dropping ALL starts from none and adds the added ones; naming one both ways is an error.
+ * The set that `--cap-add` and `--cap-drop` make of `base`, ordered by number: adding ALL starts from every capability and
+ * takes the dropped ones away; dropping ALL starts from none and adds the added ones; naming one both ways is an error (as in Podman).
  *
  * Errors: `invalid` for an unknown name, the same one in both lists, or ALL in both.
  */
@@ -68,5 +68,8 @@ export function tweakCapabilities(base: readonly string[], add: readonly string[
 }
 
 function unknown(name: string): TareError {
-  return new TareError('invalid', `Cannot use capability ${JSON.stringify(name.slice(0, 80))}: there is no such capability`);
+  return new TareError(
+    'invalid',
+    `Cannot use capability ${JSON.stringify(name.slice(0, 80))}: there is no such capability`,
+  );
 }

@@ -61,3 +61,17 @@ export {
   type ImageUser,
 } from './image-config.ts';
 export type { BindMount, Mount, OverlayMount } from './mount.ts';
+// Here `Mount` is how storage and runtime meet; the `mounts` of a config.json are `RuntimeMount`.
+export type * from './runtime-types.ts';
+export type { Mount as RuntimeMount } from './runtime-types.ts';
+export { RUNTIME_CONFIG_MAX_BYTES, parseProcess, parseRuntimeConfig } from './runtime-config.ts';
+export {
+  allCapabilities,
+  capabilityBit,
+  capabilityMask,
+  capabilityNames,
+  defaultCapabilities,
+  normalCapability,
+  tweakCapabilities,
+} from './capabilities.ts';
+export { parseSignal, signalName } from './signals.ts';

@@ -2,7 +2,8 @@ import { TareError } from '../base/errors.ts';
 import type { Rlimit } from './runtime-types.ts';
 
 /** Resource names without the prefix; the index is the kernel's number on x86-64 and arm64 (include/uapi/asm-generic/resource.h). */
-const names = 'CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME'.split(' ');
+const names =
+  'CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME'.split(' ');
 
 /** RLIM_INFINITY. */
 export const RLIMIT_UNLIMITED = 0xffffffffffffffffn;
@@ -24,7 +25,8 @@ export function rlimitValue(value: number): bigint {
  * Errors: `invalid` for an unknown name, a bad number, or a soft limit above the hard one.
  */
 export function parseUlimit(text: string): Rlimit {
-  const fail = (state: string): TareError => new TareError('invalid', `Cannot use ulimit ${JSON.stringify(text.slice(0, 80))}: ${state}`);
+  const fail = (state: string): TareError =>
+    new TareError('invalid', `Cannot use ulimit ${JSON.stringify(text.slice(0, 80))}: ${state}`);
   const match = /^([a-z]+)=([^:]+)(?::([^:]+))?$/i.exec(text);
   const name = match?.[1];
   const first = match?.[2];

@@ -158,7 +158,15 @@ export interface Linux {
   /** Host interface name to what it becomes in the container. */
   readonly netDevices?: Readonly<Record<string, { readonly name?: string }>>;
   readonly seccomp?: LinuxSeccomp;
-  readonly rootfsPropagation?: 'shared' | 'slave' | 'private' | 'unbindable' | 'rshared' | 'rslave' | 'rprivate' | 'runbindable';
+  readonly rootfsPropagation?:
+    | 'shared'
+    | 'slave'
+    | 'private'
+    | 'unbindable'
+    | 'rshared'
+    | 'rslave'
+    | 'rprivate'
+    | 'runbindable';
   readonly maskedPaths?: readonly string[];
   readonly readonlyPaths?: readonly string[];
   readonly mountLabel?: string;
@@ -265,7 +273,12 @@ export interface CpuResources {
 export interface BlockIoResources {
   readonly weight?: number;
   readonly leafWeight?: number;
-  readonly weightDevice?: readonly { readonly major: number; readonly minor: number; readonly weight?: number; readonly leafWeight?: number }[];
+  readonly weightDevice?: readonly {
+    readonly major: number;
+    readonly minor: number;
+    readonly weight?: number;
+    readonly leafWeight?: number;
+  }[];
   readonly throttleReadBpsDevice?: readonly ThrottleDevice[];
   readonly throttleWriteBpsDevice?: readonly ThrottleDevice[];
   readonly throttleReadIOPSDevice?: readonly ThrottleDevice[];

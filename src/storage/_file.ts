@@ -1,4 +1,14 @@
-import { closeSync, fchmodSync, fdatasyncSync, openSync, readFileSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fdatasyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { randomBytes } from './_random.ts';
@@ -22,18 +32,24 @@ export function ifPresent<T>(call: () => T): T | undefined {
 export function storageError(doing: string, error: unknown): unknown {
   if (error instanceof TareError) return error;
   const code = codeOf(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new TareError('exhausted', `Cannot ${doing}: the disk is full`, { cause: error });
-  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') return new TareError('denied', `Cannot ${doing}: writing is not allowed (${code})`, { cause: error });
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new TareError('exhausted', `Cannot ${doing}: the disk is full`, { cause: error });
+  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
+    return new TareError('denied', `Cannot ${doing}: writing is not allowed (${code})`, { cause: error });
   return error;
 }
 
 /** Writes all of `bytes` at the current position. */
 function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
 }
 
 /** Creates a file that is not there yet, 0600 unless `mode`. With `sync` it is on the disk on return. */
-export function createFile(path: string, content: string | Uint8Array, options: { sync?: boolean; mode?: number } = {}): void {
+export function createFile(
+  path: string,
+  content: string | Uint8Array,
+  options: { sync?: boolean; mode?: number } = {},
+): void {
   const mode = options.mode ?? 0o600;
   const fd = openSync(path, 'wx', mode);
   try {

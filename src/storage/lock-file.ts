@@ -31,7 +31,7 @@ export class HeldLock implements Disposable {
   /** Leaves our mark as the last writer; to be called before what the lock guards is changed. */
   stamp(now: Date): void {
     const mark = Buffer.alloc(64);
-    mark.writeBigInt64LE(BigInt(now.getTime()) * 1_000_000n + process.hrtime.bigint() % 1_000_000n, 0);
+    mark.writeBigInt64LE(BigInt(now.getTime()) * 1_000_000n + (process.hrtime.bigint() % 1_000_000n), 0);
     mark.writeBigUInt64LE(BigInt(++counter), 8);
     mark.writeUInt32LE(process.pid, 16);
     randomBytes(44).copy(mark, 20);

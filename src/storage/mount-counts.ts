@@ -32,8 +32,16 @@ export class MountCounts {
     const old = entries.find((entry) => entry.id === id);
     const count = Math.max(0, (old?.count ?? 0) + delta);
     if (count === (old?.count ?? 0)) return count;
-    this.#write(lock, [...entries.filter((entry) => entry !== old), ...(count === 0 ? [] : [{ id, path: old?.path ?? mountPath, count }])]);
+    this.#write(lock, [
+      ...entries.filter((entry) => entry !== old),
+      ...(count === 0 ? [] : [{ id, path: old?.path ?? mountPath, count }]),
+    ]);
     return count;
+  }
+
+  /** Forgets the mounts of a layer that is going away. */
+  async clear(id: string): Promise<void> {
+    if (this.count(id) > 0) await this.add(id, '', Number.NEGATIVE_INFINITY);
   }
 
   /** How often a layer is mounted. */

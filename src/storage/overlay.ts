@@ -1,10 +1,20 @@
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { createFile, ifPresent, readCapped } from './_file.ts';
 import { randomLink } from './_random.ts';
 import { isId } from './record.ts';
-import type { TempDir } from './temp-dir.ts';
+import type { TempDir, TempRoots } from './temp-dir.ts';
 
 /** overlayfs takes no more lower directories. */
 export const MAX_LAYERS = 500;
@@ -14,15 +24,15 @@ const MAX_LOWER_BYTES = 64 * 1024;
  * The directories of the overlay driver: `overlay/ID/{diff,link,lower,lower-layers,work,merged,empty}` and the short links `overlay/l/LINK`. Makes and
  * takes apart directories; knows nothing of records and locks.
  */
-export class OverlayDirs {
+export class OverlayDirs implements TempRoots {
   readonly home: string;
+  readonly tempDirs: string;
+  readonly metaTempDirs: string;
 
   constructor(graphRoot: string) {
     this.home = join(graphRoot, 'overlay');
-  }
-
-  get tempDirs(): string {
-    return join(this.home, 'tempdirs');
+    this.tempDirs = join(this.home, 'tempdirs');
+    this.metaTempDirs = join(graphRoot, 'overlay-layers', 'tmp');
   }
 
   /** `rest` below the directory of layer `id`. */
@@ -62,7 +72,9 @@ export class OverlayDirs {
     if (parent === undefined || parentLink === undefined) mkdirSync(join(dir, 'empty'), { mode: 0o700 });
     else {
       const lower = readCapped(this.at(parent, 'lower'), MAX_LOWER_BYTES)?.toString('latin1').trim();
-      createFile(join(dir, 'lower'), `l/${parentLink}${lower === undefined || lower === '' ? '' : `:${lower}`}`, { mode: 0o644 });
+      createFile(join(dir, 'lower'), `l/${parentLink}${lower === undefined || lower === '' ? '' : `:${lower}`}`, {
+        mode: 0o644,
+      });
       createFile(join(dir, 'lower-layers'), [parent, ...this.#lowerIds(parent)].join(':'), { mode: 0o644 });
     }
     return link;
@@ -83,14 +95,19 @@ export class OverlayDirs {
   /** The name of a layer's short link. Errors: `failed-precondition` when it is damaged. */
   link(id: string): string {
     const link = readFileSync(this.at(id, 'link'), 'latin1').trim();
-    if (!/^[A-Z2-7]{26}$/.test(link)) throw damaged(id, 'its link file is no link name (after a power loss? pull the image again)');
+    if (!/^[A-Z2-7]{26}$/.test(link))
+      throw damaged(id, 'its link file is no link name (after a power loss? pull the image again)');
     return link;
   }
 
   /** The `diff` directories below layer `id`, nearest first. Errors: `failed-precondition` when one is lost. */
   lowers(id: string): string[] {
     const lowers = this.#lowerIds(id).map((lower) => this.at(lower, 'diff'));
-    if (lowers.length > MAX_LAYERS) throw new TareError('unsupported', `Cannot mount layer ${id}: ${lowers.length} layers below it, at most ${MAX_LAYERS}`);
+    if (lowers.length > MAX_LAYERS)
+      throw new TareError(
+        'unsupported',
+        `Cannot mount layer ${id}: ${lowers.length} layers below it, at most ${MAX_LAYERS}`,
+      );
     return lowers;
   }
 
@@ -106,8 +123,11 @@ export class OverlayDirs {
     const links = readCapped(this.at(id, 'lower'), MAX_LOWER_BYTES)?.toString('latin1').trim();
     if (links === undefined) return [];
     return links.split(':').map((link) => {
-      if (!/^l\/[A-Z2-7]{26}$/.test(link)) throw damaged(id, 'its lower file names no layer (after a power loss? pull the image again)');
-      const lower = /^\.\.\/([0-9a-f]{64})\/diff$/.exec(ifPresent(() => readlinkSync(join(this.home, link))) ?? '')?.[1];
+      if (!/^l\/[A-Z2-7]{26}$/.test(link))
+        throw damaged(id, 'its lower file names no layer (after a power loss? pull the image again)');
+      const lower = /^\.\.\/([0-9a-f]{64})\/diff$/.exec(
+        ifPresent(() => readlinkSync(join(this.home, link))) ?? '',
+      )?.[1];
       if (lower === undefined) throw damaged(id, `the link ${link} of a lower layer is lost`);
       return lower;
     });

@@ -63,7 +63,11 @@ export function isId(text: unknown): text is string {
 
 /** Errors: `invalid`. */
 export function requireId(text: string, what: string): string {
-  if (!isId(text)) throw new TareError('invalid', `Cannot use ${what} ${JSON.stringify(text)}: an id is 64 lower-case hexadecimal digits`);
+  if (!isId(text))
+    throw new TareError(
+      'invalid',
+      `Cannot use ${what} ${JSON.stringify(text)}: an id is 64 lower-case hexadecimal digits`,
+    );
   return text;
 }
 
@@ -93,7 +97,8 @@ export function isIncomplete(row: Row): boolean {
 }
 
 const digestPattern = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
-const digestOf = (value: unknown): Digest | undefined => (typeof value === 'string' && digestPattern.test(value) ? (value as Digest) : undefined);
+const digestOf = (value: unknown): Digest | undefined =>
+  typeof value === 'string' && digestPattern.test(value) ? (value as Digest) : undefined;
 
 export function imageOf({ id, raw }: Row): ImageRecord {
   const digest = digestOf(raw['digest']);

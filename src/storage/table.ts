@@ -91,8 +91,13 @@ export class LockedTable implements Disposable {
     return this.#table.rows();
   }
 
+  volatileRows(): readonly Row[] {
+    return this.#table.volatileRows();
+  }
+
+  /** Looks among the volatile ones first, which are few. */
   find(id: string): Row | undefined {
-    return this.rows().find((row) => row.id === id);
+    return this.volatileRows().find((row) => row.id === id) ?? this.rows().find((row) => row.id === id);
   }
 
   /** Adds records or replaces those with the same id; all of them must be of one file, which is written once. */
@@ -108,8 +113,9 @@ export class LockedTable implements Disposable {
   }
 
   /** Drops records; a file without any of them is not written. */
-  drop(ids: ReadonlySet<string>): void {
-    for (const volatile of [false, true]) {
+  drop(rows: readonly Row[]): void {
+    const ids = new Set(rows.map((row) => row.id));
+    for (const volatile of new Set(rows.map((row) => row.volatile))) {
       const before = this.#of(volatile);
       const after = before.filter((row) => !ids.has(row.id));
       if (after.length !== before.length) this.#save(volatile, after);
@@ -150,7 +156,11 @@ function load(part: Part, token: string): void {
 
 function parse(path: string, json: string, volatile: boolean): Row[] {
   const broken = (cause?: unknown): TareError =>
-    new TareError('failed-precondition', `Cannot read ${path}: it is no list of records; restore it from a backup or remove it`, { cause });
+    new TareError(
+      'failed-precondition',
+      `Cannot read ${path}: it is no list of records; restore it from a backup or remove it`,
+      { cause },
+    );
   let list: unknown;
   try {
     list = JSON.parse(json);

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, fstatSync, unlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  fstatSync,
+  unlinkSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Fd } from '../sys/fd.ts';
@@ -7,23 +17,38 @@ import { codeOf, ifPresent } from './_file.ts';
 import { randomBytes } from './_random.ts';
 
 /**
+ * Where temporary directories are made: as near to their contents as rename(2) needs. Podman mounts `overlay` onto itself, so nothing can be renamed between it and
+ * the folders of the records.
+ */
+export interface TempRoots {
+  /** `overlay/tempdirs` */
+  readonly tempDirs: string;
+  /** `overlay-layers/tmp` */
+  readonly metaTempDirs: string;
+}
+
+/**
  * A private directory for what is not yet, or no longer, part of the store, in the form of containers/storage ≥ 1.62: `lock-X` is held while
  * `temp-dir-X` is in use. Who finds the lock free deletes both, so a kill -9 leaves nothing for long.
  */
 export class TempDir implements AsyncDisposable {
   readonly path: string;
+  readonly #root: TempRoots;
   readonly #lockPath: string;
   readonly #lock: Fd;
   #count = 0;
+  #meta: TempDir | undefined;
 
-  private constructor(path: string, lockPath: string, lock: Fd) {
+  private constructor(root: TempRoots, path: string, lockPath: string, lock: Fd) {
+    this.#root = root;
     this.path = path;
     this.#lockPath = lockPath;
     this.#lock = lock;
   }
 
-  /** Makes one in `root` (`overlay/tempdirs`), which is made when missing. */
-  static create(root: string): TempDir {
+  /** Makes one in `roots.tempDirs`, which is made when missing. */
+  static create(roots: TempRoots): TempDir {
+    const root = roots.tempDirs;
     for (;;) {
       const id = String(randomBytes(6).readUIntLE(0, 6));
       const lockPath = join(root, `lock-${id}`);
@@ -40,7 +65,7 @@ export class TempDir implements AsyncDisposable {
       if (tryLock(lock, 'write') && isSame(lock, lockPath)) {
         const path = join(root, `temp-dir-${id}`);
         mkdirSync(path, { mode: 0o700 });
-        return new TempDir(path, lockPath, lock);
+        return new TempDir(roots, path, lockPath, lock);
       }
       lock.close();
     }
@@ -51,8 +76,20 @@ export class TempDir implements AsyncDisposable {
     ifPresent(() => renameSync(path, join(this.path, `${this.#count++}-${basename(path)}`)));
   }
 
+  /** The same for what belongs to records, not to trees: made at the first call. */
+  meta(): TempDir {
+    this.#meta ??= TempDir.create({ tempDirs: this.#root.metaTempDirs, metaTempDirs: this.#root.metaTempDirs });
+    return this.#meta;
+  }
+
+  /** As `take`, into `meta`. */
+  takeMeta(path: string): void {
+    if (existsSync(path)) this.meta().take(path);
+  }
+
   /** Deletes it with all it holds. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#meta?.[Symbol.asyncDispose]();
     try {
       await removeTree(this.path);
       ifPresent(() => unlinkSync(this.#lockPath));

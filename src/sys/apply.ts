@@ -118,7 +118,10 @@ export class Apply implements AsyncDisposable {
       const length = Math.min(end - start, this.#buffer.length - this.#at - 5);
       this.#buffer[this.#at] = DATA;
       this.#buffer.writeUInt32LE(length, this.#at + 1);
-      this.#buffer.set(start === 0 && length === bytes.length ? bytes : bytes.subarray(start, start + length), this.#at + 5);
+      this.#buffer.set(
+        start === 0 && length === bytes.length ? bytes : bytes.subarray(start, start + length),
+        this.#at + 5,
+      );
       this.#at += 5 + length;
       start += length;
     }

@@ -34,11 +34,12 @@ export function socketpair(options: { nonBlocking?: boolean } = {}): [Fd, Fd] {
  * `unavailable` when the peer is gone, or when a non-blocking socket is full (see `trySendFds`).
  */
 export function sendFds(fd: FdLike, bytes: Uint8Array, fds: readonly FdLike[] = []): void {
-  for (let at = 0; at < bytes.length; ) {
-    const sent = trySend(fd, at === 0 ? bytes : bytes.subarray(at), at === 0 ? fds : [], 0);
+  let at = 0;
+  do {
+    const sent = trySend(fd, bytes.subarray(at), at === 0 ? fds : [], 0);
     if (sent === undefined) throw new SysError('sendmsg', EAGAIN);
     at += sent;
-  }
+  } while (at < bytes.length);
 }
 
 /** One non-blocking send: how many bytes went (the descriptors with the first), or undefined when the socket is full. Errors: by errno. */

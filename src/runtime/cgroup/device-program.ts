@@ -15,8 +15,9 @@ const MOV32_K = 0xb4;
 const AND32_K = 0x54;
 const MOV32_X = 0xbc;
 const RSH32_K = 0x74;
-const JNE_K = 0x55;
-const JSET_K = 0x45;
+/** 32-bit compares: a 64-bit one would extend the sign of a number above 2^31. */
+const JNE_K = 0x56;
+const JSET_K = 0x46;
 const JA = 0x05;
 const EXIT = 0x95;
 
@@ -32,7 +33,13 @@ interface Instruction {
   readonly imm: number;
 }
 
-const insn = (code: number, dst: number, src: number, off: number, imm: number): Instruction => ({ code, dst, src, off, imm });
+const insn = (code: number, dst: number, src: number, off: number, imm: number): Instruction => ({
+  code,
+  dst,
+  src,
+  off,
+  imm,
+});
 const verdict = (allow: boolean): Instruction[] => [insn(MOV32_K, R0, 0, 0, allow ? 1 : 0), insn(EXIT, 0, 0, 0, 0)];
 
 /**
@@ -74,7 +81,9 @@ function ruleBlock(rule: DeviceRule): Instruction[] {
     : // Denied as soon as one pending access is.
       [insn(JSET_K, PENDING, 0, 1, rule.access), insn(JA, 0, 0, 2, 0), ...verdict(false)];
   return [
-    ...tests.map(({ register, value }, index) => insn(JNE_K, register, 0, tests.length - 1 - index + decision.length, value | 0)),
+    ...tests.map(({ register, value }, index) =>
+      insn(JNE_K, register, 0, tests.length - 1 - index + decision.length, value | 0),
+    ),
     ...decision,
   ];
 }

@@ -1,16 +1,5 @@
 import { TareError } from '../../base/errors.ts';
-
-/** An entry of OCI `linux.resources.devices` (config-linux.md, "Allowed Device list"). */
-export interface DeviceCgroupRule {
-  readonly allow: boolean;
-  /** `a` (default) stands for both. */
-  readonly type?: string | undefined;
-  /** Absent or -1: any. */
-  readonly major?: number | undefined;
-  readonly minor?: number | undefined;
-  /** Of `r`, `w`, `m`; absent: all three. */
-  readonly access?: string | undefined;
-}
+import type { DeviceRule as DeviceCgroupRule } from '../../spec/runtime-types.ts';
 
 /** Bits of the kernel's BPF_DEVCG_ACC_*. */
 export const ACCESS_MKNOD = 1;
@@ -28,7 +17,13 @@ export interface DeviceRule {
   readonly access: number;
 }
 
-const char = (major: number, minor: number, access = ACCESS_ALL): DeviceRule => ({ allow: true, type: 'c', major, minor, access });
+const char = (major: number, minor: number, access = ACCESS_ALL): DeviceRule => ({
+  allow: true,
+  type: 'c',
+  major,
+  minor,
+  access,
+});
 
 /**
  * What every OCI runtime adds after the rules of the configuration: any node may be made, and the devices the runtime specification
@@ -50,22 +45,31 @@ export const runtimeDeviceRules: readonly DeviceRule[] = [
 /** Checks rules of a configuration. Errors: invalid. */
 export function parseDeviceRules(rules: readonly DeviceCgroupRule[]): DeviceRule[] {
   return rules.map((rule) => {
-    const { type = 'a', access = 'rwm' } = rule;
+    const type: string = rule.type ?? 'a';
+    const access = rule.access || 'rwm';
     const refuse = (what: string): never => {
       throw new TareError('invalid', `Cannot apply device rule ${JSON.stringify(rule)}: ${what}`);
     };
     // 'u' is an unbuffered character device in mknod(1)'s words.
     const kind = type === 'u' ? 'c' : type;
-    if (kind !== 'a' && kind !== 'b' && kind !== 'c') return refuse('its type must be a (all), b (block) or c (character)');
+    if (kind !== 'a' && kind !== 'b' && kind !== 'c')
+      return refuse('its type must be a (all), b (block) or c (character)');
     let bits = 0;
     for (const letter of access) {
-      const bit = letter === 'r' ? ACCESS_READ : letter === 'w' ? ACCESS_WRITE : letter === 'm' ? ACCESS_MKNOD : refuse('its access must be made of r, w and m');
+      const bit =
+        letter === 'r'
+          ? ACCESS_READ
+          : letter === 'w'
+            ? ACCESS_WRITE
+            : letter === 'm'
+              ? ACCESS_MKNOD
+              : refuse('its access must be made of r, w and m');
       bits |= bit;
     }
-    if (bits === 0) return refuse('its access is empty: give some of r, w and m');
     const number = (name: 'major' | 'minor'): number => {
       const value = rule[name] ?? -1;
-      if (!Number.isInteger(value) || value < -1 || value > 0xffff_ffff) return refuse(`its ${name} must be a device number, or -1 for any`);
+      if (!Number.isInteger(value) || value < -1 || value > 0xffff_ffff)
+        return refuse(`its ${name} must be a device number, or -1 for any`);
       return value;
     };
     return { allow: rule.allow, type: kind, major: number('major'), minor: number('minor'), access: bits };
@@ -88,7 +92,9 @@ export function allowsEverything(rules: readonly DeviceRule[]): boolean {
  * mknod alone; nothing matches: denied). The kernel's v1 list has one default and exceptions from it, none of which may cut a hole into
  * another: undefined when the list needs that.
  */
-export function deviceLines(rules: readonly DeviceRule[]): { file: 'devices.allow' | 'devices.deny'; line: string }[] | undefined {
+export function deviceLines(
+  rules: readonly DeviceRule[],
+): { file: 'devices.allow' | 'devices.deny'; line: string }[] | undefined {
   let defaultAllow = false;
   const exceptions = new Map<string, { type: 'b' | 'c'; major: number; minor: number; access: number }>();
   for (const rule of rules) {
@@ -117,8 +123,12 @@ export function deviceLines(rules: readonly DeviceRule[]): { file: 'devices.allo
     }
   }
   const star = (n: number): string => (n === -1 ? '*' : String(n));
-  const letters = (bits: number): string => `${bits & ACCESS_READ ? 'r' : ''}${bits & ACCESS_WRITE ? 'w' : ''}${bits & ACCESS_MKNOD ? 'm' : ''}`;
+  const letters = (bits: number): string =>
+    `${bits & ACCESS_READ ? 'r' : ''}${bits & ACCESS_WRITE ? 'w' : ''}${bits & ACCESS_MKNOD ? 'm' : ''}`;
   const file = defaultAllow ? ('devices.deny' as const) : ('devices.allow' as const);
-  const lines = [...exceptions.values()].map((e) => ({ file, line: `${e.type} ${star(e.major)}:${star(e.minor)} ${letters(e.access)}` }));
+  const lines = [...exceptions.values()].map((e) => ({
+    file,
+    line: `${e.type} ${star(e.major)}:${star(e.minor)} ${letters(e.access)}`,
+  }));
   return defaultAllow ? lines : [{ file: 'devices.deny', line: 'a' }, ...lines];
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseMountInfo, type MountInfo } from '../../sys/mountinfo.ts';
+import { parseMountinfo, type MountEntry } from '../../sys/mountinfo.ts';
 
 /** One mounted hierarchy. */
 export interface Hierarchy {
@@ -41,18 +41,20 @@ const usualRoot = '/sys/fs/cgroup';
 
 /** Finds the hierarchies in the kernel's own words. Pure. */
 export function detectCgroups(texts: CgroupTexts): CgroupHost {
-  const mounts = visible(parseMountInfo(texts.mountinfo).filter((m) => m.type === 'cgroup' || m.type === 'cgroup2'));
+  const mounts = visible(
+    parseMountinfo(texts.mountinfo).filter((m) => m.fsType === 'cgroup' || m.fsType === 'cgroup2'),
+  );
   const own = parseSelfCgroup(texts.selfCgroup);
   const warnings: string[] = [];
-  const beneath = mounts.filter((m) => m.target === usualRoot || m.target.startsWith(`${usualRoot}/`));
-  const v2Elsewhere = beneath.length === 0 ? mounts.find((m) => m.type === 'cgroup2') : undefined;
-  const root = v2Elsewhere?.target ?? usualRoot;
+  const beneath = mounts.filter((m) => m.mountPoint === usualRoot || m.mountPoint.startsWith(`${usualRoot}/`));
+  const v2Elsewhere = beneath.length === 0 ? mounts.find((m) => m.fsType === 'cgroup2') : undefined;
+  const root = v2Elsewhere?.mountPoint ?? usualRoot;
   const hierarchies: Hierarchy[] = [];
   const seen = new Set<string>();
   for (const mount of v2Elsewhere ? [v2Elsewhere] : beneath) {
-    const dir = mount.target.slice(root.length + 1);
+    const dir = mount.mountPoint.slice(root.length + 1);
     const readOnly = mount.options.includes('ro') || mount.superOptions.includes('ro');
-    if (mount.type === 'cgroup2') {
+    if (mount.fsType === 'cgroup2') {
       if (seen.has('2')) continue;
       seen.add('2');
       const controllers = texts.controllers?.split(/\s+/).filter(Boolean) ?? [];
@@ -71,7 +73,8 @@ export function detectCgroups(texts: CgroupTexts): CgroupHost {
       own: own.get(found.key) ?? '/',
     });
   }
-  if (hierarchies.length === 0) warnings.push(`No cgroup file system is mounted below ${usualRoot}: no limits, no device rules, no statistics`);
+  if (hierarchies.length === 0)
+    warnings.push(`No cgroup file system is mounted below ${usualRoot}: no limits, no device rules, no statistics`);
   const readOnly = hierarchies.filter((h) => h.readOnly).map((h) => `${root}/${h.dir}`);
   if (readOnly.length > 0) warnings.push(`Mounted read-only, so not used: ${readOnly.join(', ')}`);
   const hasV1 = hierarchies.some((h) => h.version === 1);
@@ -80,13 +83,16 @@ export function detectCgroups(texts: CgroupTexts): CgroupHost {
 }
 
 /** Without the mounts that a later one on the same directory covers. */
-function visible(mounts: readonly MountInfo[]): MountInfo[] {
-  const last = new Map(mounts.map((m) => [m.target, m]));
-  return mounts.filter((m) => last.get(m.target) === m);
+function visible(mounts: readonly MountEntry[]): MountEntry[] {
+  const last = new Map(mounts.map((m) => [m.mountPoint, m]));
+  return mounts.filter((m) => last.get(m.mountPoint) === m);
 }
 
 /** Controllers are the super options that /proc/self/cgroup knows: everything else there (`xattr`, `release_agent=`) is an option. */
-function v1Identity(mount: MountInfo, own: ReadonlyMap<string, string>): { key: string; controllers: string[]; name?: string } {
+function v1Identity(
+  mount: MountEntry,
+  own: ReadonlyMap<string, string>,
+): { key: string; controllers: string[]; name?: string } {
   const named = mount.superOptions.find((option) => option.startsWith('name='));
   for (const key of own.keys()) {
     const controllers = key.split(',');
@@ -94,7 +100,9 @@ function v1Identity(mount: MountInfo, own: ReadonlyMap<string, string>): { key: 
       return key.startsWith('name=') ? { key, controllers: [], name: key.slice(5) } : { key, controllers };
     }
   }
-  return named === undefined ? { key: mount.target, controllers: [] } : { key: named, controllers: [], name: named.slice(5) };
+  return named === undefined
+    ? { key: mount.mountPoint, controllers: [] }
+    : { key: named, controllers: [], name: named.slice(5) };
 }
 
 /** "5:cpu,cpuacct:/a" lines to controller list → path; "" is v2. */

@@ -20,6 +20,8 @@ export const mountAttrBits = table({
   MOUNT_ATTR_NOSUID: 0x2,
   MOUNT_ATTR_NODEV: 0x4,
   MOUNT_ATTR_NOEXEC: 0x8,
+  // The whole field, as mount_setattr clears it; so before its values.
+  MOUNT_ATTR__ATIME: 0x70,
   MOUNT_ATTR_NOATIME: 0x10,
   MOUNT_ATTR_STRICTATIME: 0x20,
   MOUNT_ATTR_NODIRATIME: 0x80,
@@ -61,7 +63,7 @@ export function bitNames(bits: Bits, value: bigint | number): string {
   let rest = BigInt(value);
   const names: string[] = [];
   for (const [bit, name] of bits) {
-    if ((rest & bit) === 0n) continue;
+    if ((rest & bit) !== bit) continue;
     names.push(name);
     rest &= ~bit;
   }

@@ -3,7 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { TareError, isKind } from '../base/errors.ts';
-import { decompressed } from './decompressed.ts';
+import { openLayerTar } from './layer-tar.ts';
+
+async function* decompressed(body: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
+  await using layer = await openLayerTar(body, what);
+  yield* layer.tar;
+}
 
 async function run(...chunks: Uint8Array[]): Promise<Buffer> {
   const out: Uint8Array[] = [];
@@ -26,13 +31,13 @@ const refuses = (
 const noise = randomBytes(700_000);
 const packed = gzipSync(noise);
 
-test('decompressed() passes a plain tar on, an empty one too', async () => {
+test('openLayerTar() passes a plain tar on, an empty one too', async () => {
   assert.deepEqual(await run(), Buffer.alloc(0));
   assert.deepEqual(await run(Buffer.from('ab')), Buffer.from('ab'));
   assert.deepEqual(await run(...pieces(noise, 1000)), noise);
 });
 
-test('decompressed() unpacks gzip in any pieces, several members, and an empty member', async () => {
+test('openLayerTar() unpacks gzip in any pieces, several members, and an empty member', async () => {
   assert.deepEqual(await run(packed), noise);
   assert.deepEqual(await run(...pieces(packed, 777)), noise);
   const many = Buffer.concat([gzipSync('one'), gzipSync(''), gzipSync('two')]);
@@ -40,7 +45,7 @@ test('decompressed() unpacks gzip in any pieces, several members, and an empty m
     assert.equal((await run(...pieces(many, size))).toString(), 'onetwo', `pieces of ${size}`);
 });
 
-test('decompressed() refuses what follows the end of gzip data: zeros, text, half a member', async () => {
+test('openLayerTar() refuses what follows the end of gzip data: zeros, text, half a member', async () => {
   const member = gzipSync('content');
   const tails = [
     Buffer.alloc(1),
@@ -59,7 +64,7 @@ test('decompressed() refuses what follows the end of gzip data: zeros, text, hal
   await refuses(run(member, Buffer.alloc(9)), /9 bytes follow/);
 });
 
-test('decompressed() refuses a cut-off end, a wrong checksum and a wrong length', async () => {
+test('openLayerTar() refuses a cut-off end, a wrong checksum and a wrong length', async () => {
   await refuses(run(packed.subarray(0, -1)), /damaged/);
   await refuses(run(packed.subarray(0, 5)), /damaged/);
   for (const at of [packed.length - 8, packed.length - 1, 1000]) {
@@ -69,13 +74,13 @@ test('decompressed() refuses a cut-off end, a wrong checksum and a wrong length'
   }
 });
 
-test('decompressed() names formats it does not unpack', async () => {
+test('openLayerTar() names formats it does not unpack', async () => {
   await refuses(run(zstdCompressSync('x')), /zstd/, 'unsupported');
   await refuses(run(Buffer.from('BZh91AY')), /bzip2/, 'unsupported');
   await refuses(run(Buffer.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0)), /xz/, 'unsupported');
 });
 
-test('decompressed() hands the error of its source on, and closes the source when it is left', async () => {
+test('openLayerTar() hands the error of its source on, and closes the source when it is left', async () => {
   const broken = async function* (): AsyncGenerator<Uint8Array> {
     yield packed.subarray(0, 300_000);
     throw new TareError('unavailable', 'Cannot go on: it broke');
@@ -113,7 +118,7 @@ test('decompressed() hands the error of its source on, and closes the source whe
   assert.equal(closed, 4);
 });
 
-test('decompressed() holds little of a bomb while its consumer is slow', async () => {
+test('openLayerTar() holds little of a bomb while its consumer is slow', async () => {
   const bomb = gzipSync(Buffer.alloc(256 * 1024 * 1024));
   const before = process.memoryUsage().arrayBuffers;
   let most = 0;

@@ -21,28 +21,40 @@ export function compressionOf(start: Uint8Array): Compression {
   return formats.find(({ magic }) => magic.every((byte, index) => start[index] === byte))?.name ?? 'none';
 }
 
+/** A layer's blob, its format known. */
+export interface LayerTar extends AsyncDisposable {
+  readonly compression: Compression;
+  /**
+   * The tar, decompressed as it flows, with bounded memory. Errors: `invalid` for damaged data; `unsupported` for a format that is not unpacked; whatever the blob throws.
+   */
+  readonly tar: AsyncIterable<Uint8Array>;
+}
+
 /**
- * The tar in a layer, decompressed as it flows, with bounded memory. gzip may have several members; what is no member behind them is refused, zeros too: tools
- * differ in what they make of it.
- *
- * Errors: `invalid` for damaged data; `unsupported` for another format; whatever `body` throws.
+ * Reads the first bytes of a layer and makes its tar of the whole. gzip may have several members; what is no member behind them is refused, zeros too: tools differ
+ * in what they make of it. Disposing closes the blob.
  */
-export async function* decompressed(
+export async function openLayerTar(body: AsyncIterable<Uint8Array>, what: string): Promise<LayerTar> {
+  const chunks = body[Symbol.asyncIterator]();
+  const [start, first] = await firstBytes(chunks);
+  const compression = compressionOf(start);
+  return {
+    compression,
+    tar: unpacked(compression, joined(first, chunks), what),
+    async [Symbol.asyncDispose]() {
+      await chunks.return?.();
+    },
+  };
+}
+
+async function* unpacked(
+  compression: Compression,
   body: AsyncIterable<Uint8Array>,
   what: string,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const chunks = body[Symbol.asyncIterator]();
-  let left = false;
-  try {
-    const [start, first] = await firstBytes(chunks);
-    const compression = compressionOf(start);
-    const all = joined(first, chunks, () => (left = true));
-    if (compression === 'none') yield* all;
-    else if (compression === 'gzip') yield* gunzipped(all, what);
-    else throw new TareError('unsupported', `Cannot unpack ${what}: ${compression} is not supported yet`);
-  } finally {
-    if (!left) await chunks.return?.();
-  }
+  if (compression === 'none') yield* body;
+  else if (compression === 'gzip') yield* gunzipped(body, what);
+  else throw new TareError('unsupported', `Cannot unpack ${what}: ${compression} is not supported yet`);
 }
 
 /** Reads until the format can be told. */
@@ -61,10 +73,8 @@ async function firstBytes(chunks: AsyncIterator<Uint8Array>): Promise<[start: Ui
 async function* joined(
   first: readonly Uint8Array[],
   rest: AsyncIterator<Uint8Array>,
-  left: () => void,
 ): AsyncGenerator<Uint8Array, void, void> {
   yield* first;
-  left();
   yield* { [Symbol.asyncIterator]: () => rest };
 }
 

@@ -1,0 +1,523 @@
+/* The life of a container, from its Plan to its exit record. */
+#include "monitor.h"
+
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "hook.h"
+#include "path.h"
+
+#define CONTROL_FD 3
+#define PLAN_FD 4
+#define TABLE_FD 5
+#define RECORD_TRIES 5
+
+static const char *const phase_names[] = {"", "phase.creating", "phase.created", "phase.running", "phase.exited"};
+
+int source_arm(struct monitor *m, struct source *s, uint32_t events) {
+  if (s->events == events || s->fd < 0) return 0;
+  struct epoll_event e = {.events = events, .data.ptr = s};
+  int how = s->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+  s->events = events;
+  return epoll_ctl(m->epoll, how, s->fd, &e);
+}
+
+void source_close(struct monitor *m, struct source *s) {
+  source_arm(m, s, 0);
+  close_and_clear(&s->fd);
+}
+
+static int set_phase(struct monitor *m, enum phase next) {
+  if (renameat(m->state_dir, phase_names[m->phase], m->state_dir, phase_names[next]) < 0) return -1;
+  m->phase = next;
+  return 0;
+}
+
+static void broadcast_pid(struct monitor *m, uint8_t type) {
+  struct frame f = {0};
+  frame_u32(&f, (uint32_t)m->main.process.pid);
+  broadcast(m, false, type, &f);
+}
+
+void session_kill(struct session *s, int signo) {
+  if (!s->exited && s->process.pidfd >= 0) pidfd_send_signal(s->process.pidfd, signo, NULL, 0);
+}
+
+void container_kill(struct monitor *m) {
+  session_kill(&m->main, SIGKILL);
+  cgroup_thaw(&m->cgroup);
+}
+
+void container_fail(struct monitor *m, uint32_t step, int err, const char *text) {
+  if (m->main.state == SESSION_FAILED) return;
+  m->main.state = SESSION_FAILED;
+  m->main.fail = (struct failure){.step = step, .err = err};
+  text_add(&m->main.fail.text, text);
+  container_kill(m);
+}
+
+void container_go(struct monitor *m) {
+  if (sync_send(m->main.process.sync, SYNC_GO, 0) < 0) container_kill(m);
+}
+
+/* Runs the hooks of a stage; only the first stage stops at a failure. */
+static bool run_hooks(struct monitor *m, uint32_t stage) {
+  struct cursor c = plan_begin(&m->main.plan);
+  struct op op;
+  while (plan_next(&c, &op) == 1) {
+    if (op.code != OP_HOOK || op.f[0].n != stage) continue;
+    struct hook hook = {.path = op.f[1].s, .argv = &op.f[2], .env = &op.f[3], .timeout_ms = (uint32_t)op.f[4].n, .state = op.f[5].s};
+    struct text text = {0};
+    if (hook_run(&hook, stage == 3 ? 0 : m->main.process.pid, &text) == 0 || stage != 1) continue;
+    container_fail(m, op.index, errno, text.s);
+    return false;
+  }
+  return true;
+}
+
+static void barrier(struct monitor *m, uint32_t kind) {
+  if (kind == PLAN_BARRIER_RUNTIME_HOOKS) {
+    if (run_hooks(m, 1)) container_go(m);
+    return;
+  }
+  m->main.state = SESSION_READY;
+  if (m->autostart) return container_go(m);
+  if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 || set_phase(m, PHASE_CREATED) < 0)
+    return container_fail(m, NO_STEP, errno, "state directory");
+  broadcast_pid(m, FRAME_READY);
+}
+
+static void container_started(struct monitor *m) {
+  bool recorded = m->phase == PHASE_CREATED || record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
+  if (!recorded || set_phase(m, PHASE_RUNNING) < 0) return container_fail(m, NO_STEP, errno, "state directory");
+  m->main.state = SESSION_STARTED;
+  broadcast_pid(m, FRAME_STARTED);
+  struct frame f = {0};
+  frame_u32(&f, m->start_req);
+  if (m->starter) client_reply(m, m->starter, false, FRAME_OK, &f);
+  m->starter = NULL;
+  run_hooks(m, 2);
+}
+
+static void session_started(struct monitor *m, struct session *s) {
+  clock_gettime(CLOCK_REALTIME, &s->exit.started);
+  if (s == &m->main) return container_started(m);
+  s->state = SESSION_STARTED;
+  struct frame f = {0};
+  frame_u32(&f, s->req);
+  frame_u32(&f, (uint32_t)s->process.pid);
+  if (s->client) client_reply(m, s->client, false, FRAME_EXEC_STARTED, &f);
+}
+
+static void session_failed(struct monitor *m, struct session *s, uint32_t step, int err, const char *text) {
+  if (s == &m->main) return container_fail(m, step, err, text);
+  if (s->state == SESSION_FAILED) return;
+  s->state = SESSION_FAILED;
+  s->fail = (struct failure){.step = step, .err = err};
+  text_add(&s->fail.text, text);
+  session_kill(s, SIGKILL);
+}
+
+static void session_settle(struct monitor *m, struct session *s) {
+  struct spawn_fail fail;
+  if (spawn_settle(&s->plan, &s->process, m->proc, &fail) < 0) session_failed(m, s, fail.step, fail.err, "");
+}
+
+static void sync_message(struct monitor *m, struct session *s, const struct sync_message *msg, int fd) {
+  struct text text = {0};
+  switch (msg->type) {
+  case SYNC_PID:
+    if (s->process.pid == 0) {
+      s->process.pid = (pid_t)msg->value;
+      session_settle(m, s);
+    }
+    break;
+  case SYNC_BARRIER:
+    if (s == &m->main) barrier(m, msg->value);
+    else sync_send(s->process.sync, SYNC_GO, 0);
+    break;
+  case SYNC_TTY:
+    if (fd >= 0 && s->mode == PLAN_STDIO_PTY && s->out.fd < 0) session_take_pty(m, s, fd_take(&fd));
+    break;
+  case SYNC_EXEC:
+    if (s->state != SESSION_FAILED) s->state = SESSION_EXECUTING;
+    break;
+  case SYNC_FAIL:
+    text_add_bytes(&text, msg->text, msg->len);
+    session_failed(m, s, msg->value, msg->err, text.s);
+  }
+  close_and_clear(&fd);
+}
+
+/* Takes everything the process said. */
+static void sync_ready(struct monitor *m, struct session *s) {
+  struct sync_message msg;
+  int fd, r;
+  while (s->sync.fd >= 0 && (r = sync_receive(s->sync.fd, &msg, &fd)) == 1) sync_message(m, s, &msg, fd);
+  if (s->sync.fd < 0 || (r < 0 && errno == EAGAIN)) return;
+  source_close(m, &s->sync);
+  s->process.sync = -1;
+  if (s->state == SESSION_EXECUTING) session_started(m, s);
+  else if (s->state == SESSION_NEW) session_failed(m, s, NO_STEP, ECHILD, "the process died before exec");
+}
+
+static void exec_over(struct monitor *m, struct session *s) {
+  session_drain(m, s);
+  struct frame f = {0};
+  frame_str(&f, s->id, strlen(s->id));
+  frame_u32(&f, s->exit.code);
+  frame_u32(&f, s->exit.signal);
+  if (s->state == SESSION_FAILED) {
+    if (s->client) client_failed(m, s->client, s->req, &s->fail);
+  } else {
+    if (s->detached && s->has_id) record_exit(m->state_dir, "exec", s->id, &s->exit, m->is_volatile);
+    if (s->client) client_reply(m, s->client, true, FRAME_EXEC_EXIT, &f);
+  }
+  for (struct session **at = &m->execs; *at; at = &(*at)->next)
+    if (*at == s) {
+      *at = s->next;
+      break;
+    }
+  close_and_clear(&s->process.pidfd);
+  plan_unload(&s->plan);
+  s->next = m->ended;
+  m->ended = s;
+}
+
+static struct session *session_of(struct monitor *m, pid_t pid) {
+  if (m->main.process.pid == pid && !m->main.exited) return &m->main;
+  for (struct session *s = m->execs; s; s = s->next)
+    if (s->process.pid == pid) return s;
+  return NULL;
+}
+
+static void reap(void *arg) {
+  struct monitor *m = arg;
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    struct session *s = session_of(m, pid);
+    /* Not a process we know: an intermediate one that may have failed, or an orphan. */
+    if (!s) continue;
+    sync_ready(m, s);
+    s->exited = true;
+    s->status = status;
+    exit_info_status(&s->exit, status);
+    if (s != &m->main) exec_over(m, s);
+  }
+  /* A session whose intermediate process died has no process at all. */
+  for (struct session *s = m->execs, *next; s; s = next) {
+    next = s->next;
+    if (s->process.pid) continue;
+    sync_ready(m, s);
+    if (s->state == SESSION_FAILED) exec_over(m, s);
+  }
+  if (m->main.process.pid == 0) sync_ready(m, &m->main);
+}
+
+static void run_on_exit(struct monitor *m) {
+  struct op op;
+  if (!plan_find(&m->main.plan, OP_ON_EXIT, &op)) return;
+  const char **argv = strv_array(&op.f[0]), **env = strv_array(&op.f[1]);
+  if (argv && env && fork() == 0) {
+    setsid();
+    signals_unblock();
+    execve(argv[0], (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
+    _exit(127);
+  }
+  free(argv);
+  free(env);
+}
+
+static void answer_stops(struct monitor *m) {
+  for (struct client *c = m->clients, *next; c; c = next) {
+    next = c->next;
+    struct frame f = {0};
+    frame_u32(&f, c->stop_req);
+    if (c->stopping) client_reply(m, c, false, FRAME_OK, &f);
+    c->stopping = false;
+  }
+}
+
+static void container_over(struct monitor *m) {
+  struct session *s = &m->main;
+  struct op op;
+  source_close(m, &m->timer);
+  uint64_t ooms = 0;
+  if (plan_find(&s->plan, OP_OOM, &op)) ooms = cgroup_counter(op.f[0].fd, op.f[1].s, op.f[2].s);
+  cgroup_end(&m->cgroup, reap, m);
+  while (m->execs && m->execs->exited) exec_over(m, m->execs);
+  session_drain(m, s);
+  close_and_clear(&m->rootfs);
+  s->exit.oom = ooms > 0;
+  m->over = true;
+  if (s->state == SESSION_FAILED) {
+    m->failed = true;
+    if (m->starter) client_failed(m, m->starter, m->start_req, &s->fail);
+    client_failed(m, NULL, 0, &s->fail);
+    answer_stops(m);
+    return;
+  }
+  bool recorded = false;
+  for (int i = 0; i < RECORD_TRIES && !recorded; i++) {
+    struct timespec pause = {0, i * 20000000L};
+    if (i) nanosleep(&pause, NULL);
+    recorded = record_exit(m->state_dir, NULL, "exit", &s->exit, m->is_volatile) == 0;
+  }
+  /* Without a record the phase stays: the next command repairs it. */
+  if (recorded) set_phase(m, PHASE_EXITED);
+  m->phase = PHASE_EXITED;
+  struct frame f = {0};
+  if (m->starter) client_error(m, m->starter, m->start_req, ECANCELED, "the container was stopped before it started");
+  answer_stops(m);
+  exit_frame(s, &f);
+  broadcast(m, true, FRAME_EXIT, &f);
+  run_hooks(m, 3);
+}
+
+void stop_begin(struct monitor *m, uint32_t signo, int32_t timeout_ms) {
+  if (signo == 0) signo = m->stop_signal;
+  if (timeout_ms == -1) timeout_ms = m->stop_timeout_ms > INT32_MAX ? INT32_MAX : (int32_t)m->stop_timeout_ms;
+  /* Before exec it is our own code that waits there, deaf to everything else. */
+  if (m->phase < PHASE_RUNNING || timeout_ms == 0) return container_kill(m);
+  session_kill(&m->main, (int)signo);
+  if (signo == SIGKILL) cgroup_thaw(&m->cgroup);
+  if (timeout_ms < 0) return;
+  struct itimerspec at = {.it_value = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L}};
+  if (m->timer.fd < 0) m->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &at, NULL) < 0) return container_kill(m);
+  source_arm(m, &m->timer, EPOLLIN);
+}
+
+static void accept_clients(struct monitor *m) {
+  for (int fd; (fd = accept4(m->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;) {
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+    if (known) client_add(m, fd, false);
+    else close(fd);
+  }
+}
+
+static void dispatch(struct monitor *m, struct source *src, uint32_t events) {
+  struct signalfd_siginfo info;
+  switch (src->kind) {
+  case SOURCE_SIGNALS:
+    while (read(src->fd, &info, sizeof info) > 0) {}
+    reap(m);
+    break;
+  case SOURCE_LISTEN: accept_clients(m); break;
+  case SOURCE_TIMER:
+    source_close(m, src);
+    container_kill(m);
+    break;
+  case SOURCE_CLIENT: client_event(m, src->owner, events); break;
+  case SOURCE_SYNC: sync_ready(m, src->owner); break;
+  case SOURCE_STDIN: session_stdin_ready(m, src->owner); break;
+  case SOURCE_STDOUT:
+  case SOURCE_STDERR: session_output(m, src->owner, src);
+  }
+}
+
+static int listen_on(struct monitor *m, const struct op *op) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  struct text path = {0};
+  text_add(&path, "/proc/self/fd/");
+  text_num(&path, (uint64_t)op->f[0].fd);
+  text_add(&path, "/");
+  text_add(&path, op->f[1].s);
+  if (path.len >= sizeof address.sun_path) return fail_with(ENAMETOOLONG);
+  memcpy(address.sun_path, path.s, path.len + 1);
+  m->listen_dir = op->f[0].fd;
+  m->listen_name = op->f[1].s;
+  m->listener = (struct source){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), .kind = SOURCE_LISTEN};
+  /* The mode is that of the socket inode from its birth. */
+  if (m->listener.fd < 0 || fchmod(m->listener.fd, 0600) < 0) return -1;
+  unlinkat(m->listen_dir, m->listen_name, 0);
+  if (bind(m->listener.fd, (struct sockaddr *)&address, sizeof address) < 0) return -1;
+  if (listen(m->listener.fd, 128) < 0) return -1;
+  return source_arm(m, &m->listener, EPOLLIN);
+}
+
+/* argv and environment lie side by side: the title may use both (nobody needs ours any more). */
+static void set_title(char **argv, const struct field *title) {
+  char *end = argv[0];
+  for (char **at = argv; *at; at++) end = *at + strlen(*at) + 1;
+  for (char **at = environ; *at; at++)
+    if (*at == end) end += strlen(*at) + 1;
+  size_t room = (size_t)(end - argv[0]), len = title->len < room ? title->len : room - 1;
+  memset(argv[0], 0, room);
+  memcpy(argv[0], title->s, len);
+  prctl(PR_SET_NAME, "tare-monitor", 0, 0, 0);
+}
+
+static int configure(struct monitor *m, char **argv) {
+  struct cursor c = plan_begin(&m->main.plan);
+  struct op op;
+  while (plan_next(&c, &op) == 1) {
+    const struct field *f = op.f;
+    m->main.fail.step = op.index;
+    switch (op.code) {
+    case OP_STATE:
+      m->state_dir = f[0].fd;
+      m->life = f[1].fd;
+      m->is_volatile = f[2].n == 1;
+      break;
+    case OP_STDIO:
+      m->main.mode = (uint32_t)f[0].n;
+      m->main.stdin_open = f[1].n == 1;
+      m->main.once = f[2].n == 1;
+      break;
+    case OP_STOP:
+      m->stop_signal = (uint32_t)f[0].n;
+      m->stop_timeout_ms = (uint32_t)f[1].n;
+      break;
+    case OP_CGROUP: m->cgroup = (struct cgroup){f[0].fd, f[1], f[2].s, f[3].s, f[4].s}; break;
+    case OP_AUTOSTART: m->autostart = f[0].n == 1; break;
+    case OP_OWNER: m->lease = f[0].n == 1; break;
+    case OP_ROOTFS: m->rootfs = f[0].fd; break;
+    case OP_TITLE: set_title(argv, &f[0]); break;
+    case OP_LEAVE:
+      if (write(f[0].fd, "0", 1) < 0) errno = 0;
+      break;
+    case OP_LOG:
+      m->log = (struct log){.dir = f[0].fd, .fd = -1, .name = f[1].s, .max_bytes = f[2].n, .max_files = (uint32_t)f[3].n};
+      if (m->main.mode == PLAN_STDIO_FDS || m->main.mode == PLAN_STDIO_NULL) break;
+      if (log_open(&m->log) < 0 && errno != ENOSPC) return -1;
+      break;
+    case OP_LISTEN:
+      if (listen_on(m, &op) < 0) return -1;
+    }
+  }
+  m->main.fail.step = NO_STEP;
+  return 0;
+}
+
+/* The container's own descriptors (mounts, namespaces) must not be held open here. */
+static void close_plan_fds(struct monitor *m) {
+  bool keep[PLAN_MAX_FDS] = {0};
+  struct cursor c = plan_begin(&m->main.plan);
+  struct op op;
+  while (plan_next(&c, &op) == 1)
+    for (int i = 0; i < OP_FIELDS && op.code < OP_FIRST_STEP; i++) {
+      bool ours = op.code == OP_STATE || op.code == OP_LISTEN || op.code == OP_LOG || op.code == OP_CGROUP ||
+                  op.code == OP_OOM || op.code == OP_ROOTFS;
+      if (ours && op.f[i].fd >= TABLE_FD) keep[op.f[i].fd - TABLE_FD] = true;
+    }
+  for (uint32_t i = 0; i < m->main.plan.nfds; i++)
+    if (!keep[i]) close(m->main.plan.fds[i]);
+}
+
+static int container_start(struct monitor *m) {
+  struct op op;
+  int given[3] = {-1, -1, -1};
+  if (m->main.mode == PLAN_STDIO_FDS && plan_find(&m->main.plan, OP_STDIO, &op))
+    for (int i = 0; i < 3; i++) given[i] = op.f[3 + i].fd;
+  /* What the starter asked for already (attach, take) holds from the first byte on. */
+  for (struct client *c = m->clients; c; c = c->next) client_event(m, c, EPOLLIN);
+  int r = session_start(m, &m->main, m->main.mode == PLAN_STDIO_FDS ? given : NULL), err = errno;
+  close_plan_fds(m);
+  if (r < 0) return fail_with(err);
+  if (m->main.process.pid) session_settle(m, &m->main);
+  return 0;
+}
+
+static bool has_taker(struct monitor *m) {
+  for (struct client *c = m->clients; c; c = c->next)
+    if (c->takes) return true;
+  return false;
+}
+
+/* After the end: leaves when nobody cleans up any more and everything is delivered. True: leave now. */
+static bool may_leave(struct monitor *m) {
+  if (!m->over || has_taker(m)) return false;
+  if (m->life >= 0) {
+    if (m->listen_name) unlinkat(m->listen_dir, m->listen_name, 0);
+    source_close(m, &m->listener);
+    if (!m->failed && !m->cleaned) run_on_exit(m);
+    close_and_clear(&m->life);
+  }
+  for (struct client *c = m->clients; c; c = c->next)
+    if (c->queued) return false;
+  return true;
+}
+
+static void free_graves(struct monitor *m) {
+  for (struct client *c; (c = m->graves);) {
+    m->graves = c->next;
+    free(c->in);
+    free(c);
+  }
+  for (struct session *s; (s = m->ended);) {
+    m->ended = s->next;
+    free(s);
+  }
+}
+
+static bool main_is_over(const struct monitor *m) {
+  if (m->over) return false;
+  return m->main.exited || (m->main.state == SESSION_FAILED && m->main.process.pid == 0 && m->main.sync.fd < 0);
+}
+
+static void loop(struct monitor *m) {
+  struct epoll_event events[16];
+  while (!may_leave(m)) {
+    int n = epoll_wait(m->epoll, events, 16, -1);
+    for (int i = 0; i < n; i++) {
+      struct source *s = events[i].data.ptr;
+      if (s->fd >= 0 && s->events) dispatch(m, s, events[i].events);
+    }
+    if (main_is_over(m)) container_over(m);
+    free_graves(m);
+    if (m->main.state == SESSION_STARTED && !m->trimmed) {
+      madvise((void *)(uintptr_t)m->main.plan.bytes, m->main.plan.mapped, MADV_DONTNEED);
+      m->trimmed = true;
+    }
+  }
+}
+
+void monitor_main(char **argv) {
+  static struct monitor monitor;
+  static int fds[PLAN_MAX_FDS];
+  struct monitor *m = &monitor;
+  sigset_t chld;
+  *m = (struct monitor){.phase = PHASE_CREATING, .rootfs = -1, .life = -1, .state_dir = -1, .stop_signal = SIGTERM,
+                        .stop_timeout_ms = 10000, .cgroup = {.root = -1}, .log = {.fd = -1}};
+  m->timer = (struct source){.fd = -1, .kind = SOURCE_TIMER};
+  m->listener.fd = m->main.in.fd = m->main.out.fd = m->main.err.fd = m->main.sync.fd = -1;
+  m->main.process = (struct spawned){.pidfd = -1, .sync = -1};
+  m->main.fail.step = NO_STEP;
+  sigemptyset(&chld);
+  sigaddset(&chld, SIGCHLD);
+  m->signals = (struct source){.fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK), .kind = SOURCE_SIGNALS};
+  m->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (m->epoll < 0 || source_arm(m, &m->signals, EPOLLIN) < 0 || !client_add(m, CONTROL_FD, true)) _exit(125);
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  m->proc = proc_visible(AT_FDCWD);
+  int count = plan_count_fds(PLAN_FD);
+  for (int i = 0; i < count; i++) fds[i] = TABLE_FD + i;
+  int r = count < 0 ? -1 : plan_load(&m->main.plan, PLAN_FD, fds, (uint32_t)count, PLAN_FOR_MONITOR);
+  close(PLAN_FD);
+  if (r < 0) text_add(&m->main.fail.text, "malformed Plan");
+  if (r == 0) r = configure(m, argv);
+  if (r == 0) r = container_start(m);
+  if (r < 0) {
+    m->main.state = SESSION_FAILED;
+    m->main.fail.err = errno;
+    m->main.exited = true;
+    container_over(m);
+  }
+  loop(m);
+  _exit(m->failed ? 1 : 0);
+}

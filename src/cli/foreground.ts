@@ -1,0 +1,112 @@
+import { parseSignal } from '../spec/signals.ts';
+import { DetachScanner } from './detach-keys.ts';
+import { BrokenPipe, writeAll } from './output.ts';
+
+/** What a container we are attached to and an exec session have in common. */
+export interface Session {
+  onOutput(handler: (stream: 1 | 2, bytes: Uint8Array) => void | Promise<void>): void;
+  writeStdin(bytes: Uint8Array): Promise<void>;
+  endStdin(): void;
+  resize(rows: number, cols: number): void;
+  kill(signal: number): Promise<void>;
+  /** Settles after the last byte of output was delivered. */
+  readonly exit: Promise<{ readonly code: number }>;
+}
+
+/** How we stay connected. */
+export interface ForegroundOptions {
+  /** Our standard input goes there. */
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** The other side has a terminal. */
+  readonly terminal: boolean;
+  /** Forward the signals we get. */
+  readonly forwardSignals: boolean;
+  /** Empty: none. Only looked for when a terminal types into a terminal. */
+  readonly detachKeys: Uint8Array;
+}
+
+/** How it ended for us; `broken-pipe`: nobody reads our output any more. */
+export type ForegroundEnd = { readonly kind: 'exited'; readonly code: number } | { readonly kind: 'detached' } | { readonly kind: 'broken-pipe' };
+
+/** What docker and podman forward, without those that tell about our own children, pipes and timers. */
+const FORWARDED = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGABRT', 'SIGALRM'] as const;
+
+/** Signals that end us: the terminal must be as it was before they do. */
+const DEADLY = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
+
+/**
+ * Connects our streams, signals and terminal with a session until it ends, the detach keys are typed, or our reader goes away. When it returns, all
+ * output is written and the terminal is as it was; it is restored, too, when this process throws or is killed by a catchable signal.
+ *
+ * Errors: what `session.exit` rejects with; a failure to write other than a broken pipe.
+ */
+export async function foreground(session: Session, options: ForegroundOptions): Promise<ForegroundEnd> {
+  await using stack = new AsyncDisposableStack();
+  const { promise: left, resolve: leave, reject: fail } = Promise.withResolvers<ForegroundEnd>();
+  let over = false;
+
+  session.onOutput(async (stream, bytes) => {
+    if (over || !(stream === 1 ? options.stdout : options.stderr)) return;
+    try {
+      await writeAll(stream, bytes);
+    } catch (error) {
+      over = true;
+      if (error instanceof BrokenPipe) leave({ kind: 'broken-pipe' });
+      else fail(error);
+    }
+  });
+  if (options.forwardSignals) stack.use(forwardSignals(session));
+  let scanner = new DetachScanner(new Uint8Array(0));
+  if (options.terminal) {
+    const { connectTerminal } = await import('./terminal.ts');
+    const typing = stack.use(connectTerminal(session, { raw: options.stdin, restoreOn: options.forwardSignals ? [] : DEADLY }));
+    if (typing.raw) scanner = new DetachScanner(options.detachKeys);
+  }
+  if (options.stdin) {
+    const input = relayInput(session, scanner, () => leave({ kind: 'detached' }));
+    stack.defer(() => input.stop());
+  }
+  const ended = session.exit.then((exit): ForegroundEnd => ({ kind: 'exited', code: exit.code }));
+  return await Promise.race([ended, left]);
+}
+
+function forwardSignals(session: Session): Disposable {
+  const listeners = FORWARDED.map((name) => {
+    const number = parseSignal(name);
+    // It may have ended a moment ago: then there is nobody to tell.
+    const listener = (): void => void session.kill(number).catch(() => {});
+    process.on(name, listener);
+    return { name, listener };
+  });
+  return {
+    [Symbol.dispose]() {
+      for (const { name, listener } of listeners) process.off(name, listener);
+    },
+  };
+}
+
+/** Sends our standard input, no faster than it is taken; its end ends theirs. */
+function relayInput(session: Session, scanner: DetachScanner, onDetach: () => void): { stop(): void } {
+  const stdin = process.stdin;
+  let stopped = false;
+  const relay = async (): Promise<void> => {
+    for await (const chunk of stdin) {
+      const { pass, detached } = scanner.feed(chunk as Uint8Array);
+      if (pass.length > 0) await session.writeStdin(pass);
+      if (detached) return onDetach();
+    }
+    session.endStdin();
+  };
+  relay().catch(() => {
+    // A terminal that hung up, a session that closed its input or ended: all are the end of input.
+    if (!stopped) session.endStdin();
+  });
+  return {
+    stop() {
+      stopped = true;
+      stdin.destroy();
+    },
+  };
+}

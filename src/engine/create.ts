@@ -1,0 +1,117 @@
+import { TareError } from '../base/errors.ts';
+import { changePhase, createStateDir } from '../runtime/state.ts';
+import type { Mount } from '../spec/mount.ts';
+import { parseSignal } from '../spec/signals.ts';
+import type { RuntimeConfig } from '../spec/runtime-config.ts';
+import type { Fd } from '../sys/fd.ts';
+import { mountDetached } from '../sys/mount-detached.ts';
+import { buildConfig } from './build-config.ts';
+import { cgroupPathOf } from './cgroups.ts';
+import type { CreateOptions } from './create-options.ts';
+import { type Engine, ensureLayout } from './engine.ts';
+import { generatedName, newId } from './ids.ts';
+import { checkName, releaseName, reserveName } from './names.ts';
+import { prepareSource, resolveSource } from './prepare-source.ts';
+import { type ContainerRecord, containerDir, writeRecord } from './record.ts';
+import { deleteContainer } from './remove.ts';
+
+/** A container that exists on disk, with its rootfs mounted and its life lock held, not started. Disposing closes both and keeps it. */
+export interface Prepared extends Disposable {
+  readonly record: ContainerRecord;
+  readonly config: RuntimeConfig;
+  /** Detached mount of the root file system. */
+  readonly rootfs: Fd;
+  readonly life: Fd;
+  readonly warnings: readonly string[];
+}
+
+const DEFAULT_STOP_SECONDS = 10;
+const NAME_TRIES = 20;
+
+/**
+ * Creates a container without starting it. A failure leaves nothing.
+ *
+ * Errors: invalid options; not-found source, user or group; already-exists name; those of pull.
+ */
+export async function createContainer(engine: Engine, options: CreateOptions): Promise<{ id: string; name: string; warnings: string[] }> {
+  using prepared = await prepareContainer(engine, options, false);
+  const { id, name } = prepared.record;
+  changePhase(containerDir(engine, id), 'creating', 'created');
+  return { id, name, warnings: [...prepared.warnings] };
+}
+
+/** What `createContainer` and `runContainer` share: everything up to the Plan. The phase is still `creating`: until it changes, a crash leaves garbage. */
+export async function prepareContainer(engine: Engine, options: CreateOptions, owned: boolean): Promise<Prepared> {
+  if (options.name !== undefined) checkName(options.name);
+  const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
+  ensureLayout(engine);
+  const resolved = await resolveSource(engine, options);
+
+  const id = newId();
+  const dir = containerDir(engine, id);
+  using stack = new DisposableStack();
+  const life = stack.use(createStateDir(dir));
+  let name: string | undefined;
+  try {
+    name = claimName(engine, options.name, id);
+    const autoRemove = options.autoRemove === true || owned;
+    const prepared = await prepareSource(engine, dir, resolved, { id, name, volatile: autoRemove, secrets: options.hostSecrets === true });
+    const rootfs = stack.use(mountRootfs(prepared.rootfs));
+    const { config, warnings } = buildConfig({ dir, id, options, prepared, rootfs, cgroupPath: cgroupPathOf(engine, id) });
+    const image = prepared.imageConfig?.process;
+    const record: ContainerRecord = {
+      version: 1,
+      id,
+      name,
+      createdAt: new Date().toISOString(),
+      source: prepared.source,
+      image: prepared.image,
+      command: config.process?.args ?? [],
+      labels: { ...image?.labels, ...options.labels },
+      autoRemove,
+      terminal: config.process?.terminal === true,
+      openStdin: options.openStdin === true,
+      init: options.init === true,
+      network: options.network ?? 'none',
+      stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
+      stopTimeoutMs: (options.stopTimeoutSeconds ?? image?.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000,
+      ...(options.log?.driver === 'none' ? {} : { log: { maxBytes: options.log?.maxSizeBytes ?? 0, maxFiles: options.log?.maxFiles ?? 1 } }),
+      logDriver: options.log?.driver ?? 'k8s-file',
+      privileged: options.privileged === true,
+      cgroupPath: cgroupPathOf(engine, id),
+      ...(image?.healthcheck === undefined ? {} : { healthcheck: image.healthcheck }),
+    };
+    writeRecord(dir, record, config);
+    const kept = stack.move();
+    return { record, config, rootfs, life, warnings, [Symbol.dispose]: () => kept.dispose() };
+  } catch (error) {
+    await deleteContainer(engine, id);
+    if (name !== undefined) releaseName(engine, name, id);
+    throw error;
+  }
+}
+
+function mountRootfs(mount: Mount): Fd {
+  try {
+    return mountDetached(mount);
+  } catch (cause) {
+    if (!(cause instanceof TareError) || mount.kind !== 'overlay') throw cause;
+    throw new TareError(cause.kind, `${cause.message} (the writable layer is ${mount.upper ?? 'absent'}; its file system must be able to carry one: choose another --root)`, { cause });
+  }
+}
+
+function claimName(engine: Engine, wanted: string | undefined, id: string): string {
+  if (wanted !== undefined) {
+    reserveName(engine, wanted, id);
+    return wanted;
+  }
+  for (let attempt = 0; ; attempt++) {
+    const name = attempt === 0 ? generatedName(id) : `${generatedName(id)}_${id.slice(0, 3 + attempt)}`;
+    try {
+      reserveName(engine, name, id);
+      return name;
+    } catch (error) {
+      if (attempt === NAME_TRIES || !(error instanceof TareError) || error.kind !== 'already-exists') throw error;
+    }
+  }
+}

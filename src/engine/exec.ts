@@ -1,0 +1,157 @@
+import { TareError } from '../base/errors.ts';
+import { compileExec } from '../runtime/compile/mod.ts';
+import { openPlan } from '../runtime/launch.ts';
+import { readPid } from '../runtime/state.ts';
+import { allCapabilities } from '../spec/capabilities.ts';
+import type { Process, RuntimeConfig } from '../spec/runtime-config.ts';
+import type { Fd } from '../sys/fd.ts';
+import { openDirectory } from '../sys/open.ts';
+import { pidfdOpen, startTime } from '../sys/process.ts';
+import { planConstants } from '../sys/plan/schema.ts';
+import { containerCgroupPlan } from './cgroups.ts';
+import { connectMonitor } from './connect.ts';
+import type { ExecOptions } from './create-options.ts';
+import type { Engine } from './engine.ts';
+import { newId } from './ids.ts';
+import { toLaunchError } from './launch-error.ts';
+import { OutputQueue } from './output-queue.ts';
+import { containerDir, readConfig, readRecord } from './record.ts';
+import type { OutputHandler } from './running.ts';
+import { seccompFilter } from './seccomp.ts';
+import { resolveUser } from './users.ts';
+
+/** A process started in a running container. */
+export interface ExecSession {
+  readonly id: string;
+  readonly pid: number;
+  /** After all its output. Rejects with `unavailable` when the monitor died. */
+  readonly exit: Promise<{ readonly code: number; readonly signal: number }>;
+  onOutput(handler: OutputHandler): void;
+  writeStdin(bytes: Uint8Array): Promise<void>;
+  endStdin(): void;
+  resize(rows: number, cols: number): void;
+  kill(signal: number): Promise<void>;
+  /** Lets go of the monitor; a process that is not detached loses its streams. */
+  close(): void;
+}
+
+/** What happens to the streams: the process gets this process's own, they are relayed, or there are none. */
+export type ExecIo = 'inherit' | 'pipe' | 'detach';
+
+/**
+ * Runs a process in a running container: same namespaces, cgroup, seccomp filter and capabilities as its first process.
+ *
+ * Errors: not-found; failed-precondition when it does not run; LaunchError when the process cannot start.
+ */
+export async function execContainer(engine: Engine, nameOrId: string, options: ExecOptions, io: ExecIo): Promise<ExecSession> {
+  if (options.argv.length === 0) throw new TareError('invalid', 'Cannot exec: a command is needed');
+  const { id, monitor } = await connectMonitor(engine, nameOrId, 'exec in');
+  try {
+    const record = readRecord(engine, id);
+    const config = readConfig(engine, id);
+    using pidfd = openInit(engine, id);
+    const process = execProcess(config, options, pidfd.pid);
+    const compiled = compileExec(
+      process,
+      { config, cgroup: containerCgroupPlan(record.cgroupPath, undefined) },
+      { seccomp: seccompFilter(engine), privileged: options.privileged === true },
+    );
+    using opened = openPlan(compiled, {
+      stateDir: containerDir(engine, id),
+      runDir: engine.socketsDir,
+      logDir: containerDir(engine, id),
+      cgroupRoot: containerCgroupPlan(record.cgroupPath, undefined).root,
+      pidfd: pidfd.fd,
+    });
+    const output = new OutputQueue(() => {});
+    const execId = newId().slice(0, 32);
+    const session = await monitor
+      .exec(opened.bytes, opened.fds, {
+        id: execId,
+        stdio: stdioMode(options, io),
+        ...(io === 'inherit' ? { stdioFds: [0, 1, 2] as const } : {}),
+        detached: io === 'detach',
+        onStdout: (bytes) => output.push(1, bytes),
+        onStderr: (bytes) => output.push(2, bytes),
+      })
+      .catch((error: unknown) => {
+        throw toLaunchError(error, compiled.ops);
+      });
+    const exit = session.exit.then(async (status) => {
+      await output.drained();
+      return status;
+    });
+    exit.catch(() => {});
+    return {
+      id: execId,
+      pid: session.pid,
+      exit,
+      onOutput: (handler) => output.setHandler(handler),
+      writeStdin: (bytes) => session.stdin(bytes),
+      endStdin: () => void session.closeStdin().catch(() => {}),
+      resize: (rows, cols) => session.resize(rows, cols),
+      kill: (signal) => session.signal(signal),
+      close: () => monitor.close(),
+    };
+  } catch (error) {
+    monitor.close();
+    throw error;
+  }
+}
+
+function stdioMode(options: ExecOptions, io: ExecIo): number {
+  if (options.terminal === true) return planConstants.STDIO_PTY;
+  if (io === 'inherit') return planConstants.STDIO_FDS;
+  return io === 'detach' ? planConstants.STDIO_NULL : planConstants.STDIO_PIPES;
+}
+
+/** The container's first process by pidfd, proven to be it by its start time. Errors: failed-precondition when it has ended. */
+function openInit(engine: Engine, id: string): { readonly fd: Fd; readonly pid: number } & Disposable {
+  const known = readPid(containerDir(engine, id));
+  if (known !== undefined) {
+    let fd: Fd | undefined;
+    try {
+      fd = pidfdOpen(known.pid);
+    } catch {
+      fd = undefined;
+    }
+    if (fd !== undefined) {
+      const open = fd;
+      if (String(startTime(known.pid)) === known.startTime) return { fd: open, pid: known.pid, [Symbol.dispose]: () => open.close() };
+      open.close();
+    }
+  }
+  throw new TareError('failed-precondition', `Cannot exec in container ${id.slice(0, 12)}: it has ended`);
+}
+
+/** The OCI process of an exec: the container's own with the user's changes. */
+function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): Process {
+  const base = config.process;
+  if (base === undefined) throw new TareError('failed-precondition', 'Cannot exec: the container has no process section in its config');
+  const user = options.user === undefined ? undefined : userOf(pid, options.user);
+  const env = new Map(base.env?.map((entry) => split(entry)) ?? []);
+  if (user !== undefined) env.set('HOME', user.home);
+  if (options.terminal === true && !env.has('TERM')) env.set('TERM', 'xterm');
+  for (const entry of options.env ?? []) env.set(...split(entry));
+  return {
+    ...base,
+    terminal: options.terminal === true,
+    args: options.argv,
+    env: [...env].map(([key, value]) => `${key}=${value}`),
+    cwd: options.workdir ?? base.cwd,
+    ...(user === undefined ? {} : { user: { ...base.user, uid: user.uid, gid: user.gid, additionalGids: user.additionalGids } }),
+    ...(options.privileged === true
+      ? { capabilities: { bounding: allCapabilities, effective: allCapabilities, permitted: allCapabilities, inheritable: [], ambient: [] } }
+      : {}),
+  };
+}
+
+function userOf(pid: number, spec: string): ReturnType<typeof resolveUser> {
+  using root = openDirectory(`/proc/${pid}/root`);
+  return resolveUser(root, spec);
+}
+
+function split(entry: string): [string, string] {
+  const at = entry.indexOf('=');
+  return at < 0 ? [entry, ''] : [entry.slice(0, at), entry.slice(at + 1)];
+}

@@ -1,0 +1,33 @@
+import { TareError, isKind, messageOf } from '../base/errors.ts';
+import { describeStep } from '../runtime/compile/mod.ts';
+import { HelperError } from '../sys/monitor/helper-error.ts';
+import type { Op } from '../sys/plan/schema.ts';
+
+/** A process that could not start; `exitCode` is what a shell expects (127 not found, 126 not executable, 125 anything else). */
+export class LaunchError extends TareError {
+  readonly exitCode: number;
+
+  constructor(kind: TareError['kind'], message: string, exitCode: number, cause: unknown) {
+    super(kind, message, { cause });
+    this.exitCode = exitCode;
+  }
+}
+
+const EXEC_NOT_FOUND = 127;
+const EXEC_DENIED = 126;
+const ENGINE_FAILED = 125;
+const ENOENT = 2;
+const BEFORE_ANY_STEP = 0xffffffff;
+
+/** Says what failed in the user's terms. `ops` are the operations of the Plan that was to be executed. */
+export function toLaunchError(error: unknown, ops: readonly Op[]): LaunchError {
+  if (error instanceof LaunchError) return error;
+  if (error instanceof HelperError) {
+    const isExec = error.step !== undefined && ops[error.step]?.op === 'exec';
+    const code = !isExec ? ENGINE_FAILED : error.errno === ENOENT ? EXEC_NOT_FOUND : EXEC_DENIED;
+    return new LaunchError(error.kind, describeStep(ops, error.step ?? BEFORE_ANY_STEP, error.errno, error.text), code, error);
+  }
+  const kind = error instanceof TareError ? error.kind : 'internal';
+  const message = isKind(error, 'unavailable') ? 'Cannot start process: the monitor ended before it started' : messageOf(error);
+  return new LaunchError(kind, message, ENGINE_FAILED, error);
+}

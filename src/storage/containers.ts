@@ -1,0 +1,162 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import type { OverlayMount } from '../spec/mount.ts';
+import { storageError } from './_file.ts';
+import { removeLayerFiles, type StoreParts } from './_parts.ts';
+import { randomId } from './_random.ts';
+import { findImage } from './image-names.ts';
+import { type ContainerRecord, containerOf, isIncomplete, object, requireId, type Row, text, texts } from './record.ts';
+import { dropIncompleteLayers } from './recover.ts';
+import type { LockedTable } from './table.ts';
+import { TempDir } from './temp-dir.ts';
+
+export interface ContainerCreate {
+  /** 64 hex digits. */
+  readonly id: string;
+  readonly name?: string;
+  readonly imageId: string;
+  /** It need not survive a crash of the machine: nothing is synced, and its root file system is mounted `volatile`. */
+  readonly volatile: boolean;
+  /** The creator's own, mostly JSON. */
+  readonly metadata: string;
+}
+
+/**
+ * Adds a container and its writable layer on top of an image, in one locked step.
+ *
+ * Errors: `not-found` for the image; `already-exists` for the id or name; `exhausted`, with nothing left behind.
+ */
+export async function createContainer(
+  parts: StoreParts,
+  create: ContainerCreate,
+  signal?: AbortSignal,
+): Promise<ContainerRecord> {
+  requireId(create.id, 'container id');
+  const { volatile } = create;
+  const created = parts.now().toISOString();
+  const layerId = randomId();
+  using layers = await parts.layers.lock(signal);
+  // No image goes away while we hold the layers, so images are only read.
+  const image = findImage(parts.images.rows(), create.imageId);
+  if (image === undefined)
+    throw new TareError('not-found', `Cannot create container: there is no image ${create.imageId}`);
+  const parent = text(image.raw, 'layer');
+  if (parent === undefined || !parts.dirs.exists(parent))
+    throw new TareError(
+      'failed-precondition',
+      `Cannot create container: image ${create.imageId} has no root file system; pull it again`,
+    );
+  await dropDead(parts, layers, volatile);
+  using containers = await parts.containers.lock(signal);
+  for (const other of containers.rows()) {
+    if (other.id === create.id)
+      throw new TareError('already-exists', `Cannot create container ${create.id}: the id is in use`);
+    if (create.name !== undefined && texts(other.raw, 'names').includes(create.name)) {
+      throw new TareError(
+        'already-exists',
+        `Cannot create container ${create.name}: container ${other.id.slice(0, 12)} has that name`,
+      );
+    }
+  }
+  const layer: Row = { id: layerId, raw: { id: layerId, parent, created }, volatile };
+  const row: Row = {
+    id: create.id,
+    raw: {
+      id: create.id,
+      ...(create.name === undefined ? {} : { names: [create.name] }),
+      image: image.id,
+      layer: layerId,
+      metadata: create.metadata,
+      created,
+      flags: { MountLabel: '', ProcessLabel: '', ...(volatile ? { Volatile: true } : {}) },
+    },
+    volatile,
+  };
+  const incomplete: Row = { ...layer, raw: { ...layer.raw, flags: { incomplete: true } } };
+  try {
+    layers.put([incomplete]);
+    const dir = parts.dirs.at(layerId);
+    mkdirSync(dir, { mode: 0o700 });
+    const link = parts.dirs.prepare(dir, parent, true);
+    parts.dirs.publishLink(layerId, link);
+    containers.put([row]);
+    // Last: until here the next writer would delete the layer and the container with it.
+    layers.put([layer]);
+  } catch (error) {
+    await undo(parts, layers, containers, incomplete, row);
+    throw storageError(`create container ${create.name ?? create.id.slice(0, 12)}`, error);
+  }
+  return containerOf(row);
+}
+
+async function undo(
+  parts: StoreParts,
+  layers: LockedTable,
+  containers: LockedTable,
+  layer: Row,
+  container: Row,
+): Promise<void> {
+  rmSync(parts.dirs.at(layer.id, 'diff'), { recursive: true, force: true });
+  try {
+    await using temp = TempDir.create(parts.dirs);
+    removeLayerFiles(parts, layer.id, temp);
+    containers.drop([container]);
+    layers.drop([layer]);
+  } catch {
+    // No room even for that: the layer stays marked incomplete, and the next writer deletes both.
+  }
+}
+
+/** Clears away what killed processes left among the records that this operation reads anyway. */
+async function dropDead(parts: StoreParts, layers: LockedTable, volatile: boolean): Promise<void> {
+  const rows = volatile ? layers.volatileRows() : layers.rows();
+  if (!rows.some(isIncomplete)) return;
+  await using temp = TempDir.create(parts.dirs);
+  await dropIncompleteLayers(parts, layers, rows, temp);
+}
+
+/**
+ * Deletes a container with its writable layer. Idempotent: resolves to false when there is none. Its files are renamed away under the locks and deleted
+ * after them.
+ */
+export async function removeContainer(parts: StoreParts, id: string, signal?: AbortSignal): Promise<boolean> {
+  requireId(id, 'container id');
+  if (!parts.containers.rows().some((row) => row.id === id)) return false;
+  await using temp = TempDir.create(parts.dirs);
+  using layers = await parts.layers.lock(signal);
+  using containers = await parts.containers.lock(signal);
+  const row = containers.find(id);
+  if (row === undefined) return false;
+  const layer = layers.find(text(row.raw, 'layer') ?? '');
+  if (layer !== undefined) {
+    const flags = { ...object(layer.raw, 'flags'), incomplete: true };
+    layers.put([{ ...layer, raw: { ...layer.raw, flags } }]);
+    removeLayerFiles(parts, layer.id, temp);
+    await parts.mounts.clear(layer.id);
+  }
+  temp.takeMeta(join(parts.graphRoot, 'overlay-containers', id));
+  rmSync(join(parts.runRoot, 'overlay-containers', id), { recursive: true, force: true });
+  containers.drop([row]);
+  if (layer !== undefined) layers.drop([layer]);
+  return true;
+}
+
+/** How the root file system of a container is put together. Reads, takes no lock. Errors: `not-found`; `failed-precondition` for a damaged store. */
+export function containerRootfs(parts: StoreParts, id: string): OverlayMount {
+  const row = parts.containers.rows().find((candidate) => candidate.id === id);
+  const layer = row === undefined ? undefined : text(row.raw, 'layer');
+  if (row === undefined || layer === undefined)
+    throw new TareError('not-found', `Cannot find container ${id} in the store`);
+  requireId(layer, 'layer id');
+  const volatile = row.volatile || object(row.raw, 'flags')['Volatile'] === true;
+  // The mark of an earlier volatile mount; what it warns of cannot matter to a layer that may be lost anyway.
+  if (volatile) rmSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'), { recursive: true, force: true });
+  return {
+    kind: 'overlay',
+    lowers: parts.dirs.lowers(layer),
+    upper: parts.dirs.at(layer, 'diff'),
+    work: parts.dirs.at(layer, 'work'),
+    options: [...(volatile ? ['volatile'] : []), ...(parts.userXattr ? ['userxattr'] : [])],
+  };
+}

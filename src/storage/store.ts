@@ -1,0 +1,219 @@
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import type { Digest, DiffId } from '../spec/digest.ts';
+import type { OverlayMount } from '../spec/mount.ts';
+import { readCapped, storageError } from './_file.ts';
+import { createParts, ensureLayout, imageDir, type StoreParts, tarSplitPath } from './_parts.ts';
+import { bigDataFile } from './big-data.ts';
+import { commitImage, hasChain, type ImageCommit, layerIds } from './commit-image.ts';
+import { type ContainerCreate, containerRootfs, createContainer, removeContainer } from './containers.ts';
+import { type RemovedImage, removeImage, tagImage, untagImage } from './image-changes.ts';
+import { findImage } from './image-names.ts';
+import { LayerWriter, type StageOptions } from './layer-writer.ts';
+import {
+  type ContainerRecord,
+  containerOf,
+  imageOf,
+  type ImageRecord,
+  isIncomplete,
+  type LayerRecord,
+  layerOf,
+  requireId,
+} from './record.ts';
+import { recover } from './recover.ts';
+
+export interface StoreOptions {
+  /** Absolute. Images, layers, containers; shared with podman, buildah, skopeo and CRI-O. */
+  readonly graphRoot: string;
+  /** Absolute. What does not outlive the machine. */
+  readonly runRoot: string;
+  /** In a user namespace: overlayfs marks are `user.overlay.*`, device nodes are left out. */
+  readonly userNamespace?: boolean;
+  readonly now?: () => Date;
+}
+
+/** Manifests and configs are capped where they are fetched; this is for what others wrote. */
+const MAX_BIG_DATA_BYTES = 64 * 1024 * 1024;
+
+/**
+ * A containers/storage store with the overlay driver. Any number of processes, ours and others', work on it at the same time.
+ *
+ * Reading takes no lock and sees whole records only; changing takes the write locks for a short, synchronous step. Nothing is held between calls, so there is
+ * nothing to close.
+ */
+export class Store {
+  readonly #parts: StoreParts;
+
+  private constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens the store, makes its directories when they are missing, and deletes what killed processes left in staging.
+   *
+   * Errors: `denied` where it cannot be written; `unsupported` for a store of another driver.
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    const parts = createParts(
+      options.graphRoot,
+      options.runRoot,
+      options.userNamespace ?? false,
+      options.now ?? (() => new Date()),
+    );
+    try {
+      if (!existsSync(join(parts.dirs.home, 'l'))) ensureLayout(parts);
+      // Mounts are described by real paths: overlayfs would follow links of the host only once.
+      const real = createParts(realpathSync(options.graphRoot), options.runRoot, parts.userXattr, parts.now);
+      ensureRunRoot(real);
+      if (readCapped(join(real.dirs.home, '.has-mount-program'), 64)?.toString().trim() === 'true') {
+        throw new TareError(
+          'unsupported',
+          `Cannot open store ${options.graphRoot}: its layers are written for fuse-overlayfs`,
+        );
+      }
+      await recover(real);
+      return new Store(real);
+    } catch (error) {
+      throw storageError(`open store ${options.graphRoot}`, error);
+    }
+  }
+
+  /** Absolute, links resolved. */
+  get graphRoot(): string {
+    return this.#parts.graphRoot;
+  }
+
+  /** All images. Errors: `failed-precondition` for a damaged list. */
+  images(): ImageRecord[] {
+    return this.#parts.images.rows().map(imageOf);
+  }
+
+  /** An image by name, `repository@digest`, id or unique id prefix; undefined when there is none. Errors: `invalid` for an ambiguous prefix. */
+  image(reference: string): ImageRecord | undefined {
+    const row = findImage(this.#parts.images.rows(), reference);
+    return row === undefined ? undefined : imageOf(row);
+  }
+
+  /** The image's config, as it was committed. Errors: `not-found`. */
+  readConfig(image: ImageRecord): Buffer {
+    return this.readBigData(image, `sha256:${image.id}`);
+  }
+
+  /** The image's manifest, or the one with `digest` among `image.digests`. Errors: `not-found`. */
+  readManifest(image: ImageRecord, digest?: Digest): Buffer {
+    return this.readBigData(image, digest === undefined ? 'manifest' : `manifest-${digest}`);
+  }
+
+  /** An item that is kept with an image. Errors: `not-found`. */
+  readBigData(image: ImageRecord, key: string): Buffer {
+    const bytes = readCapped(
+      join(imageDir(this.#parts, requireId(image.id, 'image id')), bigDataFile(key)),
+      MAX_BIG_DATA_BYTES,
+    );
+    if (bytes === undefined)
+      throw new TareError('not-found', `Cannot read ${key} of image ${image.id.slice(0, 12)}: it is not in the store`);
+    return bytes;
+  }
+
+  /** All complete layers. */
+  layers(): LayerRecord[] {
+    return this.#parts.layers
+      .rows()
+      .filter((row) => !isIncomplete(row))
+      .map(layerOf);
+  }
+
+  /** The layers of an image, topmost first. Errors: `failed-precondition` when one is missing. */
+  imageLayers(image: ImageRecord): LayerRecord[] {
+    const byId = new Map(this.layers().map((layer) => [layer.id, layer]));
+    const result: LayerRecord[] = [];
+    for (let id = image.layer; id !== undefined; id = result.at(-1)?.parent) {
+      const layer = byId.get(id);
+      if (layer === undefined || result.length > byId.size)
+        throw new TareError(
+          'failed-precondition',
+          `Cannot use image ${image.id.slice(0, 12)}: layer ${id} is missing; pull it again`,
+        );
+      result.push(layer);
+    }
+    return result;
+  }
+
+  /** True when the layers with these diffIds, bottom first, are here as one chain: the last one need not be staged. */
+  async hasLayer(diffIds: readonly DiffId[]): Promise<boolean> {
+    return hasChain(this.#parts, await layerIds(diffIds));
+  }
+
+  /** Where the tar-split of a layer is (gzip), for rebuilding its tar. It may not exist. */
+  tarSplitPath(layerId: string): string {
+    return tarSplitPath(this.#parts, requireId(layerId, 'layer id'));
+  }
+
+  /** The unpacked tree of a layer. */
+  diffPath(layerId: string): string {
+    return this.#parts.dirs.at(requireId(layerId, 'layer id'), 'diff');
+  }
+
+  /** Starts unpacking a layer. See LayerWriter. */
+  stageLayer(options: StageOptions = {}): Promise<LayerWriter> {
+    return LayerWriter.open(this.#parts, options);
+  }
+
+  /** Adds an image and its layers in one step. See `commitImage`. */
+  commitImage(commit: ImageCommit, options: { readonly signal?: AbortSignal } = {}): Promise<ImageRecord> {
+    return commitImage(this.#parts, commit, options.signal);
+  }
+
+  /** See `removeImage`. */
+  removeImage(
+    reference: string,
+    options: { readonly force?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<RemovedImage> {
+    return removeImage(this.#parts, reference, options);
+  }
+
+  /** Gives an image another name, which moves from the image that had it. Errors: `not-found`. */
+  tag(reference: string, name: string): Promise<ImageRecord> {
+    return tagImage(this.#parts, reference, name);
+  }
+
+  /** Takes a name from an image, which stays. Errors: `not-found`. */
+  untag(name: string): Promise<ImageRecord> {
+    return untagImage(this.#parts, name);
+  }
+
+  /** Adds a container with a writable layer. See `createContainer`. */
+  createContainer(create: ContainerCreate, options: { readonly signal?: AbortSignal } = {}): Promise<ContainerRecord> {
+    return createContainer(this.#parts, create, options.signal);
+  }
+
+  /** Deletes a container with its layer; false when there was none. */
+  removeContainer(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
+    return removeContainer(this.#parts, id, options.signal);
+  }
+
+  /** All containers, podman's too. */
+  containers(): ContainerRecord[] {
+    return this.#parts.containers.rows().map(containerOf);
+  }
+
+  container(id: string): ContainerRecord | undefined {
+    return this.containers().find((container) => container.id === id);
+  }
+
+  /** The overlay of a container: real absolute paths, nearest lower first. Errors: `not-found`; `failed-precondition` for a damaged store. */
+  rootfs(containerId: string): OverlayMount {
+    return containerRootfs(this.#parts, containerId);
+  }
+
+  /** Counts a mount of a layer that begins (+1) or ended (-1), and resolves to their number. Others do not delete what is counted. */
+  mounted(layerId: string, delta: 1 | -1): Promise<number> {
+    return this.#parts.mounts.add(requireId(layerId, 'layer id'), this.#parts.dirs.at(layerId, 'merged'), delta);
+  }
+}
+
+function ensureRunRoot(parts: StoreParts): void {
+  const dir = join(parts.runRoot, 'overlay-layers');
+  if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode: 0o700 });
+}
