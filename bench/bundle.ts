@@ -26,7 +26,6 @@ const maskedPaths = [
   '/proc/latency_stats',
   '/proc/scsi',
   '/proc/timer_list',
-  ,
   '/proc/timer_stats',
   '/proc/sched_debug',
   '/sys/firmware',

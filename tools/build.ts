@@ -1,6 +1,6 @@
 /** Builds everything a checkout needs: C into build/, JavaScript into dist/, the launcher into bin/. Incremental by time stamps. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { planConstants, planOps, NO_FD, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_MAX_FDS, PLAN_VERSION } from '../src/sys/plan/schema.ts';
 
@@ -70,16 +70,27 @@ function buildNative(): void {
   compile('native/addon', 'build/tare.node', ['-shared', '-fPIC', '-pthread', `-I${include}`, '-DNAPI_VERSION=9', '-s']);
 }
 
-function buildJavaScript(): void {
+/** One file per verb and what they share, instead of a hundred modules: see docs/decisions/0005-dependencies.md. */
+async function bundle(): Promise<void> {
+  const { rolldown } = await import('rolldown');
+  const build = await rolldown({ input: at('dist/cli/main.js'), platform: 'node', logLevel: 'warn' });
+  rmSync(at('dist/bin'), { recursive: true, force: true });
+  await build.write({ dir: at('dist/bin'), format: 'esm', minify: false });
+  await build.close();
+  rmSync(at('build/compile-cache'), { recursive: true, force: true });
+}
+
+async function buildJavaScript(): Promise<void> {
   const inputs = [...sources('src', '.ts'), at('tsconfig.json'), at('tsconfig.build.json')];
   const stamp = at('dist/.stamp');
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest(inputs)) return;
   execFileSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], { stdio: 'inherit', cwd: root });
   // Data that sits beside sources.
   for (const file of sources('src', '.json')) cpSync(file, file.replace(at('src'), at('dist')));
+  await bundle();
   writeFileSync(stamp, '');
 }
 
 process.chdir(root);
 buildNative();
-if (!process.argv.includes('--native')) buildJavaScript();
+if (!process.argv.includes('--native')) await buildJavaScript();

@@ -114,16 +114,14 @@ void log_write(struct log *log, enum log_stream stream, const char *data, size_t
   while (len > 0) {
     char *held = log->line[stream].bytes;
     uint32_t held_len = log->line[stream].len;
-    size_t room = LOG_LINE_MAX - held_len, look = len < room ? len : room;
-    const char *newline = memchr(data, '\n', look);
-    size_t take = newline ? (size_t)(newline - data) : look;
-    /* The newline may be the very next byte of a line that just fits. */
-    bool full = !newline && take == room && !(take < len && data[take] == '\n');
-    if (!newline && take == room && take < len && data[take] == '\n') newline = data + take;
-    if (newline || full) {
-      record(&b, full, held, held_len, data, take);
+    size_t room = LOG_LINE_MAX - held_len;
+    const char *newline = memchr(data, '\n', len < room + 1 ? len : room + 1);
+    size_t take = newline ? (size_t)(newline - data) : len < room ? len : room;
+    /* A line that just fits is only cut when more than its newline follows. */
+    if (newline || len > room) {
+      record(&b, !newline, held, held_len, data, take);
       log->line[stream].len = 0;
-      log->line[stream].cut = full;
+      log->line[stream].cut = !newline;
     } else {
       if (!held && !(held = log->line[stream].bytes = malloc(LOG_LINE_MAX))) {
         log->dropped += len;

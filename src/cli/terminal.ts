@@ -50,7 +50,7 @@ export function connectTerminal(session: Session, options: TerminalOptions): Len
   return { raw, [Symbol.dispose]: () => stack.dispose() };
 }
 
-/** Refuses `-i -t` when our input is no terminal, in docker's words. */
-export function terminalAsked(interactive: boolean | undefined, tty: boolean | undefined): boolean {
-  return interactive === true && tty === true && !isTerminal(0);
+/** True when our standard input is no terminal: `-i -t` cannot work then. */
+export function inputIsNoTerminal(): boolean {
+  return !isTerminal(0);
 }

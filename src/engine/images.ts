@@ -16,7 +16,7 @@ export interface PullImageOptions {
   /** Where relative layout paths start. */
   readonly cwd?: string;
   /** PEM certificates to trust for registries besides the system's. */
-  readonly ca?: string;
+  readonly ca?: readonly string[];
 }
 
 export interface PulledImage {
@@ -105,9 +105,9 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
     .map((image) => ({
       id: image.id,
       names: image.names,
-      digest: image.digest,
-      createdAt: image.createdAt,
-      sizeBytes: store.imageSizeBytes(image),
+      digest: image.digest ?? '',
+      createdAt: image.created,
+      sizeBytes: store.imageLayers(image).reduce((sum, layer) => sum + (layer.sizeBytes ?? 0), 0),
     }))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
 }
@@ -129,7 +129,7 @@ export async function removeImage(engine: Engine, nameOrId: string, options: { r
   if (!byId && image.names.length > 1) {
     const name = image.names.find((candidate) => candidate === nameOrId || familiar(candidate) === nameOrId || familiar(candidate) === `${nameOrId}:latest`) ?? image.names[0];
     if (name !== undefined) {
-      await store.untag(image.id, name);
+      await store.untag(name);
       return { untagged: [name], deleted: [] };
     }
   }

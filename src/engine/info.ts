@@ -30,9 +30,10 @@ export function engineInfo(engine: Engine): object {
   const containers = listContainers(engine);
   const count = (state: string): number => containers.filter((container) => container.state === state).length;
   const host = cgroupHost();
-  const missing: string[] = [];
+  const controllers = host.hierarchies.flatMap((hierarchy) => hierarchy.controllers);
+  const missing: string[] = [...host.warnings];
   for (const controller of ['memory', 'pids', 'cpu', 'cpuset']) {
-    if (!host.controllers.includes(controller)) missing.push(`cgroup controller ${controller}: its limits cannot be set`);
+    if (!controllers.includes(controller)) missing.push(`cgroup controller ${controller}: its limits cannot be set`);
   }
   return {
     host: {
@@ -42,7 +43,7 @@ export function engineInfo(engine: Engine): object {
       cpus: availableParallelism(),
       memTotal: totalmem(),
       cgroupVersion: host.mode,
-      cgroupControllers: host.controllers,
+      cgroupControllers: controllers,
     },
     store: {
       root: engine.root,

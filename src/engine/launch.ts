@@ -40,7 +40,6 @@ export async function launchContainer(
   options: LaunchOptions,
 ): Promise<Running> {
   const dir = containerDir(engine, record.id);
-  const cgroup = containerCgroupPlan(record.cgroupPath, config.linux?.resources);
   const monitor: MonitorSettings = {
     title: record.name,
     stdio: record.terminal ? 'pty' : 'pipes',
@@ -54,6 +53,9 @@ export async function launchContainer(
     volatile: record.autoRemove,
     listen: record.id,
   };
+  using stack = new DisposableStack();
+  const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
+  const cgroup = createCgroup(containerCgroupPlan(record.cgroupPath, config.linux?.resources));
   const compiled = compile(config, {
     rootMountPoint: engine.mountPoint,
     cgroup,
@@ -62,9 +64,7 @@ export async function launchContainer(
     seccomp: seccompFilter(engine),
     init: record.init,
   });
-  using stack = new DisposableStack();
-  const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
-  const warnings = [...options.warnings, ...cgroup.warnings, ...createCgroup(cgroup)];
+  const warnings = [...options.warnings, ...cgroup.warnings];
   let started: Awaited<ReturnType<typeof launch>> | undefined;
   try {
     started = launch(compiled, { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, rootfs: rootfsFd, life });

@@ -30,7 +30,7 @@ export async function stopContainer(engine: Engine, nameOrId: string, options: S
   }
   const { monitor } = connection;
   try {
-    await monitor.stop(signal, timeoutMs);
+    await monitor.stop({ signal, timeoutMs });
   } catch (error) {
     // It ended by itself between our look and the request.
     if (summarize(engine, id)?.state === 'running') throw error;
@@ -51,7 +51,7 @@ export async function killContainer(engine: Engine, nameOrId: string, signal: st
   const number = parseSignal(signal);
   const { monitor } = await connectMonitor(engine, nameOrId, 'kill');
   try {
-    await monitor.signal(number, options.all === true);
+    await monitor.signal(number, { all: options.all === true });
   } catch (cause) {
     throw new TareError('failed-precondition', `Cannot kill container ${nameOrId}: it ended meanwhile`, { cause });
   } finally {

@@ -27,7 +27,7 @@ const openStore = (dir: string): Promise<Store> =>
 
 async function pull(text: string, store: Store, parallel = 3): Promise<Pulled<ImageRecord>> {
   await using source = await openImageSource(parseImageLocation(text), { cwd: '/' });
-  return pullImage(source, store, { platform: hostPlatform(process.arch), parallel });
+  return await pullImage(source, store, { platform: hostPlatform(process.arch), parallel });
 }
 
 /** What staging holds; nothing, unless a pull is on its way. */
@@ -52,7 +52,7 @@ test(
       const image = store.image(`${registry.domain}/${name}:latest`);
       assert.equal(image?.id, imageIdOf(pulled.configDigest));
       const [layer] = store.imageLayers(image);
-      assert.equal(layer?.diffDigest ?? pulled.config.diffIds[0], pulled.config.diffIds[0]);
+      assert.equal(layer?.diffId, pulled.config.diffIds[0]);
       assert.ok(statSync(join(store.diffPath(layer?.id ?? ''), file)).size > 100_000);
       assert.deepEqual(staged(dir), []);
       const again = await pull(`${registry.domain}/${name}`, store);

@@ -70,6 +70,7 @@ function stateOf(code: string, cause: unknown): string {
   if (code === 'ENOTFOUND') return 'there is no such host';
   if (code === 'EAI_AGAIN') return 'its name cannot be looked up now';
   if (code === 'ECONNRESET') return 'the connection broke';
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return 'it does not speak TLS';
   return messageOf(cause) || code;
 }
 

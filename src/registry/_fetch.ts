@@ -108,10 +108,8 @@ export class RegistryFetch {
       mine.catch(() => this.#tokens.get(request.scope) === mine && this.#tokens.delete(request.scope));
       this.#tokens.set(request.scope, (asked = mine));
     }
-    return this.#follow(url, {
-      ...request,
-      headers: { ...request.headers, ...bearer(await this.#tokens.get(request.scope)) },
-    });
+    const given = await unlessCancelled(asked, request.signal, request.doing);
+    return this.#follow(url, { ...request, headers: { ...request.headers, ...bearer(given) } });
   }
 
   async #token(url: URL, request: RegistryRequest): Promise<Token> {

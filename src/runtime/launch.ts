@@ -1,7 +1,7 @@
 import { openSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { AT_FDCWD, Fd, openDirectory, openTree, sealedMemfd, socketpair, spawnHelper } from '../sys/mod.ts';
+import { AT_FDCWD, Fd, openDirectory, openTree, memfdSealed, socketpair, spawnHelper } from '../sys/mod.ts';
 import { MonitorClient } from '../sys/monitor/client.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import type { CompiledPlan, FdSource } from './compile/mod.ts';
@@ -90,7 +90,7 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
  */
 export function launch(compiled: CompiledPlan, resources: PlanResources): MonitorClient {
   using opened = openPlan(compiled, resources);
-  using plan = sealedMemfd('tare-plan', opened.bytes);
+  using plan = memfdSealed('tare-plan', opened.bytes);
   const [ours, theirs] = socketpair();
   using peer = theirs;
   try {

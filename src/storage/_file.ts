@@ -11,7 +11,6 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { randomBytes } from './_random.ts';
 
 /** Node's error for a failed call, with its errno's name. */
 export function codeOf(error: unknown): string | undefined {
@@ -48,10 +47,10 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 export function createFile(
   path: string,
   content: string | Uint8Array,
-  options: { sync?: boolean; mode?: number } = {},
+  options: { sync?: boolean; mode?: number; flags?: 'wx' | 'w' } = {},
 ): void {
   const mode = options.mode ?? 0o600;
-  const fd = openSync(path, 'wx', mode);
+  const fd = openSync(path, options.flags ?? 'wx', mode);
   try {
     writeAll(fd, typeof content === 'string' ? Buffer.from(content) : content);
     if (mode !== 0o600) fchmodSync(fd, mode);
@@ -61,11 +60,14 @@ export function createFile(
   }
 }
 
-/** Replaces a file by one rename, 0600. With `sync` the contents are on the disk before that. */
+/**
+ * Replaces a file by one rename, 0600. With `sync` the contents are on the disk before that. The caller holds the lock that guards the file: so the temporary
+ * file has one name, and a kill leaves at most that, for the next writer.
+ */
 export function replaceFile(path: string, content: string | Uint8Array, sync: boolean): void {
-  const temp = join(dirname(path), `.tmp-${basename(path)}${randomBytes(5).readUIntLE(0, 5)}`);
+  const temp = join(dirname(path), `.tmp-tare-${basename(path)}`);
   try {
-    createFile(temp, content, { sync });
+    createFile(temp, content, { sync, flags: 'w' });
     renameSync(temp, path);
   } catch (error) {
     ifPresent(() => unlinkSync(temp));

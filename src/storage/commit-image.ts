@@ -70,7 +70,7 @@ export async function commitImage(parts: StoreParts, commit: ImageCommit, signal
     const imageTemp = join(temp.meta().path, 'image');
     mkdirSync(imageTemp, { mode: 0o700 });
     for (const [key, bytes] of data) createFile(join(imageTemp, bigDataFile(key)), bytes, { sync: true });
-    noteIntent(temp, ids);
+    noteIntent(temp, { layers: ids, image: sha256(commit.config) });
     using layers = await parts.layers.lock(signal);
     await dropIncompleteLayers(parts, layers, layers.rows(), temp);
     using images = await parts.images.lock(signal);

@@ -53,10 +53,7 @@ export async function removeImage(
   const top = [text(row.raw, 'layer'), ...texts(row.raw, 'mapped-layers')].filter((id) => id !== undefined);
   const rest = images.rows().filter((other) => other.id !== row.id);
   const doomed = unneededLayers(top, layers.rows(), rest, containers.rows());
-  noteIntent(
-    temp,
-    doomed.map(({ id }) => id),
-  );
+  noteIntent(temp, { layers: doomed.map(({ id }) => id), image: row.id });
   images.drop([row]);
   temp.takeMeta(imageDir(parts, row.id));
   deleteLayers(parts, layers, doomed, temp);

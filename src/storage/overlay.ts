@@ -4,6 +4,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -87,9 +88,17 @@ export class OverlayDirs implements TempRoots {
 
   /** Moves all of a layer out of sight. */
   remove(id: string, temp: TempDir): void {
-    const link = ifPresent(() => this.link(id));
-    if (link !== undefined) rmSync(join(this.home, 'l', link), { force: true });
+    for (const link of this.#linksTo(id)) rmSync(join(this.home, 'l', link), { force: true });
     temp.take(this.at(id));
+  }
+
+  /** Normally the one that it names itself; a layer that was killed half-way may name none, or be named wrongly. */
+  #linksTo(id: string): string[] {
+    const target = `../${id}/diff`;
+    const pointsHere = (link: string): boolean => ifPresent(() => readlinkSync(join(this.home, 'l', link))) === target;
+    const own = readCapped(this.at(id, 'link'), 64)?.toString('latin1').trim() ?? '';
+    if (/^[A-Z2-7]{26}$/.test(own)) return pointsHere(own) ? [own] : [];
+    return readdirSync(join(this.home, 'l')).filter(pointsHere);
   }
 
   /** The name of a layer's short link. Errors: `failed-precondition` when it is damaged. */

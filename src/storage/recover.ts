@@ -1,17 +1,34 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createFile, ifPresent } from './_file.ts';
-import { removeLayerFiles, type StoreParts } from './_parts.ts';
-import { isId, isIncomplete, object, type Row, text, texts } from './record.ts';
+import { createFile } from './_file.ts';
+import { imageDir, removeLayerFiles, type StoreParts } from './_parts.ts';
+import { isId, isIncomplete, object, type RawRecord, type Row, text, texts } from './record.ts';
 import type { LockedTable } from './table.ts';
 import { recoverTempDirs, TempDir } from './temp-dir.ts';
 
-/** In the temporary directory of an operation: the layers it may leave without an owner when it is killed. */
-const INTENT = 'tare-layers';
+/** In the temporary directory of an operation. */
+const INTENT = 'tare-intent.json';
 
-/** Notes, before the first change, which layers nobody may own any more should this process die now. */
-export function noteIntent(temp: TempDir, layerIds: readonly string[]): void {
-  createFile(join(temp.path, INTENT), layerIds.join('\n'));
+/** What an operation may leave without an owner when it is killed. */
+export interface Intent {
+  readonly layers: readonly string[];
+  readonly image: string;
+}
+
+/** Notes, before the first change, whose owner nobody may know any more should this process die now. */
+export function noteIntent(temp: TempDir, intent: Intent): void {
+  createFile(join(temp.path, INTENT), JSON.stringify(intent));
+}
+
+function readIntent(path: string): Intent {
+  try {
+    const json = JSON.parse(readFileSync(join(path, INTENT), 'utf8')) as RawRecord;
+    const image = text(json, 'image') ?? '';
+    return { layers: texts(json, 'layers').filter(isId), image: isId(image) ? image : '' };
+  } catch {
+    // None, or cut short: then nothing had been changed yet.
+    return { layers: [], image: '' };
+  }
 }
 
 /**
@@ -32,7 +49,9 @@ export async function dropIncompleteLayers(
     await parts.mounts.clear(id);
   }
   using containers = await parts.containers.lock();
-  containers.drop(containers.rows().filter((row) => ids.has(text(row.raw, 'layer') ?? '')));
+  const lost = containers.rows().filter((row) => ids.has(text(row.raw, 'layer') ?? ''));
+  for (const { id } of lost) temp.takeMeta(join(parts.graphRoot, 'overlay-containers', id));
+  containers.drop(lost);
   layers.drop(dead);
 }
 
@@ -89,11 +108,9 @@ export function deleteLayers(parts: StoreParts, layers: LockedTable, rows: reado
 
 /** Finishes what dead processes began: their temporary directories, incomplete layers, layers they left without an owner. */
 export async function recover(parts: StoreParts): Promise<void> {
-  const orphans = new Set<string>();
   const stale = await recoverTempDirs(parts.dirs.tempDirs, async (path) => {
-    for (const id of ifPresent(() => readFileSync(join(path, INTENT), 'latin1'))?.split('\n') ?? [])
-      if (isId(id)) orphans.add(id);
-    if (orphans.size > 0) await dropOrphans(parts, [...orphans]);
+    const intent = readIntent(path);
+    if (intent.image !== '') await dropOrphans(parts, intent);
   });
   if (stale + (await recoverTempDirs(parts.dirs.metaTempDirs)) === 0) return;
   await using temp = TempDir.create(parts.dirs);
@@ -101,12 +118,14 @@ export async function recover(parts: StoreParts): Promise<void> {
   await dropIncompleteLayers(parts, layers, layers.rows(), temp);
 }
 
-async function dropOrphans(parts: StoreParts, ids: readonly string[]): Promise<void> {
+async function dropOrphans(parts: StoreParts, intent: Intent): Promise<void> {
   await using temp = TempDir.create(parts.dirs);
-  noteIntent(temp, ids);
+  noteIntent(temp, intent);
   using layers = await parts.layers.lock();
   await dropIncompleteLayers(parts, layers, layers.rows(), temp);
   using images = await parts.images.lock();
   using containers = await parts.containers.lock();
-  deleteLayers(parts, layers, unneededLayers(ids, layers.rows(), images.rows(), containers.rows()), temp);
+  if (images.find(intent.image) === undefined) temp.takeMeta(imageDir(parts, intent.image));
+  const orphans = unneededLayers(intent.layers, layers.rows(), images.rows(), containers.rows());
+  deleteLayers(parts, layers, orphans, temp);
 }

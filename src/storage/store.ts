@@ -170,17 +170,17 @@ export class Store {
     reference: string,
     options: { readonly force?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<RemovedImage> {
-    return removeImage(this.#parts, reference, options);
+    return this.#change(`remove image ${reference}`, removeImage(this.#parts, reference, options));
   }
 
   /** Gives an image another name, which moves from the image that had it. Errors: `not-found`. */
   tag(reference: string, name: string): Promise<ImageRecord> {
-    return tagImage(this.#parts, reference, name);
+    return this.#change(`tag image ${reference}`, tagImage(this.#parts, reference, name));
   }
 
   /** Takes a name from an image, which stays. Errors: `not-found`. */
   untag(name: string): Promise<ImageRecord> {
-    return untagImage(this.#parts, name);
+    return this.#change(`untag ${name}`, untagImage(this.#parts, name));
   }
 
   /** Adds a container with a writable layer. See `createContainer`. */
@@ -190,12 +190,16 @@ export class Store {
 
   /** Deletes a container with its layer; false when there was none. */
   removeContainer(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
-    return removeContainer(this.#parts, id, options.signal);
+    return this.#change(`remove container ${id}`, removeContainer(this.#parts, id, options.signal));
   }
 
-  /** All containers, podman's too. */
+  /** All containers, podman's too. One whose layer is not complete is being made or removed, or its maker was killed: it is left out. */
   containers(): ContainerRecord[] {
-    return this.#parts.containers.rows().map(containerOf);
+    const complete = new Set(this.layers().map((layer) => layer.id));
+    return this.#parts.containers
+      .rows()
+      .map(containerOf)
+      .filter((container) => complete.has(container.layer));
   }
 
   container(id: string): ContainerRecord | undefined {
@@ -209,7 +213,16 @@ export class Store {
 
   /** Counts a mount of a layer that begins (+1) or ended (-1), and resolves to their number. Others do not delete what is counted. */
   mounted(layerId: string, delta: 1 | -1): Promise<number> {
-    return this.#parts.mounts.add(requireId(layerId, 'layer id'), this.#parts.dirs.at(layerId, 'merged'), delta);
+    const path = this.#parts.dirs.at(requireId(layerId, 'layer id'), 'merged');
+    return this.#change('count a mount', this.#parts.mounts.add(layerId, path, delta));
+  }
+
+  async #change<T>(doing: string, change: Promise<T>): Promise<T> {
+    try {
+      return await change;
+    } catch (error) {
+      throw storageError(doing, error);
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { ifPresent, readCapped, replaceFile } from './_file.ts';
-import { HeldLock } from './lock-file.ts';
+import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
 
 /** A store of a hundred thousand images would be smaller. */
@@ -54,45 +54,36 @@ export class Table {
 
   /** Waits for the write lock. Errors: as HeldLock.take. */
   async lock(signal?: AbortSignal): Promise<LockedTable> {
-    const lock = await HeldLock.take(this.#lockPath, 'write', signal);
-    const save = (volatile: boolean, rows: readonly Row[]): void => {
-      const part = this.#parts[volatile ? 1 : 0];
-      // The mark comes first: who sees the new mark reads again, who sees the old one still has valid rows.
-      const other = this.#parts[volatile ? 0 : 1];
-      const otherIsFresh = other.stamp === stampOf(other.path, this.#token());
-      lock.stamp(this.#now());
-      replaceFile(part.path, JSON.stringify(rows.map((row) => row.raw)), !volatile);
-      const token = this.#token();
-      part.rows = rows;
-      part.stamp = stampOf(part.path, token);
-      if (otherIsFresh) other.stamp = stampOf(other.path, token);
-    };
-    return new LockedTable(this, lock, save);
+    return new LockedTable(await HeldLock.take(this.#lockPath, 'write', signal), this.#parts, this.#now);
   }
 
   #token(): string {
-    return ifPresent(() => readFileSync(this.#lockPath, 'latin1').slice(0, 64)) ?? '';
+    return ifPresent(() => readFileSync(this.#lockPath, 'latin1').slice(0, MARK_BYTES)) ?? '';
   }
 }
 
-/** A table under its write lock. Everything done here is synchronous and short. */
+/** A table under its write lock: each file is looked at once, since nobody else can change it. Everything done here is synchronous and short. */
 export class LockedTable implements Disposable {
-  readonly #table: Table;
   readonly #lock: HeldLock;
-  readonly #save: (volatile: boolean, rows: readonly Row[]) => void;
+  readonly #parts: readonly [stable: Part, volatile: Part];
+  readonly #now: () => Date;
+  readonly #fresh = new Set<Part>();
+  #mark: string | undefined;
 
-  constructor(table: Table, lock: HeldLock, save: (volatile: boolean, rows: readonly Row[]) => void) {
-    this.#table = table;
+  constructor(lock: HeldLock, parts: readonly [stable: Part, volatile: Part], now: () => Date) {
     this.#lock = lock;
-    this.#save = save;
+    this.#parts = parts;
+    this.#now = now;
   }
 
   rows(): readonly Row[] {
-    return this.#table.rows();
+    const stable = this.#of(false);
+    const volatile = this.#of(true);
+    return volatile.length === 0 ? stable : [...stable, ...volatile];
   }
 
   volatileRows(): readonly Row[] {
-    return this.#table.volatileRows();
+    return this.#of(true);
   }
 
   /** Looks among the volatile ones first, which are few. */
@@ -123,7 +114,22 @@ export class LockedTable implements Disposable {
   }
 
   #of(volatile: boolean): readonly Row[] {
-    return volatile ? this.#table.volatileRows() : this.rows().filter((row) => !row.volatile);
+    const part = this.#parts[volatile ? 1 : 0];
+    if (!this.#fresh.has(part)) load(part, (this.#mark ??= this.#lock.mark()));
+    this.#fresh.add(part);
+    return part.rows;
+  }
+
+  #save(volatile: boolean, rows: readonly Row[]): void {
+    const [stable, temporary] = this.#parts;
+    const [part, other] = volatile ? [temporary, stable] : [stable, temporary];
+    // The mark comes first: who sees the new mark reads again, who sees the old one still has valid rows.
+    this.#mark = this.#lock.stamp(this.#now());
+    replaceFile(part.path, JSON.stringify(rows.map((row) => row.raw)), !volatile);
+    part.rows = rows;
+    part.stamp = stampOf(part.path, this.#mark);
+    this.#fresh.add(part);
+    if (this.#fresh.has(other)) other.stamp = stampOf(other.path, this.#mark);
   }
 
   [Symbol.dispose](): void {

@@ -16,7 +16,11 @@ export interface TestImage {
   readonly source: string;
 }
 
-const cache = '/var/tmp/tare-test-cache';
+const uid = process.getuid?.() ?? 0;
+/** Root's and each user's own: images are only read from where nobody else can write. */
+const cache = `/var/tmp/tare-test-cache${uid === 0 ? '' : `-${uid}`}`;
+/** How images are written is part of what they are. */
+const form = ['image.ts', 'tar.ts'].map((name) => readFileSync(join(import.meta.dirname, name)));
 const busybox = '/bin/busybox';
 
 /** The reason why `busyboxImage` cannot be made here, or false. */
@@ -32,7 +36,7 @@ export function noDebian(): string | false {
 /** A small image: Debian's static busybox with all its applets, `sh` as command, user root. */
 export async function busyboxImage(): Promise<TestImage> {
   const program = readFileSync(busybox);
-  return cached('busybox', [program, readFileSync(import.meta.filename)], async (dir) =>
+  return cached('busybox', [program, readFileSync(import.meta.filename), ...form], async (dir) =>
     writeImage(dir, 'busybox', buildBusybox(program)),
   );
 }
@@ -40,7 +44,7 @@ export async function busyboxImage(): Promise<TestImage> {
 /** A Debian bookworm root file system (`essential`: about 140 MB, 5,000 files) made by mmdebstrap from the machine's own package sources, bash as command. */
 export async function debianImage(): Promise<TestImage> {
   const recipe = ['--variant=essential', '--mode=root', '--format=tar', 'bookworm'];
-  return cached('debian', [recipe.join(' '), readFileSync(import.meta.filename)], async (dir) => {
+  return cached('debian', [recipe.join(' '), ...form], async (dir) => {
     const tar = join(dir, 'root.tar');
     await promisify(execFile)('mmdebstrap', ['--quiet', ...recipe, tar], {
       env: { ...process.env, SOURCE_DATE_EPOCH: '1767225600' },
@@ -88,7 +92,7 @@ async function cached(
 ): Promise<TestImage> {
   mkdirSync(cache, { recursive: true, mode: 0o755 });
   // A stranger's directory in a place where everybody may write is not ours to read images from.
-  if (!lstatSync(cache).isDirectory() || lstatSync(cache).uid !== process.getuid?.())
+  if (!lstatSync(cache).isDirectory() || lstatSync(cache).uid !== uid)
     throw new Error(`${cache} is not a directory of this user`);
   const hash = createHash('sha256');
   for (const part of key) hash.update(part);

@@ -13,7 +13,7 @@ const numbers = [-1, 1, 3_000_000_000] as const;
 export const everyRule: readonly DeviceRule[] = [true, false].flatMap((allow) =>
   (['a', 'b', 'c'] as const).flatMap((type) =>
     numbers.flatMap((major) =>
-      [-1, 2].flatMap((minor) => [1, 4, 6, 7].map((access) => ({ allow, type, major, minor, access }))),
+      [-1, 2].flatMap((minor) => [2, 4, 5, 7].map((access) => ({ allow, type, major, minor, access }))),
     ),
   ),
 );

@@ -25,6 +25,8 @@ class Creation {
   readonly #plan: CgroupPlan;
   readonly #made: string[] = [];
   readonly #closed: string[] = [];
+  /** Shared directories that cannot be made either. */
+  readonly #closedParents: string[] = [];
   readonly #warnings: string[] = [];
   #parentsReady = false;
   /** The file written last stays open: device rules are many lines for one file. */
@@ -58,7 +60,8 @@ class Creation {
       this.#tryMakeDir(dir);
     } catch (error) {
       const code = codeOf(error);
-      if (noAccess.has(code)) this.#closed.push(dir);
+      if (noAccess.has(code) || this.#closedParents.some((parent) => dir.startsWith(`${parent}/`)))
+        this.#closed.push(dir);
       else throw this.#failure('create', error, `cgroup ${this.#at(dir)}`);
     }
   }
@@ -100,11 +103,13 @@ class Creation {
     for (const parent of this.#plan.parents) {
       try {
         mkdirSync(this.#at(parent));
-      } catch {
+      } catch (error) {
         // Exists, or its children cannot be made either.
+        if (noAccess.has(codeOf(error)) || this.#isClosed(parent)) this.#closedParents.push(parent);
       }
     }
     for (const write of this.#plan.parentWrites) {
+      if (this.#isClosed(write.file)) continue;
       try {
         if (write.copyOf === undefined) writeKernelFile(this.#at(write.file), write.value);
         // What an administrator chose for a shared cpuset stays.
@@ -116,6 +121,10 @@ class Creation {
         );
       }
     }
+  }
+
+  #isClosed(path: string): boolean {
+    return this.#closedParents.some((parent) => path.startsWith(`${parent}/`));
   }
 
   #copied(file: string): string {

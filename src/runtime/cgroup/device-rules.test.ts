@@ -115,3 +115,14 @@ function pick(seed: number): (typeof everyRule)[number] {
   assert.ok(rule);
   return rule;
 }
+
+test('deviceLines grants together what two overlapping rules grant apart', () => {
+  const rules = parseDeviceRules([
+    { allow: true, type: 'c', access: 'r' },
+    { allow: true, type: 'c', major: 1, minor: 2, access: 'w' },
+  ]);
+  assert.deepEqual(
+    deviceLines(rules)?.map(({ line }) => line),
+    ['a', 'c *:* r', 'c 1:2 rw'],
+  );
+});

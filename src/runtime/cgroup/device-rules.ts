@@ -96,7 +96,7 @@ export function deviceLines(
   rules: readonly DeviceRule[],
 ): { file: 'devices.allow' | 'devices.deny'; line: string }[] | undefined {
   let defaultAllow = false;
-  const exceptions = new Map<string, { type: 'b' | 'c'; major: number; minor: number; access: number }>();
+  const exceptions: Exceptions = new Map();
   for (const rule of rules) {
     if (decidesAll(rule)) {
       defaultAllow = rule.allow;
@@ -113,8 +113,8 @@ export function deviceLines(
       for (const [key, exception] of exceptions) {
         if (exception.type !== type || (exception.access & rule.access) === 0) continue;
         const covers = (mine: number, theirs: number): boolean => mine === -1 || mine === theirs;
-        const meets = (mine: number, theirs: number): boolean => covers(mine, theirs) || theirs === -1;
-        if (!meets(rule.major, exception.major) || !meets(rule.minor, exception.minor)) continue;
+        if (meet(rule.major, exception.major) === undefined || meet(rule.minor, exception.minor) === undefined)
+          continue;
         if (!covers(rule.major, exception.major) || !covers(rule.minor, exception.minor)) return undefined;
         const access = exception.access & ~rule.access;
         if (access === 0) exceptions.delete(key);
@@ -122,6 +122,7 @@ export function deviceLines(
       }
     }
   }
+  if (!defaultAllow) joinOverlaps(exceptions);
   const star = (n: number): string => (n === -1 ? '*' : String(n));
   const letters = (bits: number): string =>
     `${bits & ACCESS_READ ? 'r' : ''}${bits & ACCESS_WRITE ? 'w' : ''}${bits & ACCESS_MKNOD ? 'm' : ''}`;
@@ -131,4 +132,33 @@ export function deviceLines(
     line: `${e.type} ${star(e.major)}:${star(e.minor)} ${letters(e.access)}`,
   }));
   return defaultAllow ? lines : [{ file: 'devices.deny', line: 'a' }, ...lines];
+}
+
+type Exceptions = Map<
+  string,
+  { readonly type: 'b' | 'c'; readonly major: number; readonly minor: number; readonly access: number }
+>;
+
+/** v1 grants an access only when one exception grants all of it: where two meet, a third grants what both do. */
+function joinOverlaps(exceptions: Exceptions): void {
+  // A Map's iterator also visits what is added on the way.
+  for (const one of exceptions.values()) {
+    for (const other of [...exceptions.values()]) {
+      if (one.type !== other.type || (one.access | other.access) === one.access) continue;
+      const major = meet(one.major, other.major);
+      const minor = meet(one.minor, other.minor);
+      if (major === undefined || minor === undefined) continue;
+      const key = `${one.type} ${major}:${minor}`;
+      const access = (exceptions.get(key)?.access ?? 0) | one.access | other.access;
+      if (access === exceptions.get(key)?.access) continue;
+      // Deleted first, so that the grown exception is visited again.
+      exceptions.delete(key);
+      exceptions.set(key, { type: one.type, major, minor, access });
+    }
+  }
+}
+
+/** The numbers both mean, -1 being any. */
+function meet(one: number, other: number): number | undefined {
+  return one === -1 ? other : other === -1 || one === other ? one : undefined;
 }

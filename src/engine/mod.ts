@@ -1,0 +1,30 @@
+/**
+ * The use cases: one file each, the only place that wires storage, images, runtime and monitors together. Doors call these and print.
+ *
+ * A container is a directory with a phase and a life lock (docs/decisions/0004-life-is-a-lock.md). Read in this order: engine.ts (paths),
+ * run.ts (the story of a start), create.ts, build-config.ts (image and flags to OCI config), launch.ts (config to monitor), reconcile.ts (what the
+ * next command does about a crash), remove.ts; then the verbs: exec, attach, stop, wait, list, logs, inspect, diff, images.
+ */
+export { attachContainer } from './attach.ts';
+export { cleanupContainer } from './cleanup.ts';
+export { createContainer } from './create.ts';
+export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './create-options.ts';
+export { diffContainer, type Change } from './diff.ts';
+export { createEngine, ensureLayout, type Engine, type EngineOptions } from './engine.ts';
+export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
+export { imageForRun, listImages, pullImage, removeImage, type ImageSummary, type PulledImage, type PullImageOptions } from './images.ts';
+export { engineInfo, engineVersion, type VersionInfo } from './info.ts';
+export { inspectContainer } from './inspect.ts';
+export { LaunchError } from './launch-error.ts';
+export { listContainers, type ContainerState, type ContainerSummary } from './list.ts';
+export { readLogs, type LogOptions, type LogRecord } from './logs.ts';
+export { resolveContainer } from './names.ts';
+export { printContainerPlan } from './plan.ts';
+export { reconcile, reconcileAll } from './reconcile.ts';
+export type { ContainerRecord, Source } from './record.ts';
+export { removeContainer, type RemoveOptions } from './remove.ts';
+export { runContainer, type RunHow } from './run.ts';
+export type { OutputHandler, Running } from './running.ts';
+export { startContainer, type StartHow } from './start.ts';
+export { killContainer, stopContainer, type StopOptions } from './stop.ts';
+export { waitContainer, type WaitOptions } from './wait.ts';

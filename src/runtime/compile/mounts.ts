@@ -1,0 +1,152 @@
+import type { Device, Mount, RuntimeConfig } from '../../spec/runtime-types.ts';
+import { planConstants } from '../../sys/plan/schema.ts';
+import type { CgroupPlan } from '../cgroup/plan.ts';
+import { compileCgroupMount } from './cgroup-mount.ts';
+import { containerPath, isWithin } from './container-path.ts';
+import { compileDevices, devDirectoriesBelow } from './devices.ts';
+import { type Draft, invalid, unsupported } from './draft.ts';
+import { type MountOptions, mountAttr, parseMountOptions } from './mount-options.ts';
+import type { Namespaces } from './namespaces.ts';
+
+const { MOUNT_COPYUP, MOUNT_NOFOLLOW, KIND_DIRECTORY, KIND_FILE } = planConstants;
+
+/** MS_PRIVATE|MS_REC: a clone of a shared mount would otherwise hand the container's own mounts to the host. */
+const MS_RPRIVATE = 0x44000;
+
+/** The only files of /proc that may be replaced (LXCFS and the like). Anything else could fake what the runtime or a host tool reads there. */
+const replaceableProcFiles = new Set(
+  ['cpuinfo', 'diskstats', 'meminfo', 'stat', 'swaps', 'uptime', 'loadavg', 'slabinfo', 'sys/kernel/ns_last_pid', 'sys/crypto/fips_enabled'].map((name) => `/proc/${name}`),
+);
+
+/** File systems without a device: "ro" is a property of the mount alone; one superblock may serve many containers. */
+const virtualTypes = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup2', 'overlay', 'ramfs', 'debugfs', 'tracefs', 'securityfs', 'bpf', 'fuse', 'binfmt_misc', 'hugetlbfs']);
+
+export interface MountContext {
+  readonly config: RuntimeConfig;
+  readonly namespaces: Namespaces;
+  readonly cgroup: CgroupPlan;
+  readonly mountKinds: (source: string) => 'directory' | 'file';
+  readonly bundle: string | undefined;
+  /** Device nodes can be made. */
+  readonly mknod: boolean;
+}
+
+/** A mount with its destination cleaned and its options sorted. */
+interface Planned {
+  readonly mount: Mount;
+  readonly target: string;
+  readonly options: MountOptions;
+  readonly what: string;
+}
+
+/**
+ * All mounts, in the configuration's order, and the contents of /dev.
+ *
+ * Errors: `invalid` for destinations that are relative, the root itself, or on or below /proc (but for a fixed list of files), bind mounts with
+ * file system options, options nobody knows; `unsupported` for id-mapped mounts.
+ */
+export function compileMounts(draft: Draft, context: MountContext): void {
+  const planned = (context.config.mounts ?? []).map(plan);
+  const devices = context.config.linux?.devices ?? [];
+  const dev = planned.findLast(({ target }) => target === '/dev');
+  for (const entry of planned) {
+    checkProc(entry);
+    const sealed = entry === dev && (entry.options.set & mountAttr.RDONLY) !== 0 && !entry.options.bind;
+    compileMount(draft, sealed ? withoutReadOnly(entry) : entry, context);
+    if (!sealed) continue;
+    // A read-only /dev is filled first, with a place for everything mounted below it, and sealed before that is mounted.
+    setUpDev(draft, context, devices, planned);
+    for (const path of devDirectoriesBelow(planned.map(({ target }) => target))) draft.add({ op: 'mkdir', target: path, mode: 0o755, uid: 0, gid: 0 });
+    draft.add({ op: 'readonlyPath', target: '/dev' });
+  }
+  const devIsSealed = dev !== undefined && (dev.options.set & mountAttr.RDONLY) !== 0;
+  // A bound /dev is the host's: what is in it is not ours to change.
+  if (!devIsSealed && dev?.options.bind !== true) setUpDev(draft, context, devices, planned);
+}
+
+function setUpDev(draft: Draft, context: MountContext, devices: readonly Device[], planned: readonly Planned[]): void {
+  compileDevices(draft, devices, {
+    mknod: context.mknod,
+    devpts: planned.some(({ target, mount }) => target === '/dev/pts' && mount.type === 'devpts'),
+    console: context.config.process?.terminal === true,
+  });
+}
+
+function plan(mount: Mount): Planned {
+  const what = `mount on ${mount.destination}`;
+  const target = containerPath(mount.destination, 'mount destination');
+  if (target === '/') throw invalid(what, 'the root is given by root.path');
+  if ((mount.uidMappings?.length ?? 0) + (mount.gidMappings?.length ?? 0) > 0) throw unsupported(what, 'id-mapped mounts are not supported yet');
+  const parsed = parseMountOptions(mount.options ?? [], what);
+  const bind = parsed.bind || mount.type === 'bind' || mount.type === 'rbind';
+  const options = { ...parsed, bind, recursiveBind: parsed.recursiveBind || mount.type === 'rbind' };
+  if (bind && options.data.length > 0) {
+    throw invalid(what, `a bind mount cannot carry option ${options.data.join(', ')}: it belongs to the file system, which is mounted already`);
+  }
+  if (bind && options.copyUp) throw invalid(what, 'tmpcopyup is for tmpfs');
+  if (!bind && (mount.type === undefined || mount.type === '' || mount.type === 'none')) throw invalid(what, 'it has no type');
+  return { mount, target, options, what };
+}
+
+/** CVE-2019-16884, CVE-2019-19921: a volume on /proc could show the runtime files of the image's making. */
+function checkProc({ mount, target, options, what }: Planned): void {
+  if (!isWithin(target, '/proc')) return;
+  if (target === '/proc') {
+    if (options.bind ? mount.source === '/proc' : mount.type === 'proc') return;
+    throw invalid(what, 'only proc may be mounted there');
+  }
+  if (!options.bind || !replaceableProcFiles.has(target)) throw invalid(what, 'it lies below /proc');
+}
+
+function withoutReadOnly(entry: Planned): Planned {
+  return { ...entry, options: { ...entry.options, set: entry.options.set & ~mountAttr.RDONLY } };
+}
+
+function compileMount(draft: Draft, { mount, target, options, what }: Planned, context: MountContext): void {
+  if (options.bind) {
+    compileBind(draft, mount, target, options, what, context);
+  } else if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
+    compileCgroupMount(draft, target, options, context.cgroup, context.namespaces);
+  } else {
+    const type = mount.type ?? '';
+    const readOnly = (options.set & mountAttr.RDONLY) !== 0;
+    draft.add({
+      op: 'mountFs',
+      type,
+      source: mount.source ?? type,
+      options: readOnly && !virtualTypes.has(type) ? ['ro', ...options.data] : options.data,
+      attrs: options.set,
+      target,
+      mkdir: 0o755,
+      flags: (options.copyUp ? MOUNT_COPYUP : 0) | mustBeReal(target),
+      propagation: options.propagation,
+    });
+  }
+}
+
+function compileBind(draft: Draft, mount: Mount, target: string, options: MountOptions, what: string, context: MountContext): void {
+  const source = hostPath(mount.source, what, context.bundle);
+  draft.add({
+    op: 'mountFd',
+    fd: draft.fd({ kind: 'tree', source, recursive: options.recursiveBind }),
+    target,
+    set: options.set,
+    clear: options.clear,
+    recursive: options.recursive ? 1 : 0,
+    propagation: options.propagation === 0 ? MS_RPRIVATE : options.propagation,
+    kind: context.mountKinds(source) === 'directory' ? KIND_DIRECTORY : KIND_FILE,
+    flags: mustBeReal(target),
+  });
+}
+
+/** Where the runtime itself relies on what it mounted, no symlink of the image may lead elsewhere (CVE-2023-27561, CVE-2026-41579). */
+function mustBeReal(target: string): number {
+  return isWithin(target, '/proc') || target === '/sys' || target === '/dev' ? MOUNT_NOFOLLOW : 0;
+}
+
+function hostPath(source: string | undefined, what: string, bundle: string | undefined): string {
+  if (source === undefined || source === '') throw invalid(what, 'a bind mount needs a source');
+  if (source.startsWith('/')) return source;
+  if (bundle === undefined) throw invalid(what, `its source ${source} is relative and there is no bundle`);
+  return `${bundle}/${source}`;
+}

@@ -1,0 +1,109 @@
+import type { Op } from '../../sys/plan/schema.ts';
+import type { LinuxSeccomp, RuntimeConfig } from '../../spec/runtime-types.ts';
+import type { CgroupPlan } from '../cgroup/plan.ts';
+
+/** A descriptor a Plan needs, by what it is; whoever starts the Plan opens it. */
+export type FdSource =
+  /** The container's root: a detached mount. */
+  | { readonly kind: 'rootfs' }
+  /** A detached clone of a host path's mount (open_tree OPEN_TREE_CLONE). Never shared: a tree can be attached once. */
+  | { readonly kind: 'tree'; readonly source: string; readonly recursive: boolean; readonly nofollow?: boolean }
+  | { readonly kind: 'namespace'; readonly path: string }
+  /** Relative to the cgroup root, opened for writing. */
+  | { readonly kind: 'cgroup-file'; readonly path: string; readonly write: true }
+  /** Relative to the cgroup root. */
+  | { readonly kind: 'cgroup-dir'; readonly path: string }
+  | { readonly kind: 'cgroup-root' }
+  | { readonly kind: 'state-dir' }
+  | { readonly kind: 'life' }
+  | { readonly kind: 'run-dir' }
+  | { readonly kind: 'log-dir' }
+  | { readonly kind: 'stdio'; readonly which: 0 | 1 | 2 }
+  /** The container's first process (exec Plans). */
+  | { readonly kind: 'pidfd' }
+  /** The n-th further descriptor given to the process (it becomes 3 + n). */
+  | { readonly kind: 'preserve'; readonly index: number };
+
+/** A Plan before its descriptors are opened: fd fields of `ops` are indices into `fds`. */
+export interface CompiledPlan {
+  readonly ops: readonly Op[];
+  readonly fds: readonly FdSource[];
+}
+
+/** How the process's standard streams are made. */
+export type StdioMode = 'null' | 'pipes' | 'pty' | 'fds';
+
+/** What the monitor is told besides the container's own configuration. */
+export interface MonitorSettings {
+  /** Process title: the container's name. */
+  readonly title: string;
+  readonly stdio: StdioMode;
+  /** Keep stdin open for clients. */
+  readonly stdin: boolean;
+  /** Close stdin when the first client that had it leaves. */
+  readonly once: boolean;
+  readonly log?: { readonly name: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
+  readonly stop: { readonly signal: number; readonly timeoutMs: number };
+  readonly onExit?: { readonly argv: readonly string[]; readonly env: readonly string[] } | undefined;
+  /** Run as soon as it is made. */
+  readonly autostart: boolean;
+  /** The starter's connection is an owner lease. */
+  readonly owner: boolean;
+  /** No fsync of records. */
+  readonly volatile: boolean;
+  /** Socket name in the run directory. */
+  readonly listen: string;
+  /** `tasks` files, relative to the cgroup root, that the monitor enters to leave the login session. */
+  readonly leave?: string | readonly string[] | undefined;
+}
+
+/** What the kernel or the caller's privileges allow; absent means the ordinary case (privileged, no LSM). */
+export interface CompileFeatures {
+  /** Device nodes can be made (default true). False in a user namespace: host devices are bound instead. */
+  readonly mknod?: boolean;
+  readonly selinux?: boolean;
+  readonly apparmor?: boolean;
+}
+
+/** The default profile is named, not spelled out, so that nothing has to build it when a compiled one is at hand. */
+export type SeccompCompiler = (profile: LinuxSeccomp | 'default', capabilities: bigint) => Uint8Array;
+
+export interface CompileOptions {
+  /** An existing empty host directory: where the root is attached until pivot_root. */
+  readonly rootMountPoint: string;
+  readonly cgroup: CgroupPlan;
+  readonly monitor: MonitorSettings;
+  readonly features?: CompileFeatures;
+  /** Compiles (or finds) the filter for a profile and the bounding set of the process. */
+  readonly seccomp: SeccompCompiler;
+  /** What a bind source is on the host. Errors pass through. */
+  readonly mountKinds: (source: string) => 'directory' | 'file';
+  /** A small process 1 that reaps and forwards signals. */
+  readonly init: boolean;
+  /** The container's id in hook state and keyring name; default: the socket's name. */
+  readonly id?: string;
+  /** Bundle directory: base of relative bind sources, and told to hooks. */
+  readonly bundle?: string;
+  /** A session keyring of its own (default true). */
+  readonly keyring?: boolean;
+  /** Descriptors handed on as 3, 4, ... */
+  readonly preserveFds?: number;
+}
+
+/** What an exec session is told besides its process. */
+export interface CompileExecOptions {
+  readonly stdio: StdioMode;
+  /** Keep stdin open for the client. */
+  readonly stdin?: boolean;
+  readonly seccomp: SeccompCompiler;
+  readonly features?: CompileFeatures;
+  /** The container's id, for its keyring; absent: the session has the monitor's. */
+  readonly id?: string;
+  readonly preserveFds?: number;
+}
+
+/** The container an exec session enters. */
+export interface ExecTarget {
+  readonly config: RuntimeConfig;
+  readonly cgroup: CgroupPlan;
+}
