@@ -11,18 +11,24 @@ void text_add_bytes(struct text *t, const char *s, size_t len) {
   t->s[t->len] = 0;
 }
 
-void text_add(struct text *t, const char *s) { text_add_bytes(t, s, strlen(s)); }
+void text_add(struct text *t, const char *s) {
+  text_add_bytes(t, s, strlen(s));
+}
 
 void text_pad(struct text *t, uint64_t n, unsigned width) {
   char digits[24];
   size_t at = sizeof digits;
-  do digits[--at] = (char)('0' + n % 10);
+  do
+    digits[--at] = (char)('0' + n % 10);
   while (n /= 10);
-  while (at > 0 && sizeof digits - at < width) digits[--at] = '0';
+  while (at > 0 && sizeof digits - at < width)
+    digits[--at] = '0';
   text_add_bytes(t, digits + at, sizeof digits - at);
 }
 
-void text_num(struct text *t, uint64_t n) { text_pad(t, n, 1); }
+void text_num(struct text *t, uint64_t n) {
+  text_pad(t, n, 1);
+}
 
 void text_time(struct text *t, const struct timespec *at) {
   /* Civil date from days since 1970 by 400-year eras that begin on 1 March. */
@@ -102,4 +108,6 @@ void signals_unblock(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-void undumpable(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+void undumpable(void) {
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}

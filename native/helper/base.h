@@ -1,4 +1,5 @@
-/* What every file of the helper stands on: scoped descriptors, a bounded text, exact numbers. No stdio, no locale. */
+/* What every file of the helper stands on: scoped descriptors, a bounded text, exact numbers. No stdio, no
+ * locale. */
 #pragma once
 #include <errno.h>
 #include <fcntl.h>

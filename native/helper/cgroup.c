@@ -23,7 +23,8 @@ static int put(int dir, const char *file, const char *value) {
 }
 
 /* Calls visit for every sub-directory, children first. */
-static void each_child(int dir, int depth, void (*visit)(int parent, const char *name, int signo), int signo) {
+static void each_child(int dir, int depth, void (*visit)(int parent, const char *name, int signo),
+                       int signo) {
   _Alignas(struct entry) char buf[2048];
   SCOPED_FD list = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (list < 0 || depth > MAX_DEPTH) return;
@@ -87,7 +88,8 @@ int cgroup_signal(const struct cgroup *cg, int signo) {
   return 0;
 }
 
-/* Removes what can be removed; the number of directories left. With deep, also what the container made below. */
+/* Removes what can be removed; the number of directories left. With deep, also what the container made below.
+ */
 static uint64_t remove_dirs(const struct cgroup *cg, bool deep) {
   uint64_t left = cg->dirs.n, before;
   do {

@@ -36,16 +36,24 @@ static void queue_free(struct queue *q) {
   }
 }
 
-void client_drop(struct monitor *m, struct client *c) {
-  if (c->dead) return;
-  c->dead = true;
-  source_close(m, &c->source);
+/* The peer takes nothing any more; what it said before it left still counts. */
+static void client_deafen(struct monitor *m, struct client *c) {
+  c->deaf = true;
   queue_free(&c->replies);
   queue_free(&c->stream);
   chunk_free(c->current);
   c->current = NULL;
   c->queued = 0;
-  for (uint32_t i = 0; i < c->nfds; i++) close(c->fds[i]);
+  source_arm(m, &c->source, c->source.events & ~(uint32_t)EPOLLOUT);
+}
+
+void client_drop(struct monitor *m, struct client *c) {
+  if (c->dead) return;
+  c->dead = true;
+  source_close(m, &c->source);
+  client_deafen(m, c);
+  for (uint32_t i = 0; i < c->nfds; i++)
+    close(c->fds[i]);
   for (struct client **at = &m->clients; *at; at = &(*at)->next)
     if (*at == c) {
       *at = c->next;
@@ -58,16 +66,20 @@ void client_drop(struct monitor *m, struct client *c) {
   for (struct session *s = m->execs; s; s = s->next) {
     if (s->client != c) continue;
     s->client = NULL;
-    if (!s->detached) session_close(m, s);
-    else session_resume(m, s);
+    if (!s->detached)
+      session_close(m, s);
+    else
+      session_resume(m, s);
   }
   session_resume(m, &m->main);
   if (c->control && m->lease && !m->over) container_kill(m);
 }
 
 static void queue_put(struct queue *q, struct chunk *k) {
-  if (q->last && q->first) q->last->next = k;
-  else q->first = k;
+  if (q->last && q->first)
+    q->last->next = k;
+  else
+    q->first = k;
   q->last = k;
 }
 
@@ -89,8 +101,9 @@ static ssize_t send_parts(int sock, struct iovec *parts, int n, int fd) {
   return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts, int n, int fd) {
-  if (c->dead) return;
+void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts,
+                 int n, int fd) {
+  if (c->dead || c->deaf) return;
   uint8_t head[5];
   struct iovec all[4] = {{head, sizeof head}};
   uint32_t total = sizeof head;
@@ -98,15 +111,18 @@ void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type
     all[i + 1] = parts[i];
     total += (uint32_t)parts[i].iov_len;
   }
-  for (int i = 0; i < 4; i++) head[i] = (uint8_t)((total - 4) >> 8 * i);
+  for (int i = 0; i < 4; i++)
+    head[i] = (uint8_t)((total - 4) >> 8 * i);
   head[4] = type;
   ssize_t sent = 0;
   if (!c->current && !c->replies.first && !c->stream.first && !(ordered && c->paused)) {
     sent = send_parts(c->source.fd, all, n + 1, fd);
     if (sent == (ssize_t)total) return;
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) return client_drop(m, c);
-    if (sent < 0) sent = 0;
-    else fd = -1;
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) return client_deafen(m, c);
+    if (sent < 0)
+      sent = 0;
+    else
+      fd = -1;
   }
   struct chunk *k = malloc(sizeof *k + total);
   if (!k || (!ordered && c->queued > REPLIES_MAX)) {
@@ -118,8 +134,10 @@ void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type
   for (int i = 0; i <= n; at += (uint32_t)all[i].iov_len, i++)
     if (all[i].iov_len) memcpy(k->bytes + at, all[i].iov_base, all[i].iov_len);
   c->queued += total;
-  if (sent > 0) c->current = k;
-  else queue_put(ordered ? &c->stream : &c->replies, k);
+  if (sent > 0)
+    c->current = k;
+  else
+    queue_put(ordered ? &c->stream : &c->replies, k);
   source_arm(m, &c->source, c->source.events | EPOLLOUT);
 }
 
@@ -138,7 +156,10 @@ static void flush(struct monitor *m, struct client *c) {
     ssize_t n = send_parts(c->source.fd, &rest, 1, k->at == 0 ? k->fd : -1);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) break;
-    if (n < 0) return client_drop(m, c);
+    if (n < 0) {
+      client_deafen(m, c);
+      break;
+    }
     k->at += (uint32_t)n;
     if (k->at < k->len) continue;
     c->queued -= k->len;
@@ -178,8 +199,10 @@ void client_failed(struct monitor *m, struct client *c, uint32_t req, const stru
   frame_u32(&f, fail->step);
   frame_u32(&f, (uint32_t)fail->err);
   frame_str(&f, fail->text.s, fail->text.len);
-  if (c) client_reply(m, c, false, FRAME_FAILED, &f);
-  else broadcast(m, false, FRAME_FAILED, &f);
+  if (c)
+    client_reply(m, c, false, FRAME_FAILED, &f);
+  else
+    broadcast(m, false, FRAME_FAILED, &f);
 }
 
 void client_parse(struct monitor *m, struct client *c) {
@@ -194,7 +217,7 @@ void client_parse(struct monitor *m, struct client *c) {
     at += (uint32_t)size;
   }
   if (c->dead) return;
-  memmove(c->in, c->in + at, c->in_len - at);
+  if (at > 0) memmove(c->in, c->in + at, c->in_len - at);
   c->in_len -= at;
   if (c->in_len == 0) {
     free(c->in);
@@ -249,7 +272,8 @@ static int receive(struct client *c) {
   } control;
   if (!grow(c)) return -1;
   struct iovec iov = {c->in + c->in_len, c->in_size - c->in_len};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  struct msghdr msg = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t n = recvmsg(c->source.fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
   if (!keep_fds(c, &msg) || n == 0) return -1;
@@ -265,6 +289,10 @@ void client_event(struct monitor *m, struct client *c, uint32_t events) {
     if (r > 0) client_parse(m, c);
     if (r < 0) client_drop(m, c);
   } else if (c->blocked && events & (EPOLLHUP | EPOLLERR)) {
-    client_drop(m, c);
+    /* Gone, but what it sent is still to be taken; unless its going is the message. */
+    if (c->control && m->lease)
+      client_drop(m, c);
+    else
+      source_arm(m, &c->source, 0);
   }
 }

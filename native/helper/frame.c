@@ -2,7 +2,8 @@
 
 void frame_u32(struct frame *f, uint32_t n) {
   if (f->len + 4 > sizeof f->bytes) return;
-  for (int i = 0; i < 4; i++) f->bytes[f->len++] = (uint8_t)(n >> 8 * i);
+  for (int i = 0; i < 4; i++)
+    f->bytes[f->len++] = (uint8_t)(n >> 8 * i);
 }
 
 void frame_str(struct frame *f, const char *s, size_t len) {
@@ -35,7 +36,9 @@ const char *frame_take_str(struct frame_reader *r, uint32_t *len) {
   return s;
 }
 
-bool frame_ended(const struct frame_reader *r) { return r->ok && r->at == r->end; }
+bool frame_ended(const struct frame_reader *r) {
+  return r->ok && r->at == r->end;
+}
 
 int64_t frame_split(const uint8_t *bytes, uint32_t len, uint8_t *type, struct frame_reader *payload) {
   struct frame_reader head = {bytes, bytes + len, true};

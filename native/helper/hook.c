@@ -9,7 +9,8 @@
 
 static const char marker[] = "\"pid\":0";
 
-static _Noreturn void hook_child(const struct hook *hook, const char **argv, const char **env, int in, int report) {
+static _Noreturn void hook_child(const struct hook *hook, const char **argv, const char **env, int in,
+                                 int report) {
   if (dup2(in, 0) < 0) _exit(126);
   signals_unblock();
   execve(hook->path, (char **)(uintptr_t)argv, (char **)(uintptr_t)env);

@@ -27,53 +27,92 @@ static int step_rlimit(const struct op *op) {
 static int run_step(struct init *in, const struct op *op) {
   const struct field *f = op->f;
   switch ((enum plan_op)op->code) {
-  case OP_CGROUP_TASK: return write_all(f[0].fd, "0", 1);
-  case OP_UNSHARE: return unshare((int)f[0].n);
-  case OP_SETSID: return setsid() < 0 && getsid(0) != getpid() ? -1 : 0;
-  case OP_PDEATHSIG: return step_pdeathsig(in, op);
-  case OP_ROOT: return step_root(in, op);
-  case OP_MOUNT_FS: return step_mount_fs(in, op);
-  case OP_MOUNT_FD: return step_mount_fd(in, op);
-  case OP_READONLY_PATH: return step_readonly_path(in, op);
-  case OP_MASK: return step_mask(in, op);
-  case OP_MKNOD: return step_mknod(in, op);
-  case OP_SYMLINK: return step_symlink(in, op);
-  case OP_MKDIR: return step_mkdir(in, op);
-  case OP_PIVOT: return step_pivot(in);
-  case OP_ROOT_ATTR: return step_root_attr(in, op);
-  case OP_HOSTNAME: return sethostname(f[0].s, f[0].len);
-  case OP_DOMAINNAME: return setdomainname(f[0].s, f[0].len);
-  case OP_LOOPBACK: return step_loopback();
-  case OP_SYSCTL: return step_sysctl(in, op);
-  case OP_RLIMIT: return step_rlimit(op);
-  case OP_BARRIER: return step_barrier(in, op);
-  case OP_HOOK_HERE: return step_hook_here(in, op);
-  case OP_KEYRING: return step_keyring(op);
-  case OP_PERSONALITY: return personality(f[0].n) < 0 ? -1 : 0;
-  case OP_SCHEDULER: return step_scheduler(op);
-  case OP_IOPRIO: return (int)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, (int)f[0].n);
-  case OP_TTY: return step_tty(in, op);
-  case OP_NO_NEW_PRIVS: return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  case OP_CAPS_BOUNDING: return step_caps_bounding(op);
-  case OP_USER: return step_user(in, op);
-  case OP_CAPS: return step_caps(in, op);
-  case OP_CWD: return step_cwd(in, op);
-  case OP_SECCOMP: return step_seccomp(in, op);
-  case OP_EXEC: return step_exec(in, op);
-  case OP_PROC_ATTR: return step_proc_attr(in, op);
-  case OP_MEMORY_POLICY: return step_memory_policy(op);
-  default: return 0;
+  case OP_CGROUP_TASK:
+    return write_all(f[0].fd, "0", 1);
+  case OP_UNSHARE:
+    return unshare((int)f[0].n);
+  case OP_SETSID:
+    return setsid() < 0 && getsid(0) != getpid() ? -1 : 0;
+  case OP_PDEATHSIG:
+    return step_pdeathsig(in, op);
+  case OP_ROOT:
+    return step_root(in, op);
+  case OP_MOUNT_FS:
+    return step_mount_fs(in, op);
+  case OP_MOUNT_FD:
+    return step_mount_fd(in, op);
+  case OP_READONLY_PATH:
+    return step_readonly_path(in, op);
+  case OP_MASK:
+    return step_mask(in, op);
+  case OP_MKNOD:
+    return step_mknod(in, op);
+  case OP_SYMLINK:
+    return step_symlink(in, op);
+  case OP_MKDIR:
+    return step_mkdir(in, op);
+  case OP_PIVOT:
+    return step_pivot(in);
+  case OP_ROOT_ATTR:
+    return step_root_attr(in, op);
+  case OP_HOSTNAME:
+    return sethostname(f[0].s, f[0].len);
+  case OP_DOMAINNAME:
+    return setdomainname(f[0].s, f[0].len);
+  case OP_LOOPBACK:
+    return step_loopback();
+  case OP_SYSCTL:
+    return step_sysctl(in, op);
+  case OP_RLIMIT:
+    return step_rlimit(op);
+  case OP_BARRIER:
+    return step_barrier(in, op);
+  case OP_HOOK_HERE:
+    return step_hook_here(in, op);
+  case OP_KEYRING:
+    return step_keyring(op);
+  case OP_PERSONALITY:
+    return personality(f[0].n) < 0 ? -1 : 0;
+  case OP_SCHEDULER:
+    return step_scheduler(op);
+  case OP_IOPRIO:
+    return (int)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, (int)f[0].n);
+  case OP_TTY:
+    return step_tty(in, op);
+  case OP_NO_NEW_PRIVS:
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  case OP_CAPS_BOUNDING:
+    return step_caps_bounding(op);
+  case OP_USER:
+    return step_user(in, op);
+  case OP_CAPS:
+    return step_caps(in, op);
+  case OP_CWD:
+    return step_cwd(in, op);
+  case OP_SECCOMP:
+    return step_seccomp(in, op);
+  case OP_EXEC:
+    return step_exec(in, op);
+  case OP_PROC_ATTR:
+    return step_proc_attr(in, op);
+  case OP_MEMORY_POLICY:
+    return step_memory_policy(op);
+  default:
+    return 0;
   }
 }
 
 /* What most steps are about: their first string. */
 static const char *subject(const struct op *op) {
   switch (op->code) {
-  case OP_MOUNT_FS: return op->f[4].s;
-  case OP_MOUNT_FD: return op->f[1].s;
+  case OP_MOUNT_FS:
+    return op->f[4].s;
+  case OP_MOUNT_FD:
+    return op->f[1].s;
   case OP_SECCOMP:
   case OP_USER:
-  case OP_EXEC: return "";
+  case OP_EXEC:
+    return "";
   }
   for (int i = 0; i < OP_FIELDS; i++)
     if (op->f[i].s) return op->f[i].s;

@@ -1,4 +1,5 @@
-/* The process that becomes the container's (or an exec session's): runs the steps of its Plan in order, then execve. */
+/* The process that becomes the container's (or an exec session's): runs the steps of its Plan in order, then
+ * execve. */
 #pragma once
 #include "path.h"
 #include "plan.h"

@@ -52,7 +52,8 @@ static void rotate(struct log *log) {
 static bool append(struct log *log, const char *bytes, size_t len) {
   if (log->fd < 0 && log_open(log) < 0) return false;
   ssize_t n;
-  do n = write(log->fd, bytes, len);
+  do
+    n = write(log->fd, bytes, len);
   while (n < 0 && errno == EINTR);
   if (n == (ssize_t)len) {
     log->size += len;
@@ -78,7 +79,8 @@ static void flush(struct batch *b) {
   b->len = 0;
 }
 
-static void record(struct batch *b, bool partial, const char *one, size_t one_len, const char *two, size_t two_len) {
+static void record(struct batch *b, bool partial, const char *one, size_t one_len, const char *two,
+                   size_t two_len) {
   struct log *log = b->log;
   size_t size = b->head.len + 2 + one_len + two_len + 1;
   if (b->len + size > sizeof b->bytes) flush(b);
@@ -91,8 +93,8 @@ static void record(struct batch *b, bool partial, const char *one, size_t one_le
   at += b->head.len;
   *at++ = partial ? 'P' : 'F';
   *at++ = ' ';
-  memcpy(at, one, one_len);
-  memcpy(at + one_len, two, two_len);
+  if (one_len) memcpy(at, one, one_len);
+  if (two_len) memcpy(at + one_len, two, two_len);
   at[one_len + two_len] = '\n';
   b->len += size;
 }

@@ -1,4 +1,5 @@
-/* The container's log in the CRI format, rotated by size. Never fails: what cannot be written is counted and noted later. */
+/* The container's log in the CRI format, rotated by size. Never fails: what cannot be written is counted and
+ * noted later. */
 #pragma once
 #include "base.h"
 

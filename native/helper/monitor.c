@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "hook.h"
@@ -21,10 +20,10 @@
 
 #define CONTROL_FD 3
 #define PLAN_FD 4
-#define TABLE_FD 5
 #define RECORD_TRIES 5
 
-static const char *const phase_names[] = {"", "phase.creating", "phase.created", "phase.running", "phase.exited"};
+static const char *const phase_names[] = {"", "phase.creating", "phase.created", "phase.running",
+                                          "phase.exited"};
 
 int source_arm(struct monitor *m, struct source *s, uint32_t events) {
   if (s->events == events || s->fd < 0) return 0;
@@ -78,7 +77,11 @@ static bool run_hooks(struct monitor *m, uint32_t stage) {
   struct op op;
   while (plan_next(&c, &op) == 1) {
     if (op.code != OP_HOOK || op.f[0].n != stage) continue;
-    struct hook hook = {.path = op.f[1].s, .argv = &op.f[2], .env = &op.f[3], .timeout_ms = (uint32_t)op.f[4].n, .state = op.f[5].s};
+    struct hook hook = {.path = op.f[1].s,
+                        .argv = &op.f[2],
+                        .env = &op.f[3],
+                        .timeout_ms = (uint32_t)op.f[4].n,
+                        .state = op.f[5].s};
     struct text text = {0};
     if (hook_run(&hook, stage == 3 ? 0 : m->main.process.pid, &text) == 0 || stage != 1) continue;
     container_fail(m, op.index, errno, text.s);
@@ -101,7 +104,8 @@ static void barrier(struct monitor *m, uint32_t kind) {
 
 static void container_started(struct monitor *m) {
   bool recorded = m->phase == PHASE_CREATED || record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
-  if (!recorded || set_phase(m, PHASE_RUNNING) < 0) return container_fail(m, NO_STEP, errno, "state directory");
+  if (!recorded || set_phase(m, PHASE_RUNNING) < 0)
+    return container_fail(m, NO_STEP, errno, "state directory");
   m->main.state = SESSION_STARTED;
   broadcast_pid(m, FRAME_STARTED);
   struct frame f = {0};
@@ -145,8 +149,10 @@ static void sync_message(struct monitor *m, struct session *s, const struct sync
     }
     break;
   case SYNC_BARRIER:
-    if (s == &m->main) barrier(m, msg->value);
-    else sync_send(s->process.sync, SYNC_GO, 0);
+    if (s == &m->main)
+      barrier(m, msg->value);
+    else
+      sync_send(s->process.sync, SYNC_GO, 0);
     break;
   case SYNC_TTY:
     if (fd >= 0 && s->mode == PLAN_STDIO_PTY && s->out.fd < 0) session_take_pty(m, s, fd_take(&fd));
@@ -165,12 +171,15 @@ static void sync_message(struct monitor *m, struct session *s, const struct sync
 static void sync_ready(struct monitor *m, struct session *s) {
   struct sync_message msg;
   int fd, r;
-  while (s->sync.fd >= 0 && (r = sync_receive(s->sync.fd, &msg, &fd)) == 1) sync_message(m, s, &msg, fd);
+  while (s->sync.fd >= 0 && (r = sync_receive(s->sync.fd, &msg, &fd)) == 1)
+    sync_message(m, s, &msg, fd);
   if (s->sync.fd < 0 || (r < 0 && errno == EAGAIN)) return;
   source_close(m, &s->sync);
   s->process.sync = -1;
-  if (s->state == SESSION_EXECUTING) session_started(m, s);
-  else if (s->state == SESSION_NEW) session_failed(m, s, NO_STEP, ECHILD, "the process died before exec");
+  if (s->state == SESSION_EXECUTING)
+    session_started(m, s);
+  else if (s->state == SESSION_NEW)
+    session_failed(m, s, NO_STEP, ECHILD, "the process died before exec");
 }
 
 static void exec_over(struct monitor *m, struct session *s) {
@@ -257,7 +266,8 @@ static void container_over(struct monitor *m) {
   uint64_t ooms = 0;
   if (plan_find(&s->plan, OP_OOM, &op)) ooms = cgroup_counter(op.f[0].fd, op.f[1].s, op.f[2].s);
   cgroup_end(&m->cgroup, reap, m);
-  while (m->execs && m->execs->exited) exec_over(m, m->execs);
+  while (m->execs && m->execs->exited)
+    exec_over(m, m->execs);
   session_drain(m, s);
   close_and_clear(&m->rootfs);
   s->exit.oom = ooms > 0;
@@ -279,7 +289,8 @@ static void container_over(struct monitor *m) {
   if (recorded) set_phase(m, PHASE_EXITED);
   m->phase = PHASE_EXITED;
   struct frame f = {0};
-  if (m->starter) client_error(m, m->starter, m->start_req, ECANCELED, "the container was stopped before it started");
+  if (m->starter)
+    client_error(m, m->starter, m->start_req, ECANCELED, "the container was stopped before it started");
   answer_stops(m);
   exit_frame(s, &f);
   broadcast(m, true, FRAME_EXIT, &f);
@@ -304,9 +315,12 @@ static void accept_clients(struct monitor *m) {
   for (int fd; (fd = accept4(m->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;) {
     struct ucred peer;
     socklen_t len = sizeof peer;
-    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
-    if (known) client_add(m, fd, false);
-    else close(fd);
+    bool known =
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+    if (known)
+      client_add(m, fd, false);
+    else
+      close(fd);
   }
 }
 
@@ -314,120 +328,43 @@ static void dispatch(struct monitor *m, struct source *src, uint32_t events) {
   struct signalfd_siginfo info;
   switch (src->kind) {
   case SOURCE_SIGNALS:
-    while (read(src->fd, &info, sizeof info) > 0) {}
+    while (read(src->fd, &info, sizeof info) > 0) {
+    }
     reap(m);
     break;
-  case SOURCE_LISTEN: accept_clients(m); break;
+  case SOURCE_LISTEN:
+    accept_clients(m);
+    break;
   case SOURCE_TIMER:
     source_close(m, src);
     container_kill(m);
     break;
-  case SOURCE_CLIENT: client_event(m, src->owner, events); break;
-  case SOURCE_SYNC: sync_ready(m, src->owner); break;
-  case SOURCE_STDIN: session_stdin_ready(m, src->owner); break;
+  case SOURCE_CLIENT:
+    client_event(m, src->owner, events);
+    break;
+  case SOURCE_SYNC:
+    sync_ready(m, src->owner);
+    break;
+  case SOURCE_STDIN:
+    session_stdin_ready(m, src->owner);
+    break;
   case SOURCE_STDOUT:
-  case SOURCE_STDERR: session_output(m, src->owner, src);
+  case SOURCE_STDERR:
+    session_output(m, src->owner, src);
   }
-}
-
-static int listen_on(struct monitor *m, const struct op *op) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  struct text path = {0};
-  text_add(&path, "/proc/self/fd/");
-  text_num(&path, (uint64_t)op->f[0].fd);
-  text_add(&path, "/");
-  text_add(&path, op->f[1].s);
-  if (path.len >= sizeof address.sun_path) return fail_with(ENAMETOOLONG);
-  memcpy(address.sun_path, path.s, path.len + 1);
-  m->listen_dir = op->f[0].fd;
-  m->listen_name = op->f[1].s;
-  m->listener = (struct source){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), .kind = SOURCE_LISTEN};
-  /* The mode is that of the socket inode from its birth. */
-  if (m->listener.fd < 0 || fchmod(m->listener.fd, 0600) < 0) return -1;
-  unlinkat(m->listen_dir, m->listen_name, 0);
-  if (bind(m->listener.fd, (struct sockaddr *)&address, sizeof address) < 0) return -1;
-  if (listen(m->listener.fd, 128) < 0) return -1;
-  return source_arm(m, &m->listener, EPOLLIN);
-}
-
-/* argv and environment lie side by side: the title may use both (nobody needs ours any more). */
-static void set_title(char **argv, const struct field *title) {
-  char *end = argv[0];
-  for (char **at = argv; *at; at++) end = *at + strlen(*at) + 1;
-  for (char **at = environ; *at; at++)
-    if (*at == end) end += strlen(*at) + 1;
-  size_t room = (size_t)(end - argv[0]), len = title->len < room ? title->len : room - 1;
-  memset(argv[0], 0, room);
-  memcpy(argv[0], title->s, len);
-  prctl(PR_SET_NAME, "tare-monitor", 0, 0, 0);
-}
-
-static int configure(struct monitor *m, char **argv) {
-  struct cursor c = plan_begin(&m->main.plan);
-  struct op op;
-  while (plan_next(&c, &op) == 1) {
-    const struct field *f = op.f;
-    m->main.fail.step = op.index;
-    switch (op.code) {
-    case OP_STATE:
-      m->state_dir = f[0].fd;
-      m->life = f[1].fd;
-      m->is_volatile = f[2].n == 1;
-      break;
-    case OP_STDIO:
-      m->main.mode = (uint32_t)f[0].n;
-      m->main.stdin_open = f[1].n == 1;
-      m->main.once = f[2].n == 1;
-      break;
-    case OP_STOP:
-      m->stop_signal = (uint32_t)f[0].n;
-      m->stop_timeout_ms = (uint32_t)f[1].n;
-      break;
-    case OP_CGROUP: m->cgroup = (struct cgroup){f[0].fd, f[1], f[2].s, f[3].s, f[4].s}; break;
-    case OP_AUTOSTART: m->autostart = f[0].n == 1; break;
-    case OP_OWNER: m->lease = f[0].n == 1; break;
-    case OP_ROOTFS: m->rootfs = f[0].fd; break;
-    case OP_TITLE: set_title(argv, &f[0]); break;
-    case OP_LEAVE:
-      if (write(f[0].fd, "0", 1) < 0) errno = 0;
-      break;
-    case OP_LOG:
-      m->log = (struct log){.dir = f[0].fd, .fd = -1, .name = f[1].s, .max_bytes = f[2].n, .max_files = (uint32_t)f[3].n};
-      if (m->main.mode == PLAN_STDIO_FDS || m->main.mode == PLAN_STDIO_NULL) break;
-      if (log_open(&m->log) < 0 && errno != ENOSPC) return -1;
-      break;
-    case OP_LISTEN:
-      if (listen_on(m, &op) < 0) return -1;
-    }
-  }
-  m->main.fail.step = NO_STEP;
-  return 0;
-}
-
-/* The container's own descriptors (mounts, namespaces) must not be held open here. */
-static void close_plan_fds(struct monitor *m) {
-  bool keep[PLAN_MAX_FDS] = {0};
-  struct cursor c = plan_begin(&m->main.plan);
-  struct op op;
-  while (plan_next(&c, &op) == 1)
-    for (int i = 0; i < OP_FIELDS && op.code < OP_FIRST_STEP; i++) {
-      bool ours = op.code == OP_STATE || op.code == OP_LISTEN || op.code == OP_LOG || op.code == OP_CGROUP ||
-                  op.code == OP_OOM || op.code == OP_ROOTFS;
-      if (ours && op.f[i].fd >= TABLE_FD) keep[op.f[i].fd - TABLE_FD] = true;
-    }
-  for (uint32_t i = 0; i < m->main.plan.nfds; i++)
-    if (!keep[i]) close(m->main.plan.fds[i]);
 }
 
 static int container_start(struct monitor *m) {
   struct op op;
   int given[3] = {-1, -1, -1};
   if (m->main.mode == PLAN_STDIO_FDS && plan_find(&m->main.plan, OP_STDIO, &op))
-    for (int i = 0; i < 3; i++) given[i] = op.f[3 + i].fd;
+    for (int i = 0; i < 3; i++)
+      given[i] = op.f[3 + i].fd;
   /* What the starter asked for already (attach, take) holds from the first byte on. */
-  for (struct client *c = m->clients; c; c = c->next) client_event(m, c, EPOLLIN);
+  for (struct client *c = m->clients; c; c = c->next)
+    client_event(m, c, EPOLLIN);
   int r = session_start(m, &m->main, m->main.mode == PLAN_STDIO_FDS ? given : NULL), err = errno;
-  close_plan_fds(m);
+  monitor_close_plan_fds(m);
   if (r < 0) return fail_with(err);
   if (m->main.process.pid) session_settle(m, &m->main);
   return 0;
@@ -467,7 +404,8 @@ static void free_graves(struct monitor *m) {
 
 static bool main_is_over(const struct monitor *m) {
   if (m->over) return false;
-  return m->main.exited || (m->main.state == SESSION_FAILED && m->main.process.pid == 0 && m->main.sync.fd < 0);
+  return m->main.exited ||
+         (m->main.state == SESSION_FAILED && m->main.process.pid == 0 && m->main.sync.fd < 0);
 }
 
 static void loop(struct monitor *m) {
@@ -492,8 +430,14 @@ void monitor_main(char **argv) {
   static int fds[PLAN_MAX_FDS];
   struct monitor *m = &monitor;
   sigset_t chld;
-  *m = (struct monitor){.phase = PHASE_CREATING, .rootfs = -1, .life = -1, .state_dir = -1, .stop_signal = SIGTERM,
-                        .stop_timeout_ms = 10000, .cgroup = {.root = -1}, .log = {.fd = -1}};
+  *m = (struct monitor){.phase = PHASE_CREATING,
+                        .rootfs = -1,
+                        .life = -1,
+                        .state_dir = -1,
+                        .stop_signal = SIGTERM,
+                        .stop_timeout_ms = 10000,
+                        .cgroup = {.root = -1},
+                        .log = {.fd = -1}};
   m->timer = (struct source){.fd = -1, .kind = SOURCE_TIMER};
   m->listener.fd = m->main.in.fd = m->main.out.fd = m->main.err.fd = m->main.sync.fd = -1;
   m->main.process = (struct spawned){.pidfd = -1, .sync = -1};
@@ -506,11 +450,12 @@ void monitor_main(char **argv) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   m->proc = proc_visible(AT_FDCWD);
   int count = plan_count_fds(PLAN_FD);
-  for (int i = 0; i < count; i++) fds[i] = TABLE_FD + i;
+  for (int i = 0; i < count; i++)
+    fds[i] = TABLE_FD + i;
   int r = count < 0 ? -1 : plan_load(&m->main.plan, PLAN_FD, fds, (uint32_t)count, PLAN_FOR_MONITOR);
   close(PLAN_FD);
   if (r < 0) text_add(&m->main.fail.text, "malformed Plan");
-  if (r == 0) r = configure(m, argv);
+  if (r == 0) r = monitor_configure(m, argv);
   if (r == 0) r = container_start(m);
   if (r < 0) {
     m->main.state = SESSION_FAILED;

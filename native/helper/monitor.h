@@ -19,7 +19,16 @@ struct monitor;
 struct session;
 struct client;
 
-enum source_kind { SOURCE_SIGNALS, SOURCE_LISTEN, SOURCE_TIMER, SOURCE_CLIENT, SOURCE_SYNC, SOURCE_STDIN, SOURCE_STDOUT, SOURCE_STDERR };
+enum source_kind {
+  SOURCE_SIGNALS,
+  SOURCE_LISTEN,
+  SOURCE_TIMER,
+  SOURCE_CLIENT,
+  SOURCE_SYNC,
+  SOURCE_STDIN,
+  SOURCE_STDOUT,
+  SOURCE_STDERR
+};
 
 /* A descriptor in the epoll set; events 0: not in it. */
 struct source {
@@ -47,7 +56,14 @@ struct failure {
   struct text text;
 };
 
-enum session_state { SESSION_NEW, SESSION_READY, SESSION_EXECUTING, SESSION_STARTED, SESSION_FAILED, SESSION_OVER };
+enum session_state {
+  SESSION_NEW,
+  SESSION_READY,
+  SESSION_EXECUTING,
+  SESSION_STARTED,
+  SESSION_FAILED,
+  SESSION_OVER
+};
 
 /* A process with its stdio: the container's, or one of exec. */
 struct session {
@@ -72,13 +88,13 @@ struct session {
 struct client {
   struct client *next;
   struct source source;
-  bool control, greeted, wants_in, wants_out, wants_err, paused, takes, stopping, dead;
+  bool control, greeted, wants_in, wants_out, wants_err, paused, takes, stopping, deaf, dead;
   struct session *blocked; /* whose stdin has to drain before more is read */
   uint8_t *in;
   uint32_t in_len, in_size;
   int fds[PLAN_MAX_FDS + 8];
   uint32_t nfds;
-  struct chunk *current;       /* partly sent */
+  struct chunk *current;        /* partly sent */
   struct queue replies, stream; /* stream: output and what must follow it */
   uint32_t queued, stop_req;
 };
@@ -109,6 +125,13 @@ void exit_frame(const struct session *s, struct frame *f);
 int source_arm(struct monitor *m, struct source *s, uint32_t events);
 void source_close(struct monitor *m, struct source *s);
 
+/* monitor-setup.c */
+#define TABLE_FD 5
+/* Takes the monitor's settings out of its Plan and acts on them; main.fail.step says where it failed. */
+int monitor_configure(struct monitor *m, char **argv);
+/* Closes what only init needed: mounts and namespaces must not be held open here. */
+void monitor_close_plan_fds(struct monitor *m);
+
 /* client.c */
 struct client *client_add(struct monitor *m, int fd, bool control);
 void client_event(struct monitor *m, struct client *c, uint32_t events);
@@ -116,7 +139,8 @@ void client_event(struct monitor *m, struct client *c, uint32_t events);
 void client_parse(struct monitor *m, struct client *c);
 void client_drop(struct monitor *m, struct client *c);
 /* ordered: goes with the stream, after output. fd is duplicated into the frame when >= 0. */
-void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts, int n, int fd);
+void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts,
+                 int n, int fd);
 void client_reply(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct frame *f);
 void broadcast(struct monitor *m, bool ordered, uint8_t type, const struct frame *f);
 void client_error(struct monitor *m, struct client *c, uint32_t req, int err, const char *text);

@@ -62,7 +62,8 @@ static int walk_down(int root, char buf[PATH_MAX], mode_t mode, uint32_t uid, ui
   if (parent < 0) return -1;
   for (size_t stop = 0;;) {
     size_t start = stop;
-    while (buf[start] == '/') start++;
+    while (buf[start] == '/')
+      start++;
     if (!buf[start]) {
       *out = fd_take(&parent);
       return 0;
@@ -147,7 +148,8 @@ int path_make_file(int root, const char *path, mode_t mode) {
     size_t start = (size_t)(base - buf);
     if (splice_link(parent, buf, start, strlen(buf), "") < 0) return -1;
     size_t end = strlen(buf);
-    while (end > 1 && buf[end - 1] == '/') buf[--end] = 0;
+    while (end > 1 && buf[end - 1] == '/')
+      buf[--end] = 0;
     fd = path_find(root, buf, 0);
     if (fd >= 0 || errno != ENOENT) return fd;
   }
@@ -173,8 +175,7 @@ int proc_visible(int root) {
 }
 
 int proc_write(int proc, const char *path, const char *data, size_t len) {
-  SCOPED_FD fd =
-      path_open2(proc, path, O_WRONLY, 0, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+  SCOPED_FD fd = path_open2(proc, path, O_WRONLY, 0, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
   if (fd < 0) return -1;
   ssize_t n = write(fd, data, len);
   if (n < 0) return -1;

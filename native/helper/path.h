@@ -1,4 +1,5 @@
-/* Every lookup of a container's path: beneath a root descriptor, without magic links, and act on the descriptor found. */
+/* Every lookup of a container's path: beneath a root descriptor, without magic links, and act on the
+ * descriptor found. */
 #pragma once
 #include "base.h"
 
@@ -10,7 +11,8 @@ int path_open2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_
 int path_find(int root, const char *path, int flags);
 /* The same, but a symlink anywhere on the way is ELOOP. */
 int path_find_real(int root, const char *path, int flags);
-/* mkdir -p; mode and owner (KEEP_ID: leave) go to directories made here. Returns an O_PATH descriptor of the last. */
+/* mkdir -p; mode and owner (KEEP_ID: leave) go to directories made here. Returns an O_PATH descriptor of the
+ * last. */
 int path_make_dirs(int root, const char *path, mode_t mode, uint32_t uid, uint32_t gid);
 /* O_PATH on a file; a missing one is created empty, with its directories. */
 int path_make_file(int root, const char *path, mode_t mode);

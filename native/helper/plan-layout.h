@@ -1,4 +1,5 @@
-/* Payload layout of every op: u u32, i i32, U u64, s str, b blob, v strv, f fd. Checked against src/sys/plan/schema.ts by a test. */
+/* Payload layout of every op: u u32, i i32, U u64, s str, b blob, v strv, f fd. Checked against
+ * src/sys/plan/schema.ts by a test. */
 #pragma once
 #define PLAN_LAYOUTS(X)                                                                                      \
   X(OP_STATE, "ffu")                                                                                         \

@@ -11,7 +11,8 @@
 
 static const char *layout_of(uint16_t code) {
 #define CASE(op, fields)                                                                                     \
-  case op: return fields;
+  case op:                                                                                                   \
+    return fields;
   switch (code) { PLAN_LAYOUTS(CASE) }
 #undef CASE
   return NULL;
@@ -62,8 +63,10 @@ static bool take_field(struct reader *r, char type, const struct plan *plan, str
     if (!take_u32(r, &low) || (low != PLAN_NO_FD && low >= plan->nfds)) return false;
     f->fd = low == PLAN_NO_FD ? -1 : plan->fds ? plan->fds[low] : (int)low;
     return true;
-  case 's': return take_bytes(r, true, &f->s, &f->len);
-  case 'b': return take_bytes(r, false, &f->s, &f->len);
+  case 's':
+    return take_bytes(r, true, &f->s, &f->len);
+  case 'b':
+    return take_bytes(r, false, &f->s, &f->len);
   case 'v':
     if (!take_u32(r, &low)) return false;
     f->n = low;
@@ -75,7 +78,9 @@ static bool take_field(struct reader *r, char type, const struct plan *plan, str
   return false;
 }
 
-struct cursor plan_begin(const struct plan *plan) { return (struct cursor){.plan = plan, .at = HEADER_BYTES}; }
+struct cursor plan_begin(const struct plan *plan) {
+  return (struct cursor){.plan = plan, .at = plan->size ? HEADER_BYTES : 0};
+}
 
 int plan_next(struct cursor *c, struct op *op) {
   const struct plan *plan = c->plan;
@@ -112,13 +117,16 @@ static bool is_name(const struct field *f) {
 static bool op_is_sound(const struct op *op) {
   const struct field *f = op->f;
   switch (op->code) {
-  case OP_STATE: return f[0].fd >= 0;
+  case OP_STATE:
+    return f[0].fd >= 0;
   case OP_LISTEN:
-  case OP_LOG: return f[0].fd >= 0 && is_name(&f[1]);
+  case OP_LOG:
+    return f[0].fd >= 0 && is_name(&f[1]);
   case OP_STDIO:
     return f[0].n <= PLAN_STDIO_FDS &&
            (f[0].n != PLAN_STDIO_FDS || (f[3].fd >= 0 && f[4].fd >= 0 && f[5].fd >= 0));
-  case OP_STOP: return f[0].n >= 1 && f[0].n <= 64;
+  case OP_STOP:
+    return f[0].n >= 1 && f[0].n <= 64;
   case OP_CGROUP:
   case OP_OOM:
   case OP_LEAVE:
@@ -128,17 +136,28 @@ static bool op_is_sound(const struct op *op) {
   case OP_ENTER:
   case OP_CGROUP_TASK:
   case OP_MOUNT_FD:
-  case OP_ROOT: return f[0].fd >= 0;
-  case OP_ON_EXIT: return f[0].n >= 1;
-  case OP_HOOK: return f[0].n >= 1 && f[0].n <= 3 && f[2].n >= 1;
-  case OP_HOOK_HERE: return f[1].n >= 1;
-  case OP_PDEATHSIG: return f[0].n <= 64;
-  case OP_BARRIER: return f[0].n == PLAN_BARRIER_RUNTIME_HOOKS || f[0].n == PLAN_BARRIER_START;
-  case OP_USER: return f[2].len % 4 == 0;
-  case OP_SECCOMP: return f[1].len > 0 && f[1].len % 8 == 0 && f[1].len / 8 <= 4096;
-  case OP_MEMORY_POLICY: return f[2].len % 8 == 0 && f[2].len <= 1024;
-  case OP_EXEC: return f[0].n >= 1 && f[1].n >= 1;
-  case OP_PROC_ATTR: return f[0].len > 0 && !strstr(f[0].s, "..");
+  case OP_ROOT:
+    return f[0].fd >= 0;
+  case OP_ON_EXIT:
+    return f[0].n >= 1;
+  case OP_HOOK:
+    return f[0].n >= 1 && f[0].n <= 3 && f[2].n >= 1;
+  case OP_HOOK_HERE:
+    return f[1].n >= 1;
+  case OP_PDEATHSIG:
+    return f[0].n <= 64;
+  case OP_BARRIER:
+    return f[0].n == PLAN_BARRIER_RUNTIME_HOOKS || f[0].n == PLAN_BARRIER_START;
+  case OP_USER:
+    return f[2].len % 4 == 0;
+  case OP_SECCOMP:
+    return f[1].len > 0 && f[1].len % 8 == 0 && f[1].len / 8 <= 4096;
+  case OP_MEMORY_POLICY:
+    return f[2].len % 8 == 0 && f[2].len <= 1024;
+  case OP_EXEC:
+    return f[0].n >= 1 && f[1].n >= 1;
+  case OP_PROC_ATTR:
+    return f[0].len > 0 && !strstr(f[0].s, "..");
   }
   return true;
 }
@@ -238,7 +257,8 @@ const char **strv_array(const struct field *f) {
   const char **array = malloc((f->n + 1) * sizeof *array);
   if (!array) return NULL;
   const char *at = f->s;
-  for (uint64_t i = 0; i < f->n; i++) array[i] = strv_next(&at);
+  for (uint64_t i = 0; i < f->n; i++)
+    array[i] = strv_next(&at);
   array[f->n] = NULL;
   return array;
 }

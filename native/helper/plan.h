@@ -7,7 +7,8 @@
 /* Ops from here on are steps of init. */
 #define OP_FIRST_STEP 100
 
-/* One decoded field. u32, i32 and u64 are in n; fd in fd (-1: none); str and blob in s and len; strv: n items from s on. */
+/* One decoded field. u32, i32 and u64 are in n; fd in fd (-1: none); str and blob in s and len; strv: n items
+ * from s on. */
 struct field {
   uint64_t n;
   const char *s;
@@ -37,7 +38,8 @@ struct cursor {
 
 enum plan_kind { PLAN_FOR_MONITOR, PLAN_FOR_EXEC };
 
-/* Loads and checks the Plan behind fd. fds is the table (borrowed). 0, or -1 with errno EINVAL, E2BIG or an I/O error. */
+/* Loads and checks the Plan behind fd. fds is the table (borrowed). 0, or -1 with errno EINVAL, E2BIG or an
+ * I/O error. */
 int plan_load(struct plan *plan, int fd, int *fds, uint32_t nfds, enum plan_kind kind);
 /* Checks bytes in memory that plan points to. bad gets the index of the offending op. */
 int plan_check(const struct plan *plan, enum plan_kind kind, uint32_t *bad);
@@ -51,7 +53,8 @@ int plan_next(struct cursor *cursor, struct op *op);
 /* The first op with this code. */
 bool plan_find(const struct plan *plan, uint16_t code, struct op *op);
 
-/* The items of a strv field as a NULL-terminated array that points into the Plan; free() it. NULL: no memory. */
+/* The items of a strv field as a NULL-terminated array that points into the Plan; free() it. NULL: no memory.
+ */
 const char **strv_array(const struct field *field);
 /* Steps to the next item; `at` starts at field->s. */
 const char *strv_next(const char **at);

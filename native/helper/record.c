@@ -13,8 +13,10 @@ void exit_info_status(struct exit_info *info, int status) {
 }
 
 void exit_info_time(struct text *t, const struct timespec *at) {
-  if (at->tv_sec) text_time(t, at);
-  else text_add(t, "0001-01-01T00:00:00Z");
+  if (at->tv_sec)
+    text_time(t, at);
+  else
+    text_add(t, "0001-01-01T00:00:00Z");
 }
 
 static int replace(int dir, const char *name, const struct text *content, bool is_volatile) {
@@ -30,7 +32,8 @@ static int replace(int dir, const char *name, const struct text *content, bool i
   return is_volatile ? 0 : fsync(dir);
 }
 
-int record_exit(int base, const char *subdir, const char *name, const struct exit_info *info, bool is_volatile) {
+int record_exit(int base, const char *subdir, const char *name, const struct exit_info *info,
+                bool is_volatile) {
   struct text t = {0};
   text_add(&t, "{\"code\":");
   text_num(&t, info->code);

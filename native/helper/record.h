@@ -12,6 +12,7 @@ struct exit_info {
 void exit_info_status(struct exit_info *info, int status);
 void exit_info_time(struct text *t, const struct timespec *at);
 /* Atomic; durable unless volatile. subdir: NULL or the directory made on demand. */
-int record_exit(int dir, const char *subdir, const char *name, const struct exit_info *info, bool is_volatile);
+int record_exit(int dir, const char *subdir, const char *name, const struct exit_info *info,
+                bool is_volatile);
 /* `pid`: PID and start time, read through proc. */
 int record_pid(int dir, int proc, pid_t pid);

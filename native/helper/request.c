@@ -9,7 +9,8 @@ static bool known_name(const char *s, uint32_t len) {
   if (len >= 64 || (len && s[0] == '.')) return false;
   for (uint32_t i = 0; i < len; i++) {
     char c = s[i];
-    bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '.' || c == '-';
+    bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+              c == '+' || c == '.' || c == '-';
     if (!ok) return false;
   }
   return true;
@@ -67,7 +68,8 @@ static void attach(struct monitor *m, struct client *c, uint32_t flags) {
   if (had_in && !c->wants_in && m->main.once) session_stdin_end(m, &m->main);
 }
 
-static void write_stdin(struct monitor *m, struct client *c, struct session *s, const uint8_t *bytes, size_t len) {
+static void write_stdin(struct monitor *m, struct client *c, struct session *s, const uint8_t *bytes,
+                        size_t len) {
   if (!s) return;
   if (len == 0) return session_stdin_end(m, s);
   session_write(m, s, bytes, (uint32_t)len);
@@ -75,7 +77,8 @@ static void write_stdin(struct monitor *m, struct client *c, struct session *s, 
 }
 
 static bool resize(struct monitor *m, struct client *c, struct frame_reader *r) {
-  struct winsize size = {.ws_row = (unsigned short)frame_take_u32(r), .ws_col = (unsigned short)frame_take_u32(r)};
+  struct winsize size = {.ws_row = (unsigned short)frame_take_u32(r),
+                         .ws_col = (unsigned short)frame_take_u32(r)};
   uint32_t len;
   const char *id = frame_take_str(r, &len);
   if (!frame_ended(r)) return false;
@@ -90,18 +93,25 @@ static bool send_signal(struct monitor *m, struct client *c, struct frame_reader
   if (!frame_ended(r)) return false;
   struct session *s = session_find(m, c, id, len);
   int err = 0;
-  if (signo < 1 || signo > 64) err = EINVAL;
-  else if (!s || s->exited || s->process.pidfd < 0) err = ESRCH;
-  else if (flags & 1) err = cgroup_signal(&m->cgroup, (int)signo) < 0 ? errno : 0;
-  else session_kill(s, (int)signo);
+  if (signo < 1 || signo > 64)
+    err = EINVAL;
+  else if (!s || s->exited || s->process.pidfd < 0)
+    err = ESRCH;
+  else if (flags & 1)
+    err = cgroup_signal(&m->cgroup, (int)signo) < 0 ? errno : 0;
+  else
+    session_kill(s, (int)signo);
   if (!err && signo == SIGKILL) cgroup_thaw(&m->cgroup);
-  if (err) client_error(m, c, req, err, "signal");
-  else reply_ok(m, c, req, -1);
+  if (err)
+    client_error(m, c, req, err, "signal");
+  else
+    reply_ok(m, c, req, -1);
   return true;
 }
 
 static void start(struct monitor *m, struct client *c, uint32_t req) {
-  if (m->phase != PHASE_CREATED || m->starter || m->over) return client_error(m, c, req, EBUSY, "the container is not waiting to be started");
+  if (m->phase != PHASE_CREATED || m->starter || m->over)
+    return client_error(m, c, req, EBUSY, "the container is not waiting to be started");
   m->starter = c;
   m->start_req = req;
   container_go(m);
@@ -111,9 +121,12 @@ static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
   uint32_t req = frame_take_u32(r), signo = frame_take_u32(r);
   int32_t timeout = (int32_t)frame_take_u32(r);
   if (!frame_ended(r) || timeout < -2) return false;
-  if (signo > 64) client_error(m, c, req, EINVAL, "signal");
-  else if (m->over) reply_ok(m, c, req, -1);
-  else if (c->stopping) client_error(m, c, req, EBUSY, "this connection waits for a stop already");
+  if (signo > 64)
+    client_error(m, c, req, EINVAL, "signal");
+  else if (m->over)
+    reply_ok(m, c, req, -1);
+  else if (c->stopping)
+    client_error(m, c, req, EBUSY, "this connection waits for a stop already");
   else {
     c->stopping = true;
     c->stop_req = req;
@@ -177,7 +190,8 @@ static bool exec_session(struct monitor *m, struct client *c, struct frame_reade
     ok = exec_start(m, s, fds, count) == 0;
     if (!ok) fail = s->fail;
   }
-  for (uint32_t i = 0; i < count; i++) close(fds[i]);
+  for (uint32_t i = 0; i < count; i++)
+    close(fds[i]);
   if (ok) {
     s->next = m->execs;
     m->execs = s;
@@ -194,25 +208,36 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
   uint32_t n = frame_take_u32(&plain), len;
   bool single = frame_ended(&plain);
   switch (type) {
-  case FRAME_HELLO: return single && hello(m, c, n);
-  case FRAME_ATTACH: return single ? attach(m, c, n), true : false;
+  case FRAME_HELLO:
+    return single && hello(m, c, n);
+  case FRAME_ATTACH:
+    return single ? attach(m, c, n), true : false;
   case FRAME_STDIN:
     if (c->wants_in) write_stdin(m, c, &m->main, r->at, (size_t)(r->end - r->at));
     return true;
-  case FRAME_RESIZE: return resize(m, c, r);
-  case FRAME_SIGNAL: return send_signal(m, c, r);
-  case FRAME_START: return single ? start(m, c, n), true : false;
-  case FRAME_STOP: return stop(m, c, r);
-  case FRAME_EXEC: return exec_session(m, c, r);
+  case FRAME_RESIZE:
+    return resize(m, c, r);
+  case FRAME_SIGNAL:
+    return send_signal(m, c, r);
+  case FRAME_START:
+    return single ? start(m, c, n), true : false;
+  case FRAME_STOP:
+    return stop(m, c, r);
+  case FRAME_EXEC:
+    return exec_session(m, c, r);
   case FRAME_REOPEN_LOG:
     if (!single) return false;
-    if (m->log.name && log_open(&m->log) < 0) client_error(m, c, n, errno, m->log.name);
-    else reply_ok(m, c, n, -1);
+    if (m->log.name && log_open(&m->log) < 0)
+      client_error(m, c, n, errno, m->log.name);
+    else
+      reply_ok(m, c, n, -1);
     return true;
   case FRAME_MOUNT:
     if (!single) return false;
-    if (m->rootfs < 0) client_error(m, c, n, ENOENT, "no rootfs mount");
-    else reply_ok(m, c, n, m->rootfs);
+    if (m->rootfs < 0)
+      client_error(m, c, n, ENOENT, "no rootfs mount");
+    else
+      reply_ok(m, c, n, m->rootfs);
     return true;
   case FRAME_TAKE:
     c->takes = n == 1;

@@ -25,10 +25,12 @@ int session_start(struct monitor *m, struct session *s, const int given[3]) {
   bool pipes = s->mode == PLAN_STDIO_PIPES;
   if (given) memcpy(child, given, sizeof child);
   if (pipes && s->stdin_open) r = make_pipe(1, &kept[0], &child[0]);
-  for (int i = 1; pipes && r == 0 && i < 3; i++) r = make_pipe(0, &kept[i], &child[i]);
+  for (int i = 1; pipes && r == 0 && i < 3; i++)
+    r = make_pipe(0, &kept[i], &child[i]);
   struct spawn_fail fail = {NO_STEP, errno};
   if (r == 0) r = spawn(&s->plan, child, pipes, &s->process, &fail);
-  for (int i = 0; pipes && i < 3; i++) close_and_clear(&child[i]);
+  for (int i = 0; pipes && i < 3; i++)
+    close_and_clear(&child[i]);
   s->in = source_of(s, kept[0], SOURCE_STDIN);
   s->out = source_of(s, kept[1], SOURCE_STDOUT);
   s->err = source_of(s, kept[2], SOURCE_STDERR);
@@ -102,8 +104,10 @@ void session_write(struct monitor *m, struct session *s, const uint8_t *bytes, u
   if (!k) return;
   *k = (struct chunk){.len = len};
   memcpy(k->bytes, bytes, len);
-  if (s->pending.first) s->pending.last->next = k;
-  else s->pending.first = k;
+  if (s->pending.first)
+    s->pending.last->next = k;
+  else
+    s->pending.first = k;
   s->pending.last = k;
   s->pending_bytes += len;
   if (s->in.fd >= 0) source_arm(m, &s->in, EPOLLOUT);
@@ -148,8 +152,10 @@ void session_resume(struct monitor *m, struct session *s) {
 static void deliver(struct monitor *m, struct session *s, bool err, uint8_t *bytes, size_t len) {
   struct frame name = {0};
   bool main = s == &m->main;
-  if (main) log_write(&m->log, err ? LOG_STDERR : LOG_STDOUT, (char *)bytes, len);
-  else frame_str(&name, s->id, strlen(s->id));
+  if (main)
+    log_write(&m->log, err ? LOG_STDERR : LOG_STDOUT, (char *)bytes, len);
+  else
+    frame_str(&name, s->id, strlen(s->id));
   struct iovec parts[2] = {{name.bytes, name.len}, {bytes, len}};
   uint8_t type = (uint8_t)((main ? FRAME_STDOUT : FRAME_EXEC_STDOUT) + err);
   for (struct client *c = m->clients, *next; c; c = next) {
@@ -176,14 +182,17 @@ void session_output(struct monitor *m, struct session *s, struct source *from) {
   if (!has_room(m, s, from->kind == SOURCE_STDERR)) return (void)source_arm(m, from, 0);
   if (pump(m, s, from) >= 0) return;
   /* A pty nobody has open right now may be opened again: it stays until the process ends. */
-  if (s->mode == PLAN_STDIO_PTY) source_arm(m, from, 0);
-  else source_close(m, from);
+  if (s->mode == PLAN_STDIO_PTY)
+    source_arm(m, from, 0);
+  else
+    source_close(m, from);
 }
 
 void session_drain(struct monitor *m, struct session *s) {
   struct source *both[2] = {&s->out, &s->err};
   for (int i = 0; i < 2; i++) {
-    while (both[i]->fd >= 0 && pump(m, s, both[i]) == 1) {}
+    while (both[i]->fd >= 0 && pump(m, s, both[i]) == 1) {
+    }
     if (both[i]->fd >= 0 && s == &m->main) log_end(&m->log, i ? LOG_STDERR : LOG_STDOUT);
   }
   session_close(m, s);

@@ -26,7 +26,9 @@ struct request {
   uint32_t clone_step;
 };
 
-static int compare(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+static int compare(const void *a, const void *b) {
+  return *(const int *)a - *(const int *)b;
+}
 
 /* Closes what the process has no use for: all but stdio, the sync socket and the Plan's own descriptors. */
 static void keep_only(const struct request *rq, int sync, uint16_t first_code) {
@@ -59,9 +61,16 @@ static _Noreturn void child_main(const struct request *rq, int sync) {
     undumpable();
   }
   keep_only(rq, sync, OP_FIRST_STEP);
-  struct init in = {.plan = rq->plan, .sync = sync, .root = -1, .proc = -1, .proc_all = -1, .null_tree = -1,
-                    .mask_dir = -1, .stdio = {rq->stdio[0], rq->stdio[1], rq->stdio[2]},
-                    .chown_stdio = rq->own_pipes, .umask = 022};
+  struct init in = {.plan = rq->plan,
+                    .sync = sync,
+                    .root = -1,
+                    .proc = -1,
+                    .proc_all = -1,
+                    .null_tree = -1,
+                    .mask_dir = -1,
+                    .stdio = {rq->stdio[0], rq->stdio[1], rq->stdio[2]},
+                    .chown_stdio = rq->own_pipes,
+                    .umask = 022};
   init_run(&in, rq->from);
 }
 
@@ -81,8 +90,8 @@ static _Noreturn void give_up(int sync, uint32_t step) {
   _exit(126);
 }
 
-/* Namespaces owned by a user namespace that is joined too need it first; those owned by ours need it last: so what can be
- * joined, then the user namespace, then the rest. */
+/* Namespaces owned by a user namespace that is joined too need it first; those owned by ours need it last: so
+ * what can be joined, then the user namespace, then the rest. */
 static void join_all(const struct request *rq, int sync) {
   bool joined[PLAN_MAX_FDS] = {0};
   for (int pass = 0; pass < 3; pass++) {
@@ -127,7 +136,8 @@ static _Noreturn void intermediate_main(struct request *rq, int sync) {
   _exit(0);
 }
 
-int spawn(const struct plan *plan, const int stdio[3], bool own_pipes, struct spawned *out, struct spawn_fail *fail) {
+int spawn(const struct plan *plan, const int stdio[3], bool own_pipes, struct spawned *out,
+          struct spawn_fail *fail) {
   struct request rq = {.plan = plan, .stdio = stdio, .own_pipes = own_pipes, .cgroup = -1};
   bool via = false, timens = false;
   struct cursor c = plan_begin(plan);

@@ -5,7 +5,7 @@
 struct spawned {
   pid_t pid; /* 0 until an intermediate process reported it */
   int pidfd;
-  int sync; /* our end of the sync socket */
+  int sync;   /* our end of the sync socket */
   bool waits; /* the process waits for spawn_settle */
 };
 
@@ -15,6 +15,8 @@ struct spawn_fail {
 };
 
 /* child_stdio: what becomes 0, 1, 2 (-1: null). own_pipes: they may be given to the process's user. */
-int spawn(const struct plan *plan, const int child_stdio[3], bool own_pipes, struct spawned *out, struct spawn_fail *fail);
-/* When the pid is known: writes id maps and oom_score_adj through `proc`, opens the pidfd, releases the process. */
+int spawn(const struct plan *plan, const int child_stdio[3], bool own_pipes, struct spawned *out,
+          struct spawn_fail *fail);
+/* When the pid is known: writes id maps and oom_score_adj through `proc`, opens the pidfd, releases the
+ * process. */
 int spawn_settle(const struct plan *plan, struct spawned *s, int proc, struct spawn_fail *fail);

@@ -47,8 +47,7 @@ int step_symlink(struct init *in, const struct op *op) {
 
 int step_mkdir(struct init *in, const struct op *op) {
   const struct field *f = op->f;
-  SCOPED_FD fd =
-      path_make_dirs(init_root(in), f[0].s, (mode_t)f[1].n, (uint32_t)f[2].n, (uint32_t)f[3].n);
+  SCOPED_FD fd = path_make_dirs(init_root(in), f[0].s, (mode_t)f[1].n, (uint32_t)f[2].n, (uint32_t)f[3].n);
   return fd < 0 ? -1 : 0;
 }
 

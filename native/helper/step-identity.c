@@ -30,7 +30,8 @@ static int caps_set(const struct cap_sets *sets) {
   struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct d[2] = {
       {(uint32_t)sets->effective, (uint32_t)sets->permitted, (uint32_t)sets->inheritable},
-      {(uint32_t)(sets->effective >> 32), (uint32_t)(sets->permitted >> 32), (uint32_t)(sets->inheritable >> 32)}};
+      {(uint32_t)(sets->effective >> 32), (uint32_t)(sets->permitted >> 32),
+       (uint32_t)(sets->inheritable >> 32)}};
   return (int)syscall(SYS_capset, &head, d);
 }
 
@@ -55,7 +56,8 @@ int step_caps_bounding(const struct op *op) {
   return 0;
 }
 
-/* The directory we stand in must be inside our root: an outside one reads as "(unreachable)" or not at all. */
+/* The directory we stand in must be inside our root: an outside one reads as "(unreachable)" or not at all.
+ */
 static int check_cwd(void) {
   char path[PATH_MAX];
   long n = syscall(SYS_getcwd, path, sizeof path);
@@ -76,7 +78,8 @@ int step_user(struct init *in, const struct op *op) {
   gid_t gid = (gid_t)f[1].n;
   /* The container's user may open its own /dev/stdout again: the pipes we made belong to it. */
   for (int i = 0; in->chown_stdio && i < 3; i++)
-    if (in->stdio[i] >= 0 && fchown(in->stdio[i], uid, gid) < 0 && errno != EPERM && errno != EINVAL) return -1;
+    if (in->stdio[i] >= 0 && fchown(in->stdio[i], uid, gid) < 0 && errno != EPERM && errno != EINVAL)
+      return -1;
   size_t count = f[2].len / 4;
   gid_t *groups = NULL;
   if (count) {

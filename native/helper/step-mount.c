@@ -30,7 +30,8 @@ static int clone_tree(int fd, unsigned recursive) {
 }
 
 static int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
-  struct mount_attr attr = {.attr_set = set, .attr_clr = clear, .propagation = propagation & ~(uint64_t)PROPAGATION_RECURSIVE};
+  struct mount_attr attr = {
+      .attr_set = set, .attr_clr = clear, .propagation = propagation & ~(uint64_t)PROPAGATION_RECURSIVE};
   /* The access time choice is a field, not a bit: setting one means clearing what was there. */
   if (set & MOUNT_ATTR__ATIME) attr.attr_clr |= MOUNT_ATTR__ATIME;
   if (!attr.attr_set && !attr.attr_clr) {
@@ -76,7 +77,8 @@ static int find_target(struct init *in, const char *path, bool file, bool real, 
     int fd = path_find_real(root, path, file ? 0 : O_DIRECTORY);
     if (fd >= 0 || errno != ENOENT) return fd;
   }
-  SCOPED_FD made = file ? path_make_file(root, path, 0644) : path_make_dirs(root, path, mode, KEEP_ID, KEEP_ID);
+  SCOPED_FD made =
+      file ? path_make_file(root, path, 0644) : path_make_dirs(root, path, mode, KEEP_ID, KEEP_ID);
   if (made < 0 || !real) return fd_take(&made);
   return path_find_real(root, path, file ? 0 : O_DIRECTORY);
 }
@@ -108,7 +110,8 @@ static int new_mount(struct init *in, const struct op *op) {
     if (len >= sizeof key) return fail_with(EINVAL);
     memcpy(key, option, len);
     key[len] = 0;
-    if (fsconfig(fs, equals ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, equals ? equals + 1 : NULL, 0) < 0)
+    if (fsconfig(fs, equals ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, equals ? equals + 1 : NULL, 0) <
+        0)
       goto fail;
   }
   if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) goto fail;
@@ -141,8 +144,7 @@ int step_mount_fs(struct init *in, const struct op *op) {
 
 static int mount_tree(struct init *in, const struct op *op) {
   const struct field *f = op->f;
-  SCOPED_FD target =
-      find_target(in, f[1].s, f[6].n == PLAN_KIND_FILE, f[7].n & PLAN_MOUNT_NOFOLLOW, 0755);
+  SCOPED_FD target = find_target(in, f[1].s, f[6].n == PLAN_KIND_FILE, f[7].n & PLAN_MOUNT_NOFOLLOW, 0755);
   if (target < 0) return -1;
   if (set_attr(f[0].fd, f[2].n, f[3].n, 0, f[4].n == 1) < 0 || attach(f[0].fd, target) < 0) return -1;
   return set_attr(f[0].fd, 0, 0, f[5].n, false);
@@ -182,7 +184,8 @@ static int new_mask_dir(void) {
                  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
-/* The first use attaches the tree itself (only an attached one can be cloned on every kernel); later ones a clone. */
+/* The first use attaches the tree itself (only an attached one can be cloned on every kernel); later ones a
+ * clone. */
 static int cover(int tree, bool attached, int target) {
   if (!attached) return attach(tree, target);
   SCOPED_FD copy = clone_tree(tree, 0);

@@ -46,7 +46,8 @@ int step_proc_attr(struct init *in, const struct op *op) {
 
 int step_hook_here(struct init *in, const struct op *op) {
   const struct field *f = op->f;
-  struct hook hook = {.path = f[0].s, .argv = &f[1], .env = &f[2], .timeout_ms = (uint32_t)f[3].n, .state = f[4].s};
+  struct hook hook = {
+      .path = f[0].s, .argv = &f[1], .env = &f[2], .timeout_ms = (uint32_t)f[3].n, .state = f[4].s};
   return hook_run(&hook, getpid(), &in->text);
 }
 
@@ -73,7 +74,8 @@ int step_memory_policy(const struct op *op) {
   unsigned long nodes[128] = {0};
   memcpy(nodes, op->f[2].s, op->f[2].len);
   unsigned long bits = (unsigned long)op->f[2].len * 8;
-  return (int)syscall(SYS_set_mempolicy, (int)(op->f[0].n | op->f[1].n), bits ? nodes : NULL, bits ? bits + 1 : 0);
+  return (int)syscall(SYS_set_mempolicy, (int)(op->f[0].n | op->f[1].n), bits ? nodes : NULL,
+                      bits ? bits + 1 : 0);
 }
 
 /* A null device of the container itself where there is a real one: the host's is a way to its mount. */
@@ -99,7 +101,8 @@ static int arrange_fds(struct init *in) {
   for (int i = 0; i < count; i++)
     if (keep[i] < count && keep[i] != i && (keep[i] = fcntl(keep[i], F_DUPFD_CLOEXEC, count)) < 0) return -1;
   if (in->sync < count && (in->sync = fcntl(in->sync, F_DUPFD_CLOEXEC, count)) < 0) return -1;
-  if (in->root >= 0 && in->root < count && (in->root = fcntl(in->root, F_DUPFD_CLOEXEC, count)) < 0) return -1;
+  if (in->root >= 0 && in->root < count && (in->root = fcntl(in->root, F_DUPFD_CLOEXEC, count)) < 0)
+    return -1;
   for (int i = 0; i < count; i++)
     if (keep[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(keep[i], i) < 0) return -1;
   return close_range((unsigned)count, ~0u, (int)CLOSE_CLOEXEC);
@@ -142,7 +145,8 @@ static int exec_candidates(struct init *in, const struct op *op, const char **ar
   return fail_with(err);
 }
 
-static _Noreturn void exec_payload(struct init *in, const struct op *op, const char **argv, const char **env) {
+static _Noreturn void exec_payload(struct init *in, const struct op *op, const char **argv,
+                                   const char **env) {
   setpgid(0, 0);
   if (isatty(0)) {
     sigset_t out;

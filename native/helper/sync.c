@@ -7,7 +7,8 @@
 /* write, not sendmsg: a seccomp filter that is already installed allows it sooner. */
 static int put(int sock, const struct sync_message *m, size_t len) {
   ssize_t n;
-  do n = write(sock, m, HEAD + len);
+  do
+    n = write(sock, m, HEAD + len);
   while (n < 0 && errno == EINTR);
   return n < 0 ? -1 : 0;
 }
@@ -32,7 +33,8 @@ int sync_send_fd(int sock, uint32_t type, int fd) {
     char space[CMSG_SPACE(sizeof(int))];
   } control = {0};
   struct iovec iov = {&m, HEAD};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  struct msghdr msg = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
   c->cmsg_level = SOL_SOCKET;
   c->cmsg_type = SCM_RIGHTS;
@@ -44,7 +46,8 @@ int sync_send_fd(int sock, uint32_t type, int fd) {
 int sync_wait_go(int sock) {
   struct sync_message m;
   ssize_t n;
-  do n = read(sock, &m, sizeof m);
+  do
+    n = read(sock, &m, sizeof m);
   while (n < 0 && errno == EINTR);
   return n >= (ssize_t)HEAD && m.type == SYNC_GO ? 0 : fail_with(ECONNRESET);
 }
@@ -55,7 +58,8 @@ int sync_receive(int sock, struct sync_message *m, int *fd) {
     char space[CMSG_SPACE(sizeof(int))];
   } control;
   struct iovec iov = {m, sizeof *m};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  struct msghdr msg = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   *fd = -1;
   ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (n < 0) return -1;

@@ -1,4 +1,5 @@
-/* The private talk between the monitor and the process it makes, over a SOCK_SEQPACKET pair that exec closes. */
+/* The private talk between the monitor and the process it makes, over a SOCK_SEQPACKET pair that exec closes.
+ */
 #pragma once
 #include "base.h"
 
@@ -28,5 +29,6 @@ int sync_send_fd(int sock, uint32_t type, int fd);
 void sync_fail(int sock, uint32_t step, int err, const char *text);
 /* Blocks for SYNC_GO; -1 when the monitor is gone. */
 int sync_wait_go(int sock);
-/* 1: a message (fd is a descriptor it carried, or -1); 0: the other side is gone; -1: nothing there, or an error. */
+/* 1: a message (fd is a descriptor it carried, or -1); 0: the other side is gone; -1: nothing there, or an
+ * error. */
 int sync_receive(int sock, struct sync_message *m, int *fd);

@@ -1,6 +1,6 @@
 /*
- * bin/tare: finds the pinned Node beside the package and becomes it. One exec, no shell, nothing read from the
- * environment but what must not reach Node.
+ * bin/tare: finds the pinned Node beside the package and becomes it. One exec, no shell, nothing read from
+ * the environment but what must not reach Node.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +20,11 @@
 #endif
 
 #define EXIT_ENGINE 125
-#define ENTRY "/dist/cli/main.js"
+#define ENTRY "/dist/bin/main.js"
 #define HIDDEN_PREFIX "TARE_HIDDEN_"
 
-/* See docs: measured with hyperfine; each of these lowers start-up or quietens Node, none changes what a program means. */
+/* See docs: measured with hyperfine; each of these lowers start-up or quietens Node, none changes what a
+ * program means. */
 static const char *const node_flags[] = {"--disable-warning=ExperimentalWarning"};
 enum { FLAGS = sizeof node_flags / sizeof *node_flags };
 
@@ -51,8 +52,8 @@ static bool parent(char *path) {
 
 /* Node in the package's own node_modules, or hoisted beside it: PACKAGE/.., or @scope/PACKAGE/../.. */
 static bool find_node(const char *root, char node[PATH_MAX]) {
-  static const char *const places[] = {"/node_modules/" NODE_PACKAGE "/bin/node", "/../" NODE_PACKAGE "/bin/node",
-                                       "/../../" NODE_PACKAGE "/bin/node"};
+  static const char *const places[] = {"/node_modules/" NODE_PACKAGE "/bin/node",
+                                       "/../" NODE_PACKAGE "/bin/node", "/../../" NODE_PACKAGE "/bin/node"};
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
     if (join(node, root, places[i]) && access(node, X_OK) == 0) return true;
   return false;
@@ -60,8 +61,9 @@ static bool find_node(const char *root, char node[PATH_MAX]) {
 
 /* Variables that change what Node runs or how; they are meant for the user's programs, not for this one. */
 static bool injects(const char *entry) {
-  return !strncmp(entry, "NODE_", 5) || !strncmp(entry, "LD_PRELOAD=", 11) || !strncmp(entry, "LD_LIBRARY_PATH=", 16) ||
-         !strncmp(entry, "LD_AUDIT=", 9) || !strncmp(entry, "OPENSSL_CONF=", 13) || !strncmp(entry, "SSLKEYLOGFILE=", 14);
+  return !strncmp(entry, "NODE_", 5) || !strncmp(entry, "LD_PRELOAD=", 11) ||
+         !strncmp(entry, "LD_LIBRARY_PATH=", 16) || !strncmp(entry, "LD_AUDIT=", 9) ||
+         !strncmp(entry, "OPENSSL_CONF=", 13) || !strncmp(entry, "SSLKEYLOGFILE=", 14);
 }
 
 static bool keeps(const char *entry) {
@@ -80,11 +82,13 @@ static char *concat(const char *a, const char *b) {
 /* The environment for Node: injecting variables are renamed, so that `-e NAME` can still find them. */
 static char **clean_environment(char **env, const char *called) {
   size_t n = 0, at = 0;
-  while (env[n]) n++;
+  while (env[n])
+    n++;
   char **out = malloc((n + 2) * sizeof *out);
   if (!out) _exit(EXIT_ENGINE);
   for (size_t i = 0; i < n; i++) {
-    if (!strncmp(env[i], "TARE_ARGV0=", 11) || !strncmp(env[i], HIDDEN_PREFIX, sizeof HIDDEN_PREFIX - 1)) continue;
+    if (!strncmp(env[i], "TARE_ARGV0=", 11) || !strncmp(env[i], HIDDEN_PREFIX, sizeof HIDDEN_PREFIX - 1))
+      continue;
     out[at++] = injects(env[i]) && !keeps(env[i]) ? concat(HIDDEN_PREFIX, env[i]) : env[i];
   }
   if (called) out[at++] = concat("TARE_ARGV0=", called);
@@ -114,9 +118,11 @@ int main(int argc, char **argv, char **env) {
   if (!args) return EXIT_ENGINE;
   int at = 0;
   args[at++] = node;
-  for (int i = 0; i < FLAGS; i++) args[at++] = (char *)node_flags[i];
+  for (int i = 0; i < FLAGS; i++)
+    args[at++] = (char *)node_flags[i];
   args[at++] = entry;
-  for (int i = 1; i < argc; i++) args[at++] = argv[i];
+  for (int i = 1; i < argc; i++)
+    args[at++] = argv[i];
   args[at] = NULL;
   execve(node, args, clean_environment(env, strcmp(called, "tare") ? called : NULL));
   say((const char *const[]){"tare: Cannot start ", node, ": ", strerror(errno), "\n", NULL});

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
+import { SECCOMP_ANNOTATION } from '../runtime/compile/process.ts';
 import { maskedPaths, readonlyPaths } from '../runtime/default-paths.ts';
 import { allCapabilities, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
 import { parseUlimit } from '../spec/rlimits.ts';
@@ -90,9 +91,6 @@ export function buildConfig(input: ConfigInput): { config: RuntimeConfig; warnin
   };
   return { config, warnings: [] };
 }
-
-/** Set to "default" where the built-in seccomp profile applies; it is not spelled out in every config.json. */
-export const SECCOMP_ANNOTATION = 'tare.seccomp';
 
 function imageUser(user: { readonly user: string | number; readonly group?: string | number } | undefined): string {
   if (user === undefined) return '';

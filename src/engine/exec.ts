@@ -1,5 +1,5 @@
 import { TareError } from '../base/errors.ts';
-import { compileExec } from '../runtime/compile/mod.ts';
+import { compileExec, type StdioMode } from '../runtime/compile/mod.ts';
 import { openPlan } from '../runtime/launch.ts';
 import { readPid } from '../runtime/state.ts';
 import { allCapabilities } from '../spec/capabilities.ts';
@@ -54,7 +54,7 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
     const compiled = compileExec(
       process,
       { config, cgroup: containerCgroupPlan(record.cgroupPath, undefined) },
-      { seccomp: seccompFilter(engine), privileged: options.privileged === true },
+      { stdio: stdioName(options, io), stdin: options.openStdin === true, seccomp: seccompFilter(engine), id },
     );
     using opened = openPlan(compiled, {
       stateDir: containerDir(engine, id),
@@ -68,7 +68,7 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
     const session = await monitor
       .exec(opened.bytes, opened.fds, {
         id: execId,
-        stdio: stdioMode(options, io),
+        stdio: stdioModes[stdioName(options, io)],
         ...(io === 'inherit' ? { stdioFds: [0, 1, 2] as const } : {}),
         detached: io === 'detach',
         onStdout: (bytes) => output.push(1, bytes),
@@ -99,10 +99,12 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
   }
 }
 
-function stdioMode(options: ExecOptions, io: ExecIo): number {
-  if (options.terminal === true) return planConstants.STDIO_PTY;
-  if (io === 'inherit') return planConstants.STDIO_FDS;
-  return io === 'detach' ? planConstants.STDIO_NULL : planConstants.STDIO_PIPES;
+const stdioModes = { pty: planConstants.STDIO_PTY, fds: planConstants.STDIO_FDS, null: planConstants.STDIO_NULL, pipes: planConstants.STDIO_PIPES };
+
+function stdioName(options: ExecOptions, io: ExecIo): StdioMode {
+  if (options.terminal === true) return 'pty';
+  if (io === 'inherit') return 'fds';
+  return io === 'detach' ? 'null' : 'pipes';
 }
 
 /** The container's first process by pidfd, proven to be it by its start time. Errors: failed-precondition when it has ended. */

@@ -1,6 +1,6 @@
-import { join } from 'node:path';
-import { compile, type MonitorSettings } from '../runtime/compile/mod.ts';
-import { createCgroup, killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
+import { compile, type CompiledPlan, type CompileOptions } from '../runtime/compile/mod.ts';
+import { defaultPath } from '../runtime/default-paths.ts';
+import { createCgroup, killCgroup, removeCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
 import { launch } from '../runtime/launch.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Mount } from '../spec/mount.ts';
@@ -40,33 +40,15 @@ export async function launchContainer(
   options: LaunchOptions,
 ): Promise<Running> {
   const dir = containerDir(engine, record.id);
-  const monitor: MonitorSettings = {
-    title: record.name,
-    stdio: record.terminal ? 'pty' : 'pipes',
-    stdin: record.openStdin,
-    once: false,
-    ...(record.log === undefined ? {} : { log: { name: LOG_NAME, maxBytes: record.log.maxBytes, maxFiles: record.log.maxFiles } }),
-    stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
-    ...(record.autoRemove || options.owner ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'] } } : {}),
-    autostart: true,
-    owner: options.owner,
-    volatile: record.autoRemove,
-    listen: record.id,
-  };
   using stack = new DisposableStack();
   const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
-  const cgroup = createCgroup(containerCgroupPlan(record.cgroupPath, config.linux?.resources));
-  const compiled = compile(config, {
-    rootMountPoint: engine.mountPoint,
-    cgroup,
-    monitor,
-    mountKinds: bindKind,
-    seccomp: seccompFilter(engine),
-    init: record.init,
-  });
-  const warnings = [...options.warnings, ...cgroup.warnings];
+  const planned = containerCgroupPlan(record.cgroupPath, config.linux?.resources);
+  let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
   try {
+    const cgroup = createCgroup(planned);
+    const warnings = [...options.warnings, ...cgroup.warnings];
+    compiled = compile(config, planOptions(engine, record, cgroup, options));
     started = launch(compiled, { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, rootfs: rootfsFd, life });
     const client = started;
     if (!options.detach) void client.take(true);
@@ -82,13 +64,34 @@ export async function launchContainer(
     return Object.assign(running, { pid });
   } catch (error) {
     started?.close();
-    await killCgroup(cgroup);
-    removeCgroup(cgroup);
+    await killCgroup(planned);
+    removeCgroup(planned);
     throw toLaunchError(error, compiled.ops);
   }
 }
 
-/** The socket path of a container's monitor. */
-export function socketPath(engine: Engine, id: string): string {
-  return join(engine.socketsDir, id);
+/** What the Plan of a container is compiled with. */
+export function planOptions(engine: Engine, record: ContainerRecord, cgroup: CgroupPlan, how: { readonly owner: boolean }): CompileOptions {
+  const cleans = record.autoRemove || how.owner;
+  return {
+    rootMountPoint: engine.mountPoint,
+    cgroup,
+    monitor: {
+      title: record.name,
+      stdio: record.terminal ? 'pty' : 'pipes',
+      stdin: record.openStdin,
+      once: false,
+      ...(record.log === undefined ? {} : { log: { name: LOG_NAME, ...record.log } }),
+      stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
+      ...(cleans ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: [`PATH=${defaultPath}`] } } : {}),
+      autostart: true,
+      owner: how.owner,
+      volatile: record.autoRemove,
+      listen: record.id,
+    },
+    mountKinds: bindKind,
+    seccomp: seccompFilter(engine),
+    init: record.init,
+    bundle: containerDir(engine, record.id),
+  };
 }

@@ -19,35 +19,37 @@ export class OutputQueue {
   }
 
   push(stream: 1 | 2, bytes: Uint8Array): void {
-    // Nothing waits: deliver at once, which is the whole story for a handler that returns nothing.
-    if (this.#handler !== undefined && this.#delivering === undefined) {
-      const slow = this.#handler(stream, bytes);
-      if (slow instanceof Promise) this.#delivering = slow.then(() => this.#deliver());
-      return;
-    }
     this.#chunks.push({ stream, bytes });
     this.#queuedBytes += bytes.length;
     if (this.#queuedBytes > HIGH_WATER_BYTES && !this.#paused) this.#pause((this.#paused = true));
+    this.#deliver();
   }
 
   setHandler(handler: OutputHandler): void {
     this.#handler = handler;
-    this.#delivering ??= this.#deliver();
+    this.#deliver();
   }
 
+  /** Settles when the handler has had everything; at once when there is none. Rejects with the handler's own failure. */
   async drained(): Promise<void> {
     while (this.#delivering !== undefined) await this.#delivering;
   }
 
-  async #deliver(): Promise<void> {
-    try {
-      for (let chunk = this.#chunks.shift(); chunk !== undefined; chunk = this.#chunks.shift()) {
-        this.#queuedBytes -= chunk.bytes.length;
-        await this.#handler?.(chunk.stream, chunk.bytes);
-        if (this.#paused && this.#queuedBytes < HIGH_WATER_BYTES / 2) this.#pause((this.#paused = false));
+  /** Synchronous as long as the handler is: a chunk costs no promise then. */
+  #deliver(): void {
+    const handler = this.#handler;
+    if (handler === undefined || this.#delivering !== undefined) return;
+    for (let chunk = this.#chunks.shift(); chunk !== undefined; chunk = this.#chunks.shift()) {
+      this.#queuedBytes -= chunk.bytes.length;
+      const slow = handler(chunk.stream, chunk.bytes);
+      if (slow instanceof Promise) {
+        this.#delivering = slow.then(() => {
+          this.#delivering = undefined;
+          this.#deliver();
+        });
+        break;
       }
-    } finally {
-      this.#delivering = undefined;
     }
+    if (this.#paused && this.#queuedBytes < HIGH_WATER_BYTES / 2) this.#pause((this.#paused = false));
   }
 }

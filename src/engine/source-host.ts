@@ -55,7 +55,7 @@ export function hostRootfs(engine: Engine, dir: string, path: string, secrets: b
       destination: target,
       type: 'overlay',
       source: 'overlay',
-      options: [`lowerdir=${entry.mountPoint}`, `upperdir=${upper}`, `workdir=${work}`],
+      options: [`lowerdir=${entry.mountPoint.replaceAll(':', '\\:')}`, `upperdir=${upper}`, `workdir=${work}`],
     });
   }
   writeFileSync(join(dir, LAYERS_FILE), JSON.stringify(layers), { mode: 0o600 });

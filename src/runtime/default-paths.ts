@@ -1,4 +1,7 @@
-/** Paths covered in every container that is not privileged: they leak or change the host (the list of docker and podman of 2025/26). */
+/** PATH of a process whose image and user name none. */
+export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Paths covered in an unprivileged container: all that docker or podman masks. Those that do not exist are skipped. */
 export const maskedPaths: readonly string[] = [
   '/proc/acpi',
   '/proc/asound',
@@ -10,13 +13,17 @@ export const maskedPaths: readonly string[] = [
   '/proc/scsi',
   '/proc/timer_list',
   '/proc/timer_stats',
+  '/sys/dev/block',
   '/sys/devices/virtual/powercap',
   '/sys/firmware',
   '/sys/fs/selinux',
 ];
 
-/** Paths made read-only. */
-export const readonlyPaths: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
-/** PATH where the image states none. */
-export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Paths that stay visible but cannot be written in an unprivileged container. */
+export const readonlyPaths: readonly string[] = [
+  '/proc/bus',
+  '/proc/fs',
+  '/proc/irq',
+  '/proc/sys',
+  '/proc/sysrq-trigger',
+];

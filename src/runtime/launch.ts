@@ -1,7 +1,7 @@
 import { openSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { AT_FDCWD, Fd, openDirectory, openTree, memfdSealed, socketpair, spawnHelper } from '../sys/mod.ts';
+import { Fd, openDirectory, openTree, memfdSealed, mountDetached, socketpair, spawnHelper } from '../sys/mod.ts';
 import { MonitorClient } from '../sys/monitor/client.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import type { CompiledPlan, FdSource } from './compile/mod.ts';
@@ -69,8 +69,10 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
       return open(join(resources.cgroupRoot, source.path), constants.O_WRONLY);
     case 'namespace':
       return open(source.path, constants.O_RDONLY);
+    case 'overlay':
+      return stack.use(mountDetached(source.mount)).number;
     case 'tree':
-      return stack.use(openTree(AT_FDCWD, source.source, { clone: true, recursive: source.recursive })).number;
+      return stack.use(openTree(source.source, { clone: true, recursive: source.recursive })).number;
     case 'stdio': {
       const fd = resources.stdio?.[source.which];
       if (fd === undefined) throw new TareError('internal', 'Cannot open plan: it needs stdio, which was not given');

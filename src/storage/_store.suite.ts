@@ -67,10 +67,10 @@ export async function addImage(store: Store, image: TestImage, names: readonly s
   const layers = await Promise.all(
     image.diffIds.map(async (diffId, i) => {
       const tar = image.tars[i] as Buffer; // one per diffId
-      return (await store.hasLayer(image.diffIds.slice(0, i + 1))) ? { diffId } : await stage(store, tar);
+      return (await store.hasLayer(image.diffIds.slice(0, i + 1))) ? { diffId } : stage(store, tar);
     }),
   );
-  return await store.commitImage({ layers, config: image.config, manifest: image.manifest, names });
+  return store.commitImage({ layers, config: image.config, manifest: image.manifest, names });
 }
 
 function mountsBelow(dir: string): string[] {

@@ -1,19 +1,9 @@
-import {
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  fstatSync,
-  unlinkSync,
-} from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync, fstatSync, unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Fd } from '../sys/fd.ts';
 import { tryLock } from '../sys/lock.ts';
 import { codeOf, ifPresent } from './_file.ts';
+import { removeTree } from './remove-tree.ts';
 import { randomBytes } from './_random.ts';
 
 /**
@@ -97,19 +87,6 @@ export class TempDir implements AsyncDisposable {
       this.#lock.close();
     }
   }
-}
-
-/** Deletes a tree, blocking only when it is small. Names in it may be any bytes. */
-async function removeTree(path: string): Promise<void> {
-  if (isSmall(path, { left: 64 })) rmSync(path, { recursive: true, force: true });
-  else await rm(path, { recursive: true, force: true });
-}
-
-function isSmall(path: string, budget: { left: number }): boolean {
-  const entries = ifPresent(() => readdirSync(path, { withFileTypes: true })) ?? [];
-  budget.left -= entries.length;
-  if (budget.left < 0) return false;
-  return entries.every((entry) => !entry.isDirectory() || isSmall(join(path, entry.name), budget));
 }
 
 function isSame(fd: Fd, path: string): boolean {

@@ -22,7 +22,16 @@ import {
   utimensat,
 } from './at.ts';
 import { openDirectory, openPath } from './open.ts';
-import { EXT4_SUPER_MAGIC, fstat, PROC_SUPER_MAGIC, statfs, statx, syncfs, syncfsSync, AT_SYMLINK_NOFOLLOW } from './stat.ts';
+import {
+  EXT4_SUPER_MAGIC,
+  fstat,
+  PROC_SUPER_MAGIC,
+  statfs,
+  statx,
+  syncfs,
+  syncfsSync,
+  AT_SYMLINK_NOFOLLOW,
+} from './stat.ts';
 import { getXattr, listXattrs, removeXattr, setXattr, XATTR_CREATE } from './xattr.ts';
 
 const asRoot = process.geteuid?.() === 0 ? {} : { skip: 'needs root' };
@@ -90,7 +99,10 @@ test('statx agrees with Node and tells the mount', () => {
   using temp = mkdtempDisposableSync('/tmp/tare-at-');
   const mine = statx(-100, temp.path);
   const theirs = lstatSync(temp.path, { bigint: true });
-  assert.deepEqual([mine.inode, mine.mtimeNs, BigInt(mine.mode), mine.ctimeNs], [theirs.ino, theirs.mtimeNs, theirs.mode, theirs.ctimeNs]);
+  assert.deepEqual(
+    [mine.inode, mine.mtimeNs, BigInt(mine.mode), mine.ctimeNs],
+    [theirs.ino, theirs.mtimeNs, theirs.mode, theirs.ctimeNs],
+  );
   assert.ok(mine.mountId > 0n);
   assert.equal(mine.isMountRoot, false);
   assert.equal(statx(-100, '/proc').isMountRoot, true);
@@ -105,7 +117,9 @@ test('statfs names the file system and its space', () => {
   using dir = openDirectory(temp.path);
   const fs = statfs(dir);
   assert.notEqual(fs.type, PROC_SUPER_MAGIC);
-  assert.ok(EXT4_SUPER_MAGIC > 0 && fs.freeBytes > 0 && fs.sizeBytes >= fs.freeBytes && fs.freeBytes >= fs.availableBytes);
+  assert.ok(
+    EXT4_SUPER_MAGIC > 0 && fs.freeBytes > 0 && fs.sizeBytes >= fs.freeBytes && fs.freeBytes >= fs.availableBytes,
+  );
 });
 
 test('syncfs works on a pool thread and fails with a SysError', async () => {

@@ -36,7 +36,11 @@ export function symlinkat(to: Name, dir: FdLike, name: Name): void {
 
 /** Hard link; with `from` "" links what `fromDir` itself is open on (needs CAP_DAC_READ_SEARCH, or O_TMPFILE's owner). */
 export function linkat(fromDir: FdLike, from: Name, toDir: FdLike, to: Name): void {
-  check(addon().linkat(numberOf(fromDir), from, numberOf(toDir), to, from.length === 0 ? AT_EMPTY_PATH : 0), 'linkat', to);
+  check(
+    addon().linkat(numberOf(fromDir), from, numberOf(toDir), to, from.length === 0 ? AT_EMPTY_PATH : 0),
+    'linkat',
+    to,
+  );
 }
 
 /** Removes a file, symlink or node. */
@@ -61,18 +65,27 @@ export function readlinkat(dir: FdLike, name: Name): Buffer {
 }
 
 /** mknodat(2): `mode` includes S_IF* and passes through the umask. */
-export function mknodat(dir: FdLike, name: Name, mode: number, device: { major: number; minor: number } = { major: 0, minor: 0 }): void {
+export function mknodat(
+  dir: FdLike,
+  name: Name,
+  mode: number,
+  device: { major: number; minor: number } = { major: 0, minor: 0 },
+): void {
   check(addon().mknodat(numberOf(dir), name, mode, makedev(device.major, device.minor)), 'mknodat', name);
 }
 
 /** The kernel's 32-bit device number of mknod(2). */
 export function makedev(major: number, minor: number): number {
-  return (((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0);
+  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }
 
 /** Changes owner and group (-1: leave) of `name`, or of `dir` itself for "". */
 export function fchownat(dir: FdLike, name: Name, uid: number, gid: number): void {
-  check(addon().fchownat(numberOf(dir), name, uid, gid, AT_SYMLINK_NOFOLLOW | (name.length === 0 ? AT_EMPTY_PATH : 0)), 'fchownat', name);
+  check(
+    addon().fchownat(numberOf(dir), name, uid, gid, AT_SYMLINK_NOFOLLOW | (name.length === 0 ? AT_EMPTY_PATH : 0)),
+    'fchownat',
+    name,
+  );
 }
 
 /** chmod of an open descriptor (not an O_PATH one). */
@@ -93,5 +106,9 @@ export function utimensat(dir: FdLike, name: Name, atimeNs: bigint, mtimeNs: big
     times[index * 2] = (ns - nanoseconds) / 1_000_000_000n;
     times[index * 2 + 1] = nanoseconds;
   });
-  check(addon().utimensat(numberOf(dir), name, times, AT_SYMLINK_NOFOLLOW | (name.length === 0 ? AT_EMPTY_PATH : 0)), 'utimensat', name);
+  check(
+    addon().utimensat(numberOf(dir), name, times, AT_SYMLINK_NOFOLLOW | (name.length === 0 ? AT_EMPTY_PATH : 0)),
+    'utimensat',
+    name,
+  );
 }

@@ -2,17 +2,33 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { attachDeviceProgram, attachedDevicePrograms, detachDeviceProgram, loadDeviceProgram, programById } from './bpf.ts';
+import {
+  attachDeviceProgram,
+  attachedDevicePrograms,
+  detachDeviceProgram,
+  loadDeviceProgram,
+  programById,
+} from './bpf.ts';
 import { openDirectory } from './open.ts';
 
-const unified = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) => existsSync(`${path}/cgroup.procs`) && existsSync(`${path}/cgroup.controllers`));
-const needs = process.geteuid?.() !== 0 ? { skip: 'needs root' } : unified === undefined ? { skip: 'needs a cgroup v2 hierarchy' } : {};
+const unified = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find(
+  (path) => existsSync(`${path}/cgroup.procs`) && existsSync(`${path}/cgroup.controllers`),
+);
+const needs =
+  process.geteuid?.() !== 0
+    ? { skip: 'needs root' }
+    : unified === undefined
+      ? { skip: 'needs a cgroup v2 hierarchy' }
+      : {};
 
 /** r0 = verdict; exit. One struct bpf_insn is 8 bytes: opcode, registers, offset, immediate. */
 const verdict = (allow: 0 | 1): Uint8Array => Uint8Array.of(0xb7, 0, 0, 0, allow, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
 
 test('loadDeviceProgram refuses what the verifier refuses, in its words', needs, () => {
-  assert.throws(() => loadDeviceProgram(Uint8Array.of(0x95, 0, 0, 0, 0, 0, 0, 0)), /bpf\(BPF_PROG_LOAD\): EACCES.*R0 !read_ok/);
+  assert.throws(
+    () => loadDeviceProgram(Uint8Array.of(0x95, 0, 0, 0, 0, 0, 0, 0)),
+    /bpf\(BPF_PROG_LOAD\): EACCES.*R0 !read_ok/,
+  );
   assert.throws(() => loadDeviceProgram(Uint8Array.of(1, 2, 3)), { kind: 'invalid' });
 });
 
@@ -25,7 +41,9 @@ test('a device program attached to a cgroup decides about devices there, until i
     using allow = loadDeviceProgram(verdict(1));
     const opens = (): boolean => {
       try {
-        execFileSync('/bin/sh', ['-c', `echo $$ > ${path}/cgroup.procs && exec 3</dev/zero`], { stdio: ['ignore', 'ignore', 'ignore'] });
+        execFileSync('/bin/sh', ['-c', `echo $$ > ${path}/cgroup.procs && exec 3</dev/zero`], {
+          stdio: ['ignore', 'ignore', 'ignore'],
+        });
         return true;
       } catch {
         return false;

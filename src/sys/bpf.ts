@@ -18,7 +18,8 @@ export const BPF_F_REPLACE = 4;
  * descriptor or an attachment does. Errors: by errno, for `invalid` and `denied` with the verifier's words.
  */
 export function loadDeviceProgram(instructions: Uint8Array, license = 'Apache-2.0'): Fd {
-  const load = (log: Uint8Array | null): number => addon().bpfProgLoad(BPF_PROG_TYPE_CGROUP_DEVICE, instructions, license, log);
+  const load = (log: Uint8Array | null): number =>
+    addon().bpfProgLoad(BPF_PROG_TYPE_CGROUP_DEVICE, instructions, license, log);
   let result = load(null);
   if (result >= 0) return Fd.adopt(result);
   // Only a program the verifier refuses is worth a second, explained try.
@@ -26,11 +27,23 @@ export function loadDeviceProgram(instructions: Uint8Array, license = 'Apache-2.
   result = load(log);
   if (result >= 0) return Fd.adopt(result);
   const end = log.indexOf(0);
-  throw new SysError('bpf(BPF_PROG_LOAD)', -result, undefined, log.toString('utf8', 0, end < 0 ? log.length : end).trim().replaceAll('\n', '; '));
+  throw new SysError(
+    'bpf(BPF_PROG_LOAD)',
+    -result,
+    undefined,
+    log
+      .toString('utf8', 0, end < 0 ? log.length : end)
+      .trim()
+      .replaceAll('\n', '; '),
+  );
 }
 
 /** Attaches a device program to a cgroup v2 directory. Errors: by errno. */
-export function attachDeviceProgram(cgroup: FdLike, program: FdLike, options: { flags?: number; replace?: FdLike } = {}): void {
+export function attachDeviceProgram(
+  cgroup: FdLike,
+  program: FdLike,
+  options: { flags?: number; replace?: FdLike } = {},
+): void {
   const attr = new Uint32Array(5);
   attr[0] = numberOf(cgroup);
   attr[1] = numberOf(program);
@@ -61,5 +74,7 @@ export function attachedDevicePrograms(cgroup: FdLike): number[] {
 
 /** A descriptor of the program with an id, to detach or replace it. Errors: `not-found`, `denied`. */
 export function programById(id: number): Fd {
-  return Fd.adopt(check(addon().bpf(BPF_PROG_GET_FD_BY_ID, Uint32Array.of(id, 0, 0)), 'bpf(BPF_PROG_GET_FD_BY_ID)', String(id)));
+  return Fd.adopt(
+    check(addon().bpf(BPF_PROG_GET_FD_BY_ID, Uint32Array.of(id, 0, 0)), 'bpf(BPF_PROG_GET_FD_BY_ID)', String(id)),
+  );
 }

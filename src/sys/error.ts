@@ -55,7 +55,10 @@ export class SysError extends TareError {
     const space = text.indexOf(' ');
     const code = text.slice(0, space);
     const meaning = text.charAt(space + 1).toLowerCase() + text.slice(space + 2);
-    super(kinds[code] ?? 'internal', `Cannot ${syscall}${path === undefined ? '' : ` ${path}`}: ${code} (${meaning})${detail ? `: ${detail}` : ''}`);
+    super(
+      kinds[code] ?? 'internal',
+      `Cannot ${syscall}${path === undefined ? '' : ` ${path}`}: ${code} (${meaning})${detail ? `: ${detail}` : ''}`,
+    );
     this.syscall = syscall;
     this.errno = errno;
     this.code = code;
@@ -65,7 +68,12 @@ export class SysError extends TareError {
 
 /** Returns a call's result; throws a SysError for -errno. */
 export function check(result: number, syscall: string, path?: string | Uint8Array): number {
-  if (result < 0) throw new SysError(syscall, -result, path === undefined || typeof path === 'string' ? path : Buffer.from(path).toString());
+  if (result < 0)
+    throw new SysError(
+      syscall,
+      -result,
+      path === undefined || typeof path === 'string' ? path : Buffer.from(path).toString(),
+    );
   return result;
 }
 

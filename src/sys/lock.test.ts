@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { duplicate, type Fd } from './fd.ts';
-import { isLocked, lockWait, lockWaitSync, tryLock, unlock } from './lock.ts';
+import { isLocked, lockWait, tryLock, unlock } from './lock.ts';
 import { AT_FDCWD, O_CREAT, O_RDONLY, O_RDWR, openat2 } from './open.ts';
 
 const open = (path: string): Fd => openat2(AT_FDCWD, path, { flags: O_CREAT | O_RDWR, mode: 0o600 });
@@ -14,15 +14,26 @@ const threads = (): number => readdirSync('/proc/self/task').length;
 const openFds = (): number => readdirSync('/proc/self/fd').length;
 
 /** A process that takes the write lock of `path` by lockWait, says "held" and keeps it until told to go, or killed. */
-async function holder(path: string, body = `await lockWait(fd, 'write'); console.log('held'); setInterval(() => {}, 1000);`): Promise<ChildProcess> {
+async function holder(
+  path: string,
+  body = `await lockWait(fd, 'write'); console.log('held'); setInterval(() => {}, 1000);`,
+): Promise<ChildProcess> {
   const script = `
     import { lockWait, lockWaitSync, tryLock, unlock } from '${import.meta.dirname}/lock.ts';
     import { openat2 } from '${import.meta.dirname}/open.ts';
     const fd = openat2(-100, ${JSON.stringify(path)}, { flags: 2 });
     ${body}`;
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   if (child.stdout === null) throw new Error('no stdout');
-  await once(child.stdout, 'data');
+  const exited = once(child, 'exit').then(([code]) =>
+    Promise.reject(new Error(`the child exited with ${code} before it said anything`)),
+  );
+  exited.catch(() => {});
+  await Promise.race([once(child.stdout, 'data'), exited]);
   return child;
 }
 
@@ -87,7 +98,10 @@ test('lockWait of many in one process is first come first served with one waitin
   assert.equal(threads(), before + 1);
   unlock(held);
   await Promise.all(waits);
-  assert.deepEqual(order, Array.from({ length: 20 }, (_, index) => index));
+  assert.deepEqual(
+    order,
+    Array.from({ length: 20 }, (_, index) => index),
+  );
 });
 
 test('lockWait by readers behind a writer get in together', async () => {
@@ -117,10 +131,13 @@ test('lockWait aborted is rejected as cancelled, holds nothing and leaves no thr
     const second = lockWait(behind, 'write', { signal: controller.signal });
     // Rounds differ in how far the thread has come when the signal arrives.
     if (round % 3 === 1) await delay(0);
-    if (round % 3 === 2) for (let spin = performance.now(); performance.now() - spin < 0.05; );
+    if (round % 3 === 2) for (let spin = performance.now(); performance.now() - spin < 0.05;);
     controller.abort();
     const ends = await Promise.allSettled([first, second]);
-    assert.deepEqual(ends.map((end) => end.status === 'rejected' && end.reason.kind), ['cancelled', 'cancelled']);
+    assert.deepEqual(
+      ends.map((end) => end.status === 'rejected' && end.reason.kind),
+      ['cancelled', 'cancelled'],
+    );
   }
   unlock(held);
   assert.equal(tryLock(behind, 'write'), true);
@@ -204,6 +221,6 @@ test('lockWaitSync keeps a counter right among processes', async () => {
     for (let i = 0; i < 100; i++) { lockWaitSync(fd, 'write'); let n = 0; try { n = Number(readFileSync(path, 'utf8')); } catch {} writeFileSync(path, String(n + 1)); unlock(fd); }
     console.log('done');`;
   const children = await Promise.all([1, 2, 3].map(() => holder(`${temp.path}/l`, body)));
-  await Promise.all(children.map((child) => child.exitCode ?? once(child, 'exit')));
+  await Promise.all(children.map(async (child) => child.exitCode ?? once(child, 'exit')));
   assert.equal(process.getBuiltinModule('node:fs').readFileSync(`${temp.path}/count`, 'utf8'), '300');
 });

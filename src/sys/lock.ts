@@ -85,7 +85,8 @@ function leave(key: string, waiter: Waiter): void {
  */
 export async function lockWait(fd: FdLike, mode: LockMode, options: { signal?: AbortSignal } = {}): Promise<void> {
   const { signal } = options;
-  const cancelled = (): TareError => new TareError('cancelled', 'Cannot lock file: the wait was cancelled', { cause: signal?.reason });
+  const cancelled = (): TareError =>
+    new TareError('cancelled', 'Cannot lock file: the wait was cancelled', { cause: signal?.reason });
   if (signal?.aborted === true) throw cancelled();
   const stat = fstat(fd);
   const key = `${stat.deviceMajor}:${stat.deviceMinor}:${stat.inode}`;

@@ -33,7 +33,7 @@ export function memfdCreate(name: string, options: { executable?: boolean } = {}
 
 /** Writes all of `bytes`. Errors: by errno. */
 export function writeFully(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const written = addon().write(fd, at === 0 ? bytes : bytes.subarray(at));
     if (written === -EINTR) continue;
     if (written <= 0) throw new SysError('write', -written || 5);

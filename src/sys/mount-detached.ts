@@ -159,9 +159,14 @@ function inOneString(mount: OverlayMount): Fd {
     options = build(names);
   }
   if (Buffer.byteLength(options) > MAX_OPTIONS_BYTES) {
-    throw new TareError('exhausted', `Cannot mount overlay: ${mount.lowers.length} lower directories do not fit this kernel's option page (Linux 6.7 takes 500)`);
+    throw new TareError(
+      'exhausted',
+      `Cannot mount overlay: ${mount.lowers.length} lower directories do not fit this kernel's option page (Linux 6.7 takes 500)`,
+    );
   }
-  using fd = Fd.adopt(check(addon().mountElsewhere('overlay', 'overlay', 0, options, names.handles), 'mount', 'overlay'));
+  using fd = Fd.adopt(
+    check(addon().mountElsewhere('overlay', 'overlay', 0, options, names.handles), 'mount', 'overlay'),
+  );
   if (bits !== 0) mountSetattr(fd, { set: bits });
   return Fd.adopt(fd.release());
 }

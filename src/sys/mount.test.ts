@@ -3,7 +3,16 @@ import { existsSync, mkdirSync, mkdtempDisposableSync, readdirSync, readFileSync
 import { test } from 'node:test';
 import { addon } from './addon.ts';
 import { check } from './error.ts';
-import { fsconfig, fsconfigCreate, fsmount, fsopen, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_RDONLY, mountSetattr, openTree } from './mount.ts';
+import {
+  fsconfig,
+  fsconfigCreate,
+  fsmount,
+  fsopen,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_RDONLY,
+  mountSetattr,
+  openTree,
+} from './mount.ts';
 import { mountDetached, type OverlayWay, overlayWay } from './mount-detached.ts';
 import { parseMountinfo, readMountinfo } from './mountinfo.ts';
 import { O_CREAT, O_RDWR, openat2, openPath } from './open.ts';
@@ -40,20 +49,32 @@ test('fsopen, fsconfig, fsmount make a detached tmpfs that no namespace shows', 
 
 test('fsconfig failing says what the kernel says', asRoot, () => {
   using context = fsopen('overlay');
-  assert.throws(() => fsconfig(context, 'colour', 'blue'), /Cannot fsconfig colour=blue: EINVAL \(invalid argument\): .*Unknown parameter 'colour'/);
+  assert.throws(
+    () => fsconfig(context, 'colour', 'blue'),
+    /Cannot fsconfig colour=blue: EINVAL \(invalid argument\): .*Unknown parameter 'colour'/,
+  );
   assert.throws(() => fsopen('no-such-file-system'), { kind: 'unsupported' });
 });
 
 for (const way of ['appended', 'string'] as const satisfies OverlayWay[]) {
-  const options = asRoot.skip || (way === 'appended' && overlayWay() !== 'appended') ? { skip: 'needs root and Linux 6.7' } : {};
+  const options =
+    asRoot.skip || (way === 'appended' && overlayWay() !== 'appended') ? { skip: 'needs root and Linux 6.7' } : {};
 
   test(`mountDetached (${way}) unites layers, nearest first, and writes to the upper only`, options, () => {
     using temp = mkdtempDisposableSync('/tmp/tare-mount-');
-    const [near, far, upper, work] = layers(temp.path, 'near', 'far', 'upper', 'work') as [string, string, string, string];
+    const [near, far, upper, work] = layers(temp.path, 'near', 'far', 'upper', 'work') as [
+      string,
+      string,
+      string,
+      string,
+    ];
     writeFileSync(`${near}/same`, 'near');
     writeFileSync(`${far}/same`, 'far');
     const before = [readMountinfo().length, openFds()];
-    const mount = mountDetached({ kind: 'overlay', lowers: [near, far], upper, work, options: ['nodev', 'userxattr'] }, { way });
+    const mount = mountDetached(
+      { kind: 'overlay', lowers: [near, far], upper, work, options: ['nodev', 'userxattr'] },
+      { way },
+    );
     assert.equal(statfs(mount).type, OVERLAYFS_SUPER_MAGIC);
     assert.equal(statfs(mount).flags & 4, 4);
     assert.deepEqual(list(mount), ['from-0', 'from-1', 'from-2', 'same']);
@@ -69,7 +90,13 @@ for (const way of ['appended', 'string'] as const satisfies OverlayWay[]) {
   test(`mountDetached (${way}) takes paths with ':', ',', backslash, quotes and more than 255 bytes`, options, () => {
     using temp = mkdtempDisposableSync('/tmp/tare-mount-');
     const long = `${'x'.repeat(150)}/${'y'.repeat(150)}`;
-    const [a, b, c, upper, work] = layers(temp.path, 'a:b,c', 'back\\slash "quoted"', long, 'up:per,\\', 'wo:rk') as [string, string, string, string, string];
+    const [a, b, c, upper, work] = layers(temp.path, 'a:b,c', 'back\\slash "quoted"', long, 'up:per,\\', 'wo:rk') as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
     using mount = mountDetached({ kind: 'overlay', lowers: [a, b, c], upper, work, options: [] }, { way });
     assert.deepEqual(list(mount), ['from-0', 'from-1', 'from-2', 'from-3']);
     writeFileSync(`/proc/self/fd/${mount.number}/new`, '');
@@ -91,16 +118,32 @@ for (const way of ['appended', 'string'] as const satisfies OverlayWay[]) {
     using temp = mkdtempDisposableSync('/tmp/tare-mount-');
     const [lower, upper] = layers(temp.path, 'lower', 'up,per') as [string, string];
     const before = openFds();
-    assert.throws(() => mountDetached({ kind: 'overlay', lowers: [lower, `${temp.path}/missing`], options: [] }, { way }), { kind: 'not-found' });
-    assert.throws(() => mountDetached({ kind: 'overlay', lowers: [lower], upper, work: `${temp.path}/mis,sing`, options: [] }, { way }), { kind: 'not-found' });
-    assert.throws(() => mountDetached({ kind: 'overlay', lowers: [lower, lower], options: ['frob=1'] }, { way }), { kind: 'invalid' });
+    assert.throws(
+      () => mountDetached({ kind: 'overlay', lowers: [lower, `${temp.path}/missing`], options: [] }, { way }),
+      { kind: 'not-found' },
+    );
+    assert.throws(
+      () =>
+        mountDetached({ kind: 'overlay', lowers: [lower], upper, work: `${temp.path}/mis,sing`, options: [] }, { way }),
+      { kind: 'not-found' },
+    );
+    assert.throws(() => mountDetached({ kind: 'overlay', lowers: [lower, lower], options: ['frob=1'] }, { way }), {
+      kind: 'invalid',
+    });
     assert.throws(() => mountDetached({ kind: 'overlay', lowers: [], options: [] }, { way }), { kind: 'invalid' });
     assert.equal(openFds(), before);
   });
 }
 
 test('mountDetached refuses more lowers than an old kernel takes, before mounting', asRoot, () => {
-  assert.throws(() => mountDetached({ kind: 'overlay', lowers: Array.from({ length: 400 }, () => '/usr/share'), options: [] }, { way: 'string' }), { kind: 'exhausted' });
+  assert.throws(
+    () =>
+      mountDetached(
+        { kind: 'overlay', lowers: Array.from({ length: 400 }, () => '/usr/share'), options: [] },
+        { way: 'string' },
+      ),
+    { kind: 'exhausted' },
+  );
 });
 
 test('mountDetached binds a directory read-only, sub-mounts too when recursive', asRoot, () => {
@@ -112,7 +155,9 @@ test('mountDetached binds a directory read-only, sub-mounts too when recursive',
   using sys = mountDetached({ kind: 'bind', source: '/sys', readOnly: true, recursive: true });
   using cgroup = openPath('fs/cgroup', { dir: sys });
   assert.equal(statfs(cgroup).flags & 1, 1);
-  assert.throws(() => mountDetached({ kind: 'bind', source: `${temp.path}/none`, readOnly: true, recursive: true }), { kind: 'not-found' });
+  assert.throws(() => mountDetached({ kind: 'bind', source: `${temp.path}/none`, readOnly: true, recursive: true }), {
+    kind: 'not-found',
+  });
 });
 
 test('openTree without clone is a plain handle; with it a mount of its own', asRoot, () => {
@@ -125,7 +170,9 @@ test('openTree without clone is a plain handle; with it a mount of its own', asR
 });
 
 test('mountElsewhere reports the errno of a mount it cannot make and leaves no child', asRoot, () => {
-  assert.throws(() => check(addon().mountElsewhere('no-such-fs', 'x', 0, '', new Int32Array()), 'mount'), { code: 'ENODEV' });
+  assert.throws(() => check(addon().mountElsewhere('no-such-fs', 'x', 0, '', new Int32Array()), 'mount'), {
+    code: 'ENODEV',
+  });
   assert.equal(readFileSync('/proc/thread-self/children', 'utf8').trim(), '');
 });
 
@@ -152,7 +199,19 @@ test('parseMountinfo reads options, peers and octal escapes, and skips what is n
       source: '/dev/root\ta',
       superOptions: ['rw', 'errors=continue'],
     },
-    { id: 40, parentId: 36, major: 0, minor: 5, root: '/', mountPoint: '/dev', options: ['rw'], unbindable: true, fsType: 'devtmpfs', source: '', superOptions: ['rw'] },
+    {
+      id: 40,
+      parentId: 36,
+      major: 0,
+      minor: 5,
+      root: '/',
+      mountPoint: '/dev',
+      options: ['rw'],
+      unbindable: true,
+      fsType: 'devtmpfs',
+      source: '',
+      superOptions: ['rw'],
+    },
   ]);
 });
 

@@ -44,7 +44,10 @@ const FSCONFIG_CMD_CREATE = 6;
 /** open_tree(2). With `clone` a new detached mount of what lies at `path` ("": at `dir` itself), with its sub-mounts when `recursive`; else a handle like O_PATH. */
 export function openTree(path: Name, options: { dir?: FdLike; clone?: boolean; recursive?: boolean } = {}): Fd {
   const flags =
-    O_CLOEXEC | (options.clone === true ? OPEN_TREE_CLONE : 0) | (options.recursive === true ? AT_RECURSIVE : 0) | (path.length === 0 ? AT_EMPTY_PATH : 0);
+    O_CLOEXEC |
+    (options.clone === true ? OPEN_TREE_CLONE : 0) |
+    (options.recursive === true ? AT_RECURSIVE : 0) |
+    (path.length === 0 ? AT_EMPTY_PATH : 0);
   return Fd.adopt(check(addon().openTree(numberOf(options.dir ?? AT_FDCWD), path, flags), 'open_tree', path));
 }
 
@@ -80,7 +83,8 @@ export function fsconfig(context: FdLike, key: string, value?: string | { readon
   if (value === undefined) result = addon().fsconfig(number, FSCONFIG_SET_FLAG, key, null, 0);
   else if (typeof value === 'string') result = addon().fsconfig(number, FSCONFIG_SET_STRING, key, value, 0);
   else result = addon().fsconfig(number, FSCONFIG_SET_FD, key, null, numberOf(value.fd));
-  if (result < 0) throw new SysError('fsconfig', -result, typeof value === 'string' ? `${key}=${value}` : key, contextLog(context));
+  if (result < 0)
+    throw new SysError('fsconfig', -result, typeof value === 'string' ? `${key}=${value}` : key, contextLog(context));
 }
 
 /** Makes the superblock a context describes. Errors: by errno, with the kernel's own words. */
@@ -100,9 +104,15 @@ export function fsmount(context: FdLike, attributes = 0): Fd {
 export function contextLog(context: FdLike): string {
   const lines: string[] = [];
   const into = Buffer.allocUnsafe(1024);
-  for (let length = 1; length > 0 && lines.length < 32; ) {
+  for (let length = 1; length > 0 && lines.length < 32;) {
     length = addon().read(numberOf(context), into);
-    if (length > 0) lines.push(into.toString('utf8', 0, length).replace(/^[ewi] /, '').trim());
+    if (length > 0)
+      lines.push(
+        into
+          .toString('utf8', 0, length)
+          .replace(/^[ewi] /, '')
+          .trim(),
+      );
   }
   return lines.join('; ');
 }

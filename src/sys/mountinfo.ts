@@ -23,7 +23,9 @@ export interface MountEntry {
 
 /** The kernel writes blank, tab, newline, backslash and '#' as three octal digits. */
 function unescape(field: string): string {
-  return field.includes('\\') ? field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))) : field;
+  return field.includes('\\')
+    ? field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+    : field;
 }
 
 /** Parses the text of a mountinfo file, in its order (a later mount on one target covers an earlier one). Lines of another form are skipped. */
@@ -34,7 +36,16 @@ export function parseMountinfo(text: string): MountEntry[] {
     const dash = fields.indexOf('-', 6);
     const [id, parent, device, root, mountPoint, options] = fields;
     const [fsType, source, superOptions] = dash < 0 ? [] : fields.slice(dash + 1);
-    if (!id || !parent || !device || root === undefined || mountPoint === undefined || options === undefined || fsType === undefined) continue;
+    if (
+      !id ||
+      !parent ||
+      !device ||
+      root === undefined ||
+      mountPoint === undefined ||
+      options === undefined ||
+      fsType === undefined
+    )
+      continue;
     const [major, minor] = device.split(':');
     let shared: number | undefined;
     let master: number | undefined;

@@ -3,7 +3,17 @@ import { mkdtempDisposableSync, readdirSync, symlinkSync, writeFileSync } from '
 import { test } from 'node:test';
 import { isErrno, SysError } from './error.ts';
 import { duplicate, Fd } from './fd.ts';
-import { O_CREAT, O_RDONLY, O_RDWR, openat2, openDirectory, openPath, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from './open.ts';
+import {
+  O_CREAT,
+  O_RDONLY,
+  O_RDWR,
+  openat2,
+  openDirectory,
+  openPath,
+  RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_SYMLINKS,
+} from './open.ts';
 import { fstat } from './stat.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from './at.ts';
 
@@ -15,7 +25,10 @@ test('openat2 failing throws a SysError with syscall, errno, code, path and a ki
     (error) => {
       assert.ok(error instanceof SysError);
       assert.equal(error.message, 'Cannot openat2 /nonexistent/file: ENOENT (no such file or directory)');
-      assert.deepEqual([error.syscall, error.errno, error.code, error.path, error.kind], ['openat2', 2, 'ENOENT', '/nonexistent/file', 'not-found']);
+      assert.deepEqual(
+        [error.syscall, error.errno, error.code, error.path, error.kind],
+        ['openat2', 2, 'ENOENT', '/nonexistent/file', 'not-found'],
+      );
       return true;
     },
   );
@@ -47,7 +60,10 @@ test('openat2 keeps RESOLVE_BENEATH inside and resolves RESOLVE_IN_ROOT against 
   using dir = openDirectory(temp.path);
   writeFileSync(`${temp.path}/passwd`, 'mine');
   symlinkSync('/passwd', `${temp.path}/absolute`);
-  assert.throws(() => openat2(dir, '../etc/passwd', { flags: O_RDONLY, resolve: RESOLVE_BENEATH }), { code: 'EXDEV', kind: 'failed-precondition' });
+  assert.throws(() => openat2(dir, '../etc/passwd', { flags: O_RDONLY, resolve: RESOLVE_BENEATH }), {
+    code: 'EXDEV',
+    kind: 'failed-precondition',
+  });
   assert.throws(() => openat2(dir, 'absolute', { flags: O_RDONLY, resolve: RESOLVE_BENEATH }), { code: 'EXDEV' });
   assert.throws(() => openat2(dir, 'absolute', { flags: O_RDONLY, resolve: RESOLVE_NO_SYMLINKS }), { code: 'ELOOP' });
   using inRoot = openat2(dir, '../../absolute', { flags: O_RDONLY, resolve: RESOLVE_IN_ROOT });

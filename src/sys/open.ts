@@ -62,7 +62,10 @@ export function openat2(dir: FdLike, path: Name, options: OpenHow): Fd {
 }
 
 /** A handle on `path` that grants nothing but its place (O_PATH). Follows no symlink at the end unless `follow`; with `directory` anything else is ENOTDIR. */
-export function openPath(path: Name, options: { dir?: FdLike; directory?: boolean; follow?: boolean; resolve?: number } = {}): Fd {
+export function openPath(
+  path: Name,
+  options: { dir?: FdLike; directory?: boolean; follow?: boolean; resolve?: number } = {},
+): Fd {
   return openat2(options.dir ?? AT_FDCWD, path, {
     flags: O_PATH | (options.follow === true ? 0 : O_NOFOLLOW) | (options.directory === true ? O_DIRECTORY : 0),
     resolve: options.resolve ?? 0,

@@ -6,7 +6,8 @@ import { kernelFeatures } from './probe.ts';
 
 test('kernelFeatures says what a kernel of this version has, and makes no process', () => {
   const [major = 0, minor = 0] = release().split('.').map(Number);
-  const since = (wantedMajor: number, wantedMinor: number): boolean => major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  const since = (wantedMajor: number, wantedMinor: number): boolean =>
+    major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
   const features = kernelFeatures();
   assert.equal(features.openat2, since(5, 6));
   assert.equal(features.mountApi, since(5, 2));

@@ -56,7 +56,12 @@ const probes: { readonly [N in keyof Features]: () => Features[N] } = {
     }
   },
   idMappedMounts: () => {
-    const result = addon().mountSetattr(-1, '', AT_EMPTY_PATH, BigUint64Array.of(MOUNT_ATTR_IDMAP, 0n, 0n, BigInt(NO_SUCH_FD)));
+    const result = addon().mountSetattr(
+      -1,
+      '',
+      AT_EMPTY_PATH,
+      BigUint64Array.of(MOUNT_ATTR_IDMAP, 0n, 0n, BigInt(NO_SUCH_FD)),
+    );
     return result === -EBADF || result === -EPERM;
   },
   pidfd: () => closing(addon().pidfdOpen(process.pid, 0)),

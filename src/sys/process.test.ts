@@ -6,7 +6,15 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { memfdCreate, memfdSealed, writeFully } from './memfd.ts';
 import { AT_FDCWD, O_RDONLY, O_RDWR, openat2, openPath } from './open.ts';
-import { parseProcessStat, pidfdOpen, pidfdSendSignal, processStat, sealedProgram, spawnHelper, startTime } from './process.ts';
+import {
+  parseProcessStat,
+  pidfdOpen,
+  pidfdSendSignal,
+  processStat,
+  sealedProgram,
+  spawnHelper,
+  startTime,
+} from './process.ts';
 import { recvFds, socketpair } from './socket.ts';
 
 const openFds = (): number => readdirSync('/proc/self/fd').length;
@@ -45,47 +53,51 @@ function compileProbe(dir: string): string {
 }
 
 for (const sealing of ['clone', 'memfd'] as const) {
-  test(`spawnHelper runs a program sealed by ${sealing} detached, clean and with exactly the given descriptors`, sealing === 'clone' ? { ...withCc, ...asRoot } : withCc, async () => {
-    using temp = mkdtempDisposableSync('/tmp/tare-spawn-');
-    using program = sealedProgram(compileProbe(temp.path), sealing);
-    const [ours, theirs] = socketpair();
-    using mine = ours;
-    using file = openat2(AT_FDCWD, temp.path, { flags: O_RDONLY });
-    using root = openPath('/usr');
-    const before = openFds();
-    const chld = { count: 0 };
-    const onChild = (): void => void chld.count++;
-    process.on('SIGCHLD', onChild);
-    const pid = spawnHelper('monitor', [theirs, file, root, theirs, file.number], { program });
-    theirs.close();
-    const report = recvFds(mine, 8192, 1).bytes.toString();
-    const stat = processStat(pid);
-    mine.close();
-    await delay(20);
-    process.off('SIGCHLD', onChild);
-    const socket = /fd3=(.*)/.exec(report)?.[1] ?? '';
-    assert.match(socket, /^socket:/);
-    assert.deepEqual(report.trimEnd().split('\n'), [
-      'argc=1 argv0=tare-monitor env=0 cwd=/ leader=1',
-      'SigPnd:\t0000000000000000',
-      'SigBlk:\t0000000000000000',
-      'SigIgn:\t0000000000000000',
-      'SigCgt:\t0000000000000000',
-      'fd0=/dev/null',
-      'fd1=/dev/null',
-      'fd2=/dev/null',
-      `fd3=${socket}`,
-      `fd4=${temp.path}`,
-      'fd5=/usr',
-      `fd6=${socket}`,
-      `fd7=${temp.path}`,
-      'writable=0',
-    ]);
-    assert.equal(stat?.sessionId, pid);
-    assert.notEqual(stat?.parentPid, process.pid);
-    assert.deepEqual([children(), chld.count], ['', 0]);
-    assert.equal(openFds(), before - 2);
-  });
+  test(
+    `spawnHelper runs a program sealed by ${sealing} detached, clean and with exactly the given descriptors`,
+    sealing === 'clone' ? { ...withCc, ...asRoot } : withCc,
+    async () => {
+      using temp = mkdtempDisposableSync('/tmp/tare-spawn-');
+      using program = sealedProgram(compileProbe(temp.path), sealing);
+      const [ours, theirs] = socketpair();
+      using mine = ours;
+      using file = openat2(AT_FDCWD, temp.path, { flags: O_RDONLY });
+      using root = openPath('/usr');
+      const before = openFds();
+      const chld = { count: 0 };
+      const onChild = (): void => void chld.count++;
+      process.on('SIGCHLD', onChild);
+      const pid = spawnHelper('monitor', [theirs, file, root, theirs, file.number], { program });
+      theirs.close();
+      const report = recvFds(mine, 8192, 1).bytes.toString();
+      const stat = processStat(pid);
+      mine.close();
+      await delay(20);
+      process.off('SIGCHLD', onChild);
+      const socket = /fd3=(.*)/.exec(report)?.[1] ?? '';
+      assert.match(socket, /^socket:/);
+      assert.deepEqual(report.trimEnd().split('\n'), [
+        'argc=1 argv0=tare-monitor env=0 cwd=/ leader=1',
+        'SigPnd:\t0000000000000000',
+        'SigBlk:\t0000000000000000',
+        'SigIgn:\t0000000000000000',
+        'SigCgt:\t0000000000000000',
+        'fd0=/dev/null',
+        'fd1=/dev/null',
+        'fd2=/dev/null',
+        `fd3=${socket}`,
+        `fd4=${temp.path}`,
+        'fd5=/usr',
+        `fd6=${socket}`,
+        `fd7=${temp.path}`,
+        'writable=0',
+      ]);
+      assert.equal(stat?.sessionId, pid);
+      assert.notEqual(stat?.parentPid, process.pid);
+      assert.deepEqual([children(), chld.count], ['', 0]);
+      assert.equal(openFds(), before - 2);
+    },
+  );
 }
 
 test('spawnHelper keeps descriptors apart whose numbers lie in the target range', withCc, () => {
@@ -100,7 +112,10 @@ test('spawnHelper keeps descriptors apart whose numbers lie in the target range'
   spawnHelper('monitor', [peer, ...low.toReversed(), 2, 1, 0], { program });
   const report = recvFds(mine, 8192, 1).bytes.toString();
   const names = [...report.matchAll(/fd(\d+)=\/memfd:(low-\d+)/g)].map(([, fd, name]) => `${fd} ${name}`);
-  assert.deepEqual(names, Array.from({ length: 30 }, (_, index) => `${4 + index} low-${29 - index}`));
+  assert.deepEqual(
+    names,
+    Array.from({ length: 30 }, (_, index) => `${4 + index} low-${29 - index}`),
+  );
 });
 
 test('spawnHelper of what cannot run throws, and leaves no process and no descriptor', () => {
@@ -108,7 +123,15 @@ test('spawnHelper of what cannot run throws, and leaves no process and no descri
   using notExecutable = openPath('/etc/passwd');
   assert.throws(() => spawnHelper('monitor', [], { program: notExecutable }), { kind: 'denied', syscall: 'execveat' });
   assert.throws(() => spawnHelper('monitor', [987_654], { program: notExecutable }), { code: 'EBADF' });
-  assert.throws(() => spawnHelper('monitor', Array.from({ length: 257 }, () => 0), { program: notExecutable }), { kind: 'invalid' });
+  assert.throws(
+    () =>
+      spawnHelper(
+        'monitor',
+        Array.from({ length: 257 }, () => 0),
+        { program: notExecutable },
+      ),
+    { kind: 'invalid' },
+  );
   notExecutable.close();
   assert.equal(openFds(), before);
   assert.equal(children(), '');
@@ -151,6 +174,14 @@ test('startTime tells processes apart and is undefined for none', () => {
 
 test('parseProcessStat survives names with blanks and parentheses, and other text', () => {
   const tail = ['S', '7', '8', '9', ...Array.from({ length: 15 }, () => '0'), '4711', '0'].join(' ');
-  assert.deepEqual(parseProcessStat(`42 (a) S 1 (b) ${tail}\n`), { pid: 42, name: 'a) S 1 (b', state: 'S', parentPid: 7, sessionId: 9, startTime: 4711 });
-  for (const text of ['', '42', '42 (x', '42 (x) S', ') 42 (x', 'x (y) S 1 2']) assert.equal(parseProcessStat(text), undefined);
+  assert.deepEqual(parseProcessStat(`42 (a) S 1 (b) ${tail}\n`), {
+    pid: 42,
+    name: 'a) S 1 (b',
+    state: 'S',
+    parentPid: 7,
+    sessionId: 9,
+    startTime: 4711,
+  });
+  for (const text of ['', '42', '42 (x', '42 (x) S', ') 42 (x', 'x (y) S 1 2'])
+    assert.equal(parseProcessStat(text), undefined);
 });

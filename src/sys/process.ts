@@ -44,7 +44,14 @@ export function parseProcessStat(text: string): ProcessStat | undefined {
   const pid = Number(text.slice(0, open));
   const startTime = Number(fields[19]);
   if (state === undefined || !Number.isSafeInteger(pid) || !Number.isSafeInteger(startTime)) return undefined;
-  return { pid, name: text.slice(open + 2, close), state, parentPid: Number(parent), sessionId: Number(session), startTime };
+  return {
+    pid,
+    name: text.slice(open + 2, close),
+    state,
+    parentPid: Number(parent),
+    sessionId: Number(session),
+    startTime,
+  };
 }
 
 /** The process's stat, or undefined when there is no such process. */
@@ -94,7 +101,9 @@ export function helperBinary(): Fd {
       helper = sealedProgram(helperPath);
     } catch (error) {
       if (!(error instanceof SysError) || error.kind !== 'not-found') throw error;
-      throw new TareError('not-found', `Cannot start the helper: ${helperPath} is missing; run 'npm run build'`, { cause: error });
+      throw new TareError('not-found', `Cannot start the helper: ${helperPath} is missing; run 'npm run build'`, {
+        cause: error,
+      });
     }
   }
   return helper;
@@ -109,5 +118,9 @@ export function helperBinary(): Fd {
  */
 export function spawnHelper(role: 'monitor', fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
   const program = options.program ?? helperBinary();
-  return check(addon().spawn(numberOf(program), `tare-${role}`, Int32Array.from(fds, numberOf)), 'execveat', `tare-${role}`);
+  return check(
+    addon().spawn(numberOf(program), `tare-${role}`, Int32Array.from(fds, numberOf)),
+    'execveat',
+    `tare-${role}`,
+  );
 }

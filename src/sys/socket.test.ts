@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempDisposableSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { openPath } from './open.ts';
-import { connectUnix, listenUnix, peerCredentials, recvFds, sendFds, setReceiveTimeout, socketpair, tryRecvFds, trySendFds } from './socket.ts';
+import {
+  connectUnix,
+  listenUnix,
+  peerCredentials,
+  recvFds,
+  sendFds,
+  setReceiveTimeout,
+  socketpair,
+  tryRecvFds,
+  trySendFds,
+} from './socket.ts';
 import { fstat } from './stat.ts';
 
 const openFds = (): number => readdirSync('/proc/self/fd').length;
@@ -14,7 +24,11 @@ test('sendFds and recvFds carry bytes and up to 253 descriptors', () => {
     using left = a;
     using right = b;
     using usr = openPath('/usr');
-    sendFds(left, Buffer.from('frame'), Array.from({ length: 253 }, () => usr));
+    sendFds(
+      left,
+      Buffer.from('frame'),
+      Array.from({ length: 253 }, () => usr),
+    );
     const received = recvFds(right, 100, 253);
     assert.equal(received.bytes.toString(), 'frame');
     assert.equal(received.fds.length, 253);
@@ -22,7 +36,15 @@ test('sendFds and recvFds carry bytes and up to 253 descriptors', () => {
       assert.equal(fstat(fd).inode, fstat(usr).inode);
       fd.close();
     }
-    assert.throws(() => sendFds(left, Buffer.from('x'), Array.from({ length: 254 }, () => usr)), { kind: 'invalid' });
+    assert.throws(
+      () =>
+        sendFds(
+          left,
+          Buffer.from('x'),
+          Array.from({ length: 254 }, () => usr),
+        ),
+      { kind: 'invalid' },
+    );
     assert.throws(() => sendFds(left, Buffer.alloc(0), [usr]), { kind: 'invalid' });
   }
   assert.equal(openFds(), before);
@@ -45,10 +67,10 @@ test('trySendFds says when the socket is full and tryRecvFds when it is empty', 
   assert.equal(tryRecvFds(right, 10, 1), undefined);
   const chunk = Buffer.alloc(32_768, 'x');
   let sent = 0;
-  for (let count; (count = trySendFds(left, chunk)) !== undefined; ) sent += count;
+  for (let count; (count = trySendFds(left, chunk)) !== undefined;) sent += count;
   assert.ok(sent >= chunk.length);
   let got = 0;
-  for (let received; (received = tryRecvFds(right, 65_536, 1)) !== undefined; ) got += received.bytes.length;
+  for (let received; (received = tryRecvFds(right, 65_536, 1)) !== undefined;) got += received.bytes.length;
   assert.equal(got, sent);
   assert.equal(trySendFds(left, chunk), chunk.length);
 });
@@ -72,7 +94,11 @@ test('connectUnix reaches sockets by paths of any length and knows the peer', ()
     {
       using server = listenUnix(path);
       using client = connectUnix(path);
-      assert.deepEqual(peerCredentials(client), { pid: process.pid, uid: process.geteuid?.(), gid: process.getegid?.() });
+      assert.deepEqual(peerCredentials(client), {
+        pid: process.pid,
+        uid: process.geteuid?.(),
+        gid: process.getegid?.(),
+      });
       assert.ok(server.number >= 0);
     }
     assert.equal(openFds(), before);

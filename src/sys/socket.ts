@@ -24,7 +24,15 @@ export const MAX_FDS_PER_MESSAGE = 253;
 /** A connected pair of unix stream sockets. Errors: `exhausted`. */
 export function socketpair(options: { nonBlocking?: boolean } = {}): [Fd, Fd] {
   const pair = new Int32Array(2);
-  check(addon().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (options.nonBlocking === true ? SOCK_NONBLOCK : 0), 0, pair), 'socketpair');
+  check(
+    addon().socketpair(
+      AF_UNIX,
+      SOCK_STREAM | SOCK_CLOEXEC | (options.nonBlocking === true ? SOCK_NONBLOCK : 0),
+      0,
+      pair,
+    ),
+    'socketpair',
+  );
   const [left, right] = pair as unknown as [number, number];
   return [Fd.adopt(left), Fd.adopt(right)];
 }
@@ -89,9 +97,13 @@ function receive(fd: FdLike, maxBytes: number, maxFds: number, flags: number): R
     const result = addon().recvmsg(numberOf(fd), bytes, out, flags);
     if (result === -EINTR) continue;
     if (result === -EAGAIN) return undefined;
-    if (result === -90) throw new TareError('invalid', `Cannot receive message: it carries more than ${maxFds} descriptors`);
+    if (result === -90)
+      throw new TareError('invalid', `Cannot receive message: it carries more than ${maxFds} descriptors`);
     const length = check(result, 'recvmsg');
-    return { bytes: bytes.subarray(0, length), fds: Array.from(out.subarray(1, 1 + (out[0] ?? 0)), (number) => Fd.adopt(number)) };
+    return {
+      bytes: bytes.subarray(0, length),
+      fds: Array.from(out.subarray(1, 1 + (out[0] ?? 0)), (number) => Fd.adopt(number)),
+    };
   }
 }
 
@@ -114,7 +126,8 @@ function withAddress<T>(path: string, use: (address: Buffer) => T): T {
   if (Buffer.byteLength(path) < SUN_PATH_BYTES) return use(addressOf(path));
   using dir = openPath(dirname(path), { follow: true });
   const short = `/proc/self/fd/${dir.number}/${basename(path)}`;
-  if (Buffer.byteLength(short) >= SUN_PATH_BYTES) throw new TareError('invalid', `Cannot use socket ${path}: its name is too long`);
+  if (Buffer.byteLength(short) >= SUN_PATH_BYTES)
+    throw new TareError('invalid', `Cannot use socket ${path}: its name is too long`);
   return use(addressOf(short));
 }
 
@@ -144,7 +157,10 @@ export function listenUnix(path: string, backlog = 64): Fd {
 /** Who connected a unix socket, as the kernel saw it then. */
 export function peerCredentials(fd: FdLike): { readonly pid: number; readonly uid: number; readonly gid: number } {
   const credentials = new Int32Array(3);
-  check(addon().getsockopt(numberOf(fd), SOL_SOCKET, SO_PEERCRED, credentials, Int32Array.of(12)), 'getsockopt(SO_PEERCRED)');
+  check(
+    addon().getsockopt(numberOf(fd), SOL_SOCKET, SO_PEERCRED, credentials, Int32Array.of(12)),
+    'getsockopt(SO_PEERCRED)',
+  );
   const [pid, uid, gid] = credentials as unknown as [number, number, number];
   return { pid, uid: uid >>> 0, gid: gid >>> 0 };
 }

@@ -47,7 +47,11 @@ function timeNs(offset: number): bigint {
 
 /** statx(2) of `path` below `dir`; follows a symlink at the end unless flags has AT_SYMLINK_NOFOLLOW. Errors: by errno. */
 export function statx(dir: FdLike, path: Name, flags = 0): Stat {
-  check(addon().statx(numberOf(dir), path, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_MNT_ID, buffer), 'statx', path);
+  check(
+    addon().statx(numberOf(dir), path, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_MNT_ID, buffer),
+    'statx',
+    path,
+  );
   const known = buffer.getUint32(0, true);
   return {
     mode: buffer.getUint16(28, true),

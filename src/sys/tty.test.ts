@@ -29,7 +29,10 @@ test('isTerminal and windowSize know what is no terminal', () => {
   using master = a;
   using slave = b;
   using file = openPath('/');
-  assert.deepEqual([isTerminal(master), isTerminal(slave), isTerminal(file), isTerminal(-1)], [true, true, false, false]);
+  assert.deepEqual(
+    [isTerminal(master), isTerminal(slave), isTerminal(file), isTerminal(-1)],
+    [true, true, false, false],
+  );
   assert.throws(() => windowSize(openat2(AT_FDCWD, '/dev/null', { flags: O_RDWR })), { code: 'ENOTTY' });
 });
 

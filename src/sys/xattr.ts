@@ -76,7 +76,10 @@ export function listXattrs(target: XattrTarget): string[] {
     check(result, 'listxattr');
     return [];
   }
-  return result.toString('utf8').split('\0').filter((name) => name !== '');
+  return result
+    .toString('utf8')
+    .split('\0')
+    .filter((name) => name !== '');
 }
 
 /** Removes an attribute. Errors: by errno; `not-found` when there is none. */

@@ -54,10 +54,10 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     try {
       rmSync(join(bench.rootfs, 'dev'), { recursive: true });
       symlinkSync(outside, join(bench.rootfs, 'dev'));
-      symlinkSync(join(outside, 'x/y'), join(bench.rootfs, 'link'));
+      symlinkSync(join(outside, '../tare-inside/x/y'), join(bench.rootfs, 'link'));
       symlinkSync(`../../../../..${outside}/file`, join(bench.rootfs, 'etc/conf'));
       const c = bench.container({
-        argv: ['/bin/sh', '-c', `ls ${outside} ${outside}/x/y; cat ${outside}/file`],
+        argv: ['/bin/sh', '-c', `ls ${outside} /link; cat ${outside}/file`],
         beforePivot: (fd) => [
           { op: 'mkdir', target: '/link/made', mode: 0o700, uid: 5, gid: 6 },
           { op: 'mknod', target: '/link/pipe', mode: 0o10644, major: 0, minor: 0, uid: 0, gid: 0 },
@@ -68,7 +68,7 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
       assert.match(c.stdout, /made\npipe/);
       assert.ok(c.stdout.endsWith(readFileSync('/etc/hostname', 'utf8')));
       assert.deepEqual(readdirSync(outside), []);
-      const made = statSync(join(bench.rootfs, outside, 'x/y/made'));
+      const made = statSync(join(bench.rootfs, outside, '../tare-inside/x/y/made'));
       assert.deepEqual([made.uid, made.gid, made.mode & 0o777], [5, 6, 0o700]);
     } finally {
       rmSync(outside, { recursive: true });
@@ -96,7 +96,7 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
 
   it('cwd through a magic link, and a missing one, are refused', async () => {
     using bench = new Bench();
-    for (const [path, errno] of [['/proc/self/fd/3', 40], ['/proc/1/root', 40], ['/missing', 2], ['/etc/secret', 20]] as const) {
+    for (const [path, errno] of [['/proc/self/cwd', 40], ['/proc/1/root', 40], ['/missing', 2], ['/etc/secret', 20]] as const) {
       const error = await bench.container({ argv: ['/bin/true'], last: [{ op: 'cwd', path }] }).client.failed;
       assert.equal(error.errno, errno, path);
     }

@@ -139,7 +139,7 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     const c = bench.container({ argv: ['/bin/sleep', '60'] });
     await c.client.started;
     using second = await c.connect();
-    await Promise.all([c.client.stop({ signal: 9 }), second.stop({ timeoutMs: 0 })]);
+    await Promise.all([c.client.stop({ timeoutMs: 200 }), second.stop({ timeoutMs: -2 })]);
     assert.ok(c.has('exit'));
   });
 

@@ -23,8 +23,8 @@ const has = (program: string): boolean => spawnSync('which', [program]).status =
 const options: { skip?: string } =
   process.getuid?.() !== 0
     ? { skip: 'needs root' }
-    : !has('podman') || busybox === undefined
-      ? { skip: 'needs podman and busybox-static' }
+    : !has('podman') || !has('runc') || busybox === undefined
+      ? { skip: 'needs podman, runc and busybox-static' }
       : {};
 
 interface Shared {
@@ -87,14 +87,20 @@ test('podman lists, inspects, mounts, runs and removes an image that the store w
   assert.deepEqual(readdirSync(join(root, 'opt')), ['new']);
   assert.ok(statSync(join(root, 'bin/cat')).size > 0);
   go('podman', 'image', 'umount', 'mine:1');
+  const cgroup = `tare-store-${process.pid}`;
+  t.after(() =>
+    spawnSync('find', ['/sys/fs/cgroup', '-depth', '-path', `*/${cgroup}*`, '-type', 'd', '-exec', 'rmdir', '{}', ';']),
+  );
   const out = go(
     'podman',
+    '--runtime',
+    'runc', // Debian's crun refuses a machine with cgroups of both versions
     'run',
     '--rm',
     '--network',
     'none',
-    '--cgroups',
-    'disabled',
+    '--cgroup-parent',
+    cgroup,
     '--ulimit',
     'nofile=1024:1024',
     '--ulimit',

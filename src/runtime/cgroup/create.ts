@@ -1,8 +1,9 @@
 import { closeSync, mkdirSync, rmdirSync, writeSync } from 'node:fs';
-import { type ErrorKind, TareError } from '../../base/errors.ts';
+import { TareError } from '../../base/errors.ts';
 import { attachDeviceProgram, loadDeviceProgram } from '../../sys/bpf.ts';
 import { isErrno } from '../../sys/error.ts';
 import { openDirectory } from '../../sys/open.ts';
+import { errnoAdvice } from './_errno-advice.ts';
 import { codeOf, kernelWords, openKernelFile, readKernelFile, writeKernelFile } from './files.ts';
 import type { CgroupPlan, CgroupWrite } from './plan.ts';
 
@@ -210,7 +211,7 @@ class Creation {
   #failure(verb: string, error: unknown, what: string, file?: string): TareError {
     if (error instanceof TareError) return error;
     const code = codeOf(error);
-    const [kind, advice] = explanations[code] ?? (['internal', ''] as const);
+    const [kind, advice] = errnoAdvice[code] ?? (['internal', ''] as const);
     const notes = this.#warnings.length > 0 ? ` Before that: ${this.#warnings.join('; ')}` : '';
     return new TareError(
       kind,
@@ -249,19 +250,3 @@ class Creation {
     };
   }
 }
-
-/** What an errno means for a cgroup file, and what to do. */
-const explanations: Readonly<Record<string, readonly [kind: ErrorKind, advice: string]>> = {
-  EINVAL: ['invalid', 'the kernel takes no such value here'],
-  ERANGE: ['invalid', 'the value is outside what this machine has'],
-  EACCES: ['denied', 'run as root, or choose a cgroup parent that is delegated to this user and offers the controller'],
-  EPERM: ['denied', 'the cgroup above does not allow as much'],
-  EROFS: ['denied', 'the cgroup file system is mounted read-only'],
-  ENOENT: ['unsupported', 'this kernel, or the cgroup above, does not offer it'],
-  ENODEV: ['not-found', 'there is no such device on this machine'],
-  EOPNOTSUPP: ['unsupported', 'this kernel does not support it'],
-  EBUSY: ['failed-precondition', 'the cgroup is in use'],
-  ENOSPC: ['exhausted', 'the machine allows no more cgroups, or the CPUs are given away exclusively'],
-  ENOMEM: ['exhausted', 'the kernel is out of memory or cgroup ids'],
-  EAGAIN: ['exhausted', 'cgroup.max.descendants or cgroup.max.depth of a cgroup above is reached'],
-};

@@ -18,23 +18,44 @@ const FIXED = mountAttr.NOSUID | mountAttr.NODEV | mountAttr.NOEXEC;
  * each; with the host's it gets v1 directories of its own cgroup only, and on v2 never a writable tree when it is in a user namespace
  * (CVE-2023-25809). Without a cgroup there is an empty read-only directory.
  */
-export function compileCgroupMount(draft: Draft, target: string, options: MountOptions, cgroup: CgroupPlan, namespaces: Namespaces): void {
+export function compileCgroupMount(
+  draft: Draft,
+  target: string,
+  options: MountOptions,
+  cgroup: CgroupPlan,
+  namespaces: Namespaces,
+): void {
   const shared = !namespaces.has('cgroup');
   const readOnly = (options.set & mountAttr.RDONLY) !== 0 || (shared && namespaces.has('user'));
   const attrs = FIXED | options.set | (readOnly ? mountAttr.RDONLY : 0);
   const propagation = options.propagation;
   const mount = (type: string, options: readonly string[], at: string, attributes: number): void =>
-    draft.add({ op: 'mountFs', type, source: type, options, attrs: attributes, target: at, mkdir: 0o755, flags: MOUNT_NOFOLLOW, propagation });
+    draft.add({
+      op: 'mountFs',
+      type,
+      source: type,
+      options,
+      attrs: attributes,
+      target: at,
+      mkdir: 0o755,
+      flags: MOUNT_NOFOLLOW,
+      propagation,
+    });
 
   if (cgroup.tasks.length === 0 && cgroup.unified !== undefined) {
     mount('cgroup2', [], target, attrs);
     return;
   }
-  const hierarchies = cgroup.tasks.map((tasks) => ({ name: tasks.slice(0, tasks.indexOf('/')), directory: tasks.slice(0, tasks.lastIndexOf('/')) }));
+  const hierarchies = cgroup.tasks.map((tasks) => ({
+    name: tasks.slice(0, tasks.indexOf('/')),
+    directory: tasks.slice(0, tasks.lastIndexOf('/')),
+  }));
   mount('tmpfs', ['mode=755', 'size=64k'], target, FIXED);
   for (const { name } of hierarchies) {
     draft.add({ op: 'mkdir', target: `${target}/${name}`, mode: 0o755, uid: 0, gid: 0 });
-    if (name.includes(',')) for (const controller of name.split(',')) draft.add({ op: 'symlink', target: `${target}/${controller}`, to: name });
+    if (name.includes(','))
+      for (const controller of name.split(','))
+        draft.add({ op: 'symlink', target: `${target}/${controller}`, to: name });
   }
   // Before the hierarchies are mounted on it: it binds what is below as well.
   if (readOnly) draft.add({ op: 'readonlyPath', target });
@@ -42,7 +63,17 @@ export function compileCgroupMount(draft: Draft, target: string, options: MountO
     const at = `${target}/${name}`;
     if (shared) {
       const fd = draft.fd({ kind: 'tree', source: `${cgroup.root}/${directory}`, recursive: false });
-      draft.add({ op: 'mountFd', fd, target: at, set: attrs, clear: 0, recursive: 0, propagation: MS_PRIVATE, kind: KIND_DIRECTORY, flags: MOUNT_NOFOLLOW });
+      draft.add({
+        op: 'mountFd',
+        fd,
+        target: at,
+        set: attrs,
+        clear: 0,
+        recursive: 0,
+        propagation: MS_PRIVATE,
+        kind: KIND_DIRECTORY,
+        flags: MOUNT_NOFOLLOW,
+      });
     } else {
       mount('cgroup', hierarchyOptions(name), at, attrs);
     }

@@ -15,7 +15,13 @@ const defaults: readonly Device[] = [
   ['random', 1, 8],
   ['urandom', 1, 9],
   ['tty', 5, 0],
-].map(([name, major, minor]) => ({ path: `/dev/${name}`, type: 'c', major: Number(major), minor: Number(minor), fileMode: 0o666 }));
+].map(([name, major, minor]) => ({
+  path: `/dev/${name}`,
+  type: 'c',
+  major: Number(major),
+  minor: Number(minor),
+  fileMode: 0o666,
+}));
 
 /** Links every container has (runtime-linux "Dev symbolic links"). */
 const links = [
@@ -31,8 +37,8 @@ export interface DeviceSetup {
   readonly mknod: boolean;
   /** A devpts is mounted on /dev/pts. */
   readonly devpts: boolean;
-  /** The terminal will be bound on /dev/console. */
-  readonly console: boolean;
+  /** Destinations of mounts: what is mounted there already stays. */
+  readonly taken: ReadonlySet<string>;
 }
 
 /** Device nodes and links in /dev. Errors: `invalid` for a device outside the root's own directories (relative, on or below /proc or /sys). */
@@ -40,21 +46,36 @@ export function compileDevices(draft: Draft, devices: readonly Device[], setup: 
   const byPath = new Map<string, Device>();
   for (const device of [...defaults, ...devices]) {
     const path = containerPath(device.path, 'device');
-    if (path === '/' || isWithin(path, '/proc') || isWithin(path, '/sys')) throw invalid(`device ${path}`, 'no node can be made there');
+    if (path === '/' || isWithin(path, '/proc') || isWithin(path, '/sys'))
+      throw invalid(`device ${path}`, 'no node can be made there');
     byPath.set(path, device);
   }
   for (const [target, device] of byPath) {
+    if (setup.taken.has(target)) continue;
     if (setup.mknod || device.type === 'p') makeNode(draft, target, device);
     else bindNode(draft, target, device);
   }
-  for (const [target, to] of links) draft.add({ op: 'symlink', target, to });
-  if (setup.devpts) draft.add({ op: 'symlink', target: '/dev/ptmx', to: 'pts/ptmx' });
-  if (setup.console) draft.add({ op: 'mknod', target: '/dev/console', mode: S_IFREG | 0o600, major: 0, minor: 0, uid: 0, gid: 0 });
+  for (const [target, to] of setup.devpts ? [...links, ['/dev/ptmx', 'pts/ptmx'] as const] : links) {
+    if (!setup.taken.has(target)) draft.add({ op: 'symlink', target, to });
+  }
+}
+
+/** An empty regular file, to mount something on. */
+export function compileFilePoint(draft: Draft, target: string): void {
+  draft.add({ op: 'mknod', target, mode: S_IFREG | 0o600, major: 0, minor: 0, uid: 0, gid: 0 });
 }
 
 function makeNode(draft: Draft, target: string, device: Device): void {
   const mode = S_IFMT[device.type] | ((device.fileMode ?? 0o666) & 0o7777);
-  draft.add({ op: 'mknod', target, mode, major: device.major ?? 0, minor: device.minor ?? 0, uid: device.uid ?? 0, gid: device.gid ?? 0 });
+  draft.add({
+    op: 'mknod',
+    target,
+    mode,
+    major: device.major ?? 0,
+    minor: device.minor ?? 0,
+    uid: device.uid ?? 0,
+    gid: device.gid ?? 0,
+  });
 }
 
 function bindNode(draft: Draft, target: string, device: Device): void {
@@ -69,9 +90,4 @@ function bindNode(draft: Draft, target: string, device: Device): void {
     kind: planConstants.KIND_FILE,
     flags: 0,
   });
-}
-
-/** Destinations strictly below /dev: mount points that must exist before it is sealed. */
-export function devDirectoriesBelow(targets: readonly string[]): string[] {
-  return targets.filter((target) => target !== '/dev' && isWithin(target, '/dev'));
 }

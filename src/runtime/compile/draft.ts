@@ -12,10 +12,10 @@ export class Draft {
     this.#ops.push(...ops);
   }
 
-  /** The slot of a descriptor. Equal sources share one, except trees, which can be attached only once. */
+  /** The slot of a descriptor. Equal sources share one, except mounts, which can be attached only once. */
   fd(source: FdSource | undefined): number {
     if (source === undefined) return NO_FD;
-    const key = source.kind === 'tree' ? undefined : slotKey(source);
+    const key = source.kind === 'tree' || source.kind === 'overlay' ? undefined : slotKey(source);
     const known = key === undefined ? undefined : this.#slots.get(key);
     if (known !== undefined) return known;
     const slot = this.#fds.push(source) - 1;
@@ -29,7 +29,8 @@ export class Draft {
 }
 
 function slotKey(source: FdSource): string {
-  const detail = 'path' in source ? source.path : 'which' in source ? source.which : 'index' in source ? source.index : '';
+  const detail =
+    'path' in source ? source.path : 'which' in source ? source.which : 'index' in source ? source.index : '';
   return `${source.kind}\0${detail}`;
 }
 

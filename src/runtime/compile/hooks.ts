@@ -18,11 +18,27 @@ type Status = 'creating' | 'created' | 'running' | 'stopped';
 /** The container's state (runtime.md "State"); the pid is put in by whoever runs the hook. */
 function stateText(config: RuntimeConfig, identity: HookIdentity, status: Status): string {
   const annotations = config.annotations === undefined ? {} : { annotations: config.annotations };
-  return JSON.stringify({ ociVersion: config.ociVersion, id: identity.id, status, pid: 0, bundle: identity.bundle, ...annotations });
+  return JSON.stringify({
+    ociVersion: config.ociVersion,
+    id: identity.id,
+    status,
+    pid: 0,
+    bundle: identity.bundle,
+    ...annotations,
+  });
 }
 
-function fields(hook: Hook, state: string): { path: string; argv: readonly string[]; env: readonly string[]; timeoutMs: number; state: string } {
-  return { path: hook.path, argv: hook.args ?? [hook.path], env: hook.env ?? [], timeoutMs: (hook.timeout ?? 0) * 1000, state };
+function fields(
+  hook: Hook,
+  state: string,
+): { path: string; argv: readonly string[]; env: readonly string[]; timeoutMs: number; state: string } {
+  return {
+    path: hook.path,
+    argv: hook.args ?? [hook.path],
+    env: hook.env ?? [],
+    timeoutMs: (hook.timeout ?? 0) * 1000,
+    state,
+  };
 }
 
 /** Hooks the monitor runs: prestart and createRuntime, poststart, poststop. */
@@ -41,7 +57,8 @@ export function compileMonitorHooks(draft: Draft, config: RuntimeConfig, identit
 /** After the mounts and before pivot_root: the barrier for createRuntime hooks, then createContainer hooks in the container's namespaces. */
 export function compileCreateHooks(draft: Draft, config: RuntimeConfig, identity: HookIdentity): void {
   const { prestart = [], createRuntime = [], createContainer = [] } = config.hooks ?? {};
-  if (prestart.length + createRuntime.length > 0) draft.add({ op: 'barrier', kind: planConstants.BARRIER_RUNTIME_HOOKS });
+  if (prestart.length + createRuntime.length > 0)
+    draft.add({ op: 'barrier', kind: planConstants.BARRIER_RUNTIME_HOOKS });
   if (createContainer.length === 0) return;
   const state = stateText(config, identity, 'creating');
   for (const hook of createContainer) draft.add({ op: 'hookHere', ...fields(hook, state) });

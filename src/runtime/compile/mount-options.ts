@@ -1,10 +1,25 @@
 import { invalid, unsupported } from './draft.ts';
 
 /** MOUNT_ATTR_*. */
-export const mountAttr = { RDONLY: 0x1, NOSUID: 0x2, NODEV: 0x4, NOEXEC: 0x8, ATIME: 0x70, NOATIME: 0x10, STRICTATIME: 0x20, NODIRATIME: 0x80, NOSYMFOLLOW: 0x200000 } as const;
+export const mountAttr = {
+  RDONLY: 0x1,
+  NOSUID: 0x2,
+  NODEV: 0x4,
+  NOEXEC: 0x8,
+  ATIME: 0x70,
+  NOATIME: 0x10,
+  STRICTATIME: 0x20,
+  NODIRATIME: 0x80,
+  NOSYMFOLLOW: 0x200000,
+} as const;
 
 const MS_REC = 0x4000;
-const propagations: Readonly<Record<string, number>> = { unbindable: 0x20000, private: 0x40000, slave: 0x80000, shared: 0x100000 };
+const propagations: Readonly<Record<string, number>> = {
+  unbindable: 0x20000,
+  private: 0x40000,
+  slave: 0x80000,
+  shared: 0x100000,
+};
 
 /** Attribute options: what they set and clear. Access time is one field: choosing a value clears the others. */
 const attributes: Readonly<Record<string, readonly [set: number, clear: number]>> = {
@@ -29,7 +44,18 @@ const attributes: Readonly<Record<string, readonly [set: number, clear: number]>
 };
 
 /** Opposites of superblock flags are what every file system does by itself; the rest means nothing to the kernel (any more). */
-const ignored = new Set(['defaults', 'async', 'nolazytime', 'nomand', 'iversion', 'noiversion', 'silent', 'loud', 'norbind', 'nobind']);
+const ignored = new Set([
+  'defaults',
+  'async',
+  'nolazytime',
+  'nomand',
+  'iversion',
+  'noiversion',
+  'silent',
+  'loud',
+  'norbind',
+  'nobind',
+]);
 
 /** The options of one mount, sorted by who understands them. */
 export interface MountOptions {
@@ -77,9 +103,11 @@ export function parseMountOptions(options: readonly string[], what: string): Mou
   };
 
   for (const option of options) {
-    if (option === '' || option.includes('\0')) throw invalid(what, 'one of its options is empty or has a NUL character');
+    if (option === '' || option.includes('\0'))
+      throw invalid(what, 'one of its options is empty or has a NUL character');
     const attribute = Object.hasOwn(attributes, option) ? attributes[option] : undefined;
-    const recursive = option.startsWith('r') && Object.hasOwn(attributes, option.slice(1)) ? attributes[option.slice(1)] : undefined;
+    const recursive =
+      option.startsWith('r') && Object.hasOwn(attributes, option.slice(1)) ? attributes[option.slice(1)] : undefined;
     const bits = propagationBits(option);
     if (attribute !== undefined) apply(plain, attribute);
     else if (recursive !== undefined) apply(deep, recursive);
@@ -87,7 +115,8 @@ export function parseMountOptions(options: readonly string[], what: string): Mou
     else if (option === 'bind') bind = true;
     else if (option === 'rbind') bind = recursiveBind = true;
     else if (option === 'tmpcopyup') copyUp = true;
-    else if (option === 'remount' || option === 'idmap' || option === 'ridmap') throw unsupported(what, `option ${option} is not supported`);
+    else if (option === 'remount' || option === 'idmap' || option === 'ridmap')
+      throw unsupported(what, `option ${option} is not supported`);
     else if (!ignored.has(option)) data.push(option);
   }
   const isDeep = deep.set !== 0 || deep.clear !== 0;

@@ -3,7 +3,7 @@ import { planConstants } from '../../sys/plan/schema.ts';
 import type { CgroupPlan } from '../cgroup/plan.ts';
 import { compileCgroupMount } from './cgroup-mount.ts';
 import { containerPath, isWithin } from './container-path.ts';
-import { compileDevices, devDirectoriesBelow } from './devices.ts';
+import { compileDevices, compileFilePoint } from './devices.ts';
 import { type Draft, invalid, unsupported } from './draft.ts';
 import { type MountOptions, mountAttr, parseMountOptions } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -15,11 +15,38 @@ const MS_RPRIVATE = 0x44000;
 
 /** The only files of /proc that may be replaced (LXCFS and the like). Anything else could fake what the runtime or a host tool reads there. */
 const replaceableProcFiles = new Set(
-  ['cpuinfo', 'diskstats', 'meminfo', 'stat', 'swaps', 'uptime', 'loadavg', 'slabinfo', 'sys/kernel/ns_last_pid', 'sys/crypto/fips_enabled'].map((name) => `/proc/${name}`),
+  [
+    'cpuinfo',
+    'diskstats',
+    'meminfo',
+    'stat',
+    'swaps',
+    'uptime',
+    'loadavg',
+    'slabinfo',
+    'sys/kernel/ns_last_pid',
+    'sys/crypto/fips_enabled',
+  ].map((name) => `/proc/${name}`),
 );
 
 /** File systems without a device: "ro" is a property of the mount alone; one superblock may serve many containers. */
-const virtualTypes = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup2', 'overlay', 'ramfs', 'debugfs', 'tracefs', 'securityfs', 'bpf', 'fuse', 'binfmt_misc', 'hugetlbfs']);
+const virtualTypes = new Set([
+  'proc',
+  'sysfs',
+  'tmpfs',
+  'devpts',
+  'mqueue',
+  'cgroup2',
+  'overlay',
+  'ramfs',
+  'debugfs',
+  'tracefs',
+  'securityfs',
+  'bpf',
+  'fuse',
+  'binfmt_misc',
+  'hugetlbfs',
+]);
 
 export interface MountContext {
   readonly config: RuntimeConfig;
@@ -56,7 +83,12 @@ export function compileMounts(draft: Draft, context: MountContext): void {
     if (!sealed) continue;
     // A read-only /dev is filled first, with a place for everything mounted below it, and sealed before that is mounted.
     setUpDev(draft, context, devices, planned);
-    for (const path of devDirectoriesBelow(planned.map(({ target }) => target))) draft.add({ op: 'mkdir', target: path, mode: 0o755, uid: 0, gid: 0 });
+    for (const { target, options, mount } of planned) {
+      if (target === '/dev' || !isWithin(target, '/dev')) continue;
+      if (options.bind && context.mountKinds(mount.source ?? '') === 'file') compileFilePoint(draft, target);
+      else draft.add({ op: 'mkdir', target, mode: 0o755, uid: 0, gid: 0 });
+    }
+    if (context.config.process?.terminal === true) compileFilePoint(draft, '/dev/console');
     draft.add({ op: 'readonlyPath', target: '/dev' });
   }
   const devIsSealed = dev !== undefined && (dev.options.set & mountAttr.RDONLY) !== 0;
@@ -68,7 +100,7 @@ function setUpDev(draft: Draft, context: MountContext, devices: readonly Device[
   compileDevices(draft, devices, {
     mknod: context.mknod,
     devpts: planned.some(({ target, mount }) => target === '/dev/pts' && mount.type === 'devpts'),
-    console: context.config.process?.terminal === true,
+    taken: new Set(planned.map(({ target }) => target)),
   });
 }
 
@@ -76,15 +108,20 @@ function plan(mount: Mount): Planned {
   const what = `mount on ${mount.destination}`;
   const target = containerPath(mount.destination, 'mount destination');
   if (target === '/') throw invalid(what, 'the root is given by root.path');
-  if ((mount.uidMappings?.length ?? 0) + (mount.gidMappings?.length ?? 0) > 0) throw unsupported(what, 'id-mapped mounts are not supported yet');
+  if ((mount.uidMappings?.length ?? 0) + (mount.gidMappings?.length ?? 0) > 0)
+    throw unsupported(what, 'id-mapped mounts are not supported yet');
   const parsed = parseMountOptions(mount.options ?? [], what);
   const bind = parsed.bind || mount.type === 'bind' || mount.type === 'rbind';
   const options = { ...parsed, bind, recursiveBind: parsed.recursiveBind || mount.type === 'rbind' };
   if (bind && options.data.length > 0) {
-    throw invalid(what, `a bind mount cannot carry option ${options.data.join(', ')}: it belongs to the file system, which is mounted already`);
+    throw invalid(
+      what,
+      `a bind mount cannot carry option ${options.data.join(', ')}: it belongs to the file system, which is mounted already`,
+    );
   }
   if (bind && options.copyUp) throw invalid(what, 'tmpcopyup is for tmpfs');
-  if (!bind && (mount.type === undefined || mount.type === '' || mount.type === 'none')) throw invalid(what, 'it has no type');
+  if (!bind && (mount.type === undefined || mount.type === '' || mount.type === 'none'))
+    throw invalid(what, 'it has no type');
   return { mount, target, options, what };
 }
 
@@ -107,6 +144,8 @@ function compileMount(draft: Draft, { mount, target, options, what }: Planned, c
     compileBind(draft, mount, target, options, what, context);
   } else if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
     compileCgroupMount(draft, target, options, context.cgroup, context.namespaces);
+  } else if (mount.type === 'overlay') {
+    compileOverlay(draft, target, options, what);
   } else {
     const type = mount.type ?? '';
     const readOnly = (options.set & mountAttr.RDONLY) !== 0;
@@ -124,7 +163,48 @@ function compileMount(draft: Draft, { mount, target, options, what }: Planned, c
   }
 }
 
-function compileBind(draft: Draft, mount: Mount, target: string, options: MountOptions, what: string, context: MountContext): void {
+/** An overlay of host directories, as `lowerdir=`, `upperdir=` and `workdir=` name them (lower directories separated by ":", "\\:" for a colon). */
+function compileOverlay(draft: Draft, target: string, options: MountOptions, what: string): void {
+  const rest: string[] = [];
+  let lowers: readonly string[] = [];
+  let upper: string | undefined;
+  let work: string | undefined;
+  for (const option of options.data) {
+    const [key, value] = [option.slice(0, option.indexOf('=')), option.slice(option.indexOf('=') + 1)];
+    if (key === 'lowerdir') lowers = value.split(/(?<!\\):/).map((path) => path.replaceAll('\\:', ':'));
+    else if (key === 'upperdir') upper = value;
+    else if (key === 'workdir') work = value;
+    else rest.push(option);
+  }
+  if (lowers.length === 0) throw invalid(what, 'an overlay needs lowerdir');
+  const mount = {
+    kind: 'overlay',
+    lowers,
+    options: rest,
+    ...(upper === undefined ? {} : { upper }),
+    ...(work === undefined ? {} : { work }),
+  } as const;
+  draft.add({
+    op: 'mountFd',
+    fd: draft.fd({ kind: 'overlay', mount }),
+    target,
+    set: options.set,
+    clear: options.clear,
+    recursive: 0,
+    propagation: options.propagation === 0 ? MS_RPRIVATE : options.propagation,
+    kind: KIND_DIRECTORY,
+    flags: mustBeReal(target),
+  });
+}
+
+function compileBind(
+  draft: Draft,
+  mount: Mount,
+  target: string,
+  options: MountOptions,
+  what: string,
+  context: MountContext,
+): void {
   const source = hostPath(mount.source, what, context.bundle);
   draft.add({
     op: 'mountFd',

@@ -56,11 +56,13 @@ export class Namespaces {
 /** Clone, join, id maps and clock offsets. `cgroup` is the slot of the directory to be born in. */
 export function compileClone(draft: Draft, linux: Linux | undefined, namespaces: Namespaces, cgroup: number): void {
   draft.add({ op: 'clone', flags: namespaces.cloneFlags, cgroup });
-  for (const { flag, path } of namespaces.joined) draft.add({ op: 'join', fd: draft.fd({ kind: 'namespace', path }), nstype: flag });
+  for (const { flag, path } of namespaces.joined)
+    draft.add({ op: 'join', fd: draft.fd({ kind: 'namespace', path }), nstype: flag });
   const uids = linux?.uidMappings ?? [];
   const gids = linux?.gidMappings ?? [];
   if (namespaces.isNew('user')) {
-    if (uids.length === 0 || gids.length === 0) throw invalid('linux.namespaces', 'a new user namespace needs uidMappings and gidMappings');
+    if (uids.length === 0 || gids.length === 0)
+      throw invalid('linux.namespaces', 'a new user namespace needs uidMappings and gidMappings');
     draft.add({ op: 'idmap', uid: mapText(uids), gid: mapText(gids), setgroups: 1 });
   } else if (!namespaces.has('user') && (uids.length > 0 || gids.length > 0)) {
     throw invalid('linux.uidMappings', 'there is no user namespace to map');
@@ -68,7 +70,10 @@ export function compileClone(draft: Draft, linux: Linux | undefined, namespaces:
   const offsets = Object.entries(linux?.timeOffsets ?? {});
   if (offsets.length > 0) {
     if (!namespaces.isNew('time')) throw invalid('linux.timeOffsets', 'there is no new time namespace to set');
-    draft.add({ op: 'timens', offsets: offsets.map(([clock, { secs = 0, nanosecs = 0 }]) => `${clock} ${secs} ${nanosecs}\n`).join('') });
+    draft.add({
+      op: 'timens',
+      offsets: offsets.map(([clock, { secs = 0, nanosecs = 0 }]) => `${clock} ${secs} ${nanosecs}\n`).join(''),
+    });
   }
 }
 

@@ -2,7 +2,20 @@ import { type Draft, invalid } from './draft.ts';
 import type { Namespaces } from './namespaces.ts';
 
 const ipcKeys = new Set(
-  ['auto_msgmni', 'msg_next_id', 'msgmax', 'msgmnb', 'msgmni', 'sem', 'sem_next_id', 'shm_next_id', 'shm_rmid_forced', 'shmall', 'shmmax', 'shmmni'].map((name) => `kernel/${name}`),
+  [
+    'auto_msgmni',
+    'msg_next_id',
+    'msgmax',
+    'msgmnb',
+    'msgmni',
+    'sem',
+    'sem_next_id',
+    'shm_next_id',
+    'shm_rmid_forced',
+    'shmall',
+    'shmmax',
+    'shmmni',
+  ].map((name) => `kernel/${name}`),
 );
 
 /**
@@ -26,8 +39,10 @@ export function compileSysctls(draft: Draft, sysctls: Readonly<Record<string, st
     const path = sysctlPath(name);
     const owner = owningNamespace(path);
     if (path === 'kernel/hostname') throw invalid(`sysctl ${name}`, 'set the hostname instead');
-    if (owner === undefined) throw invalid(`sysctl ${name}`, 'it is not in a namespace of the container, it would change the host');
-    if (!namespaces.has(owner)) throw invalid(`sysctl ${name}`, `it would change the host: the container has no ${owner} namespace of its own`);
+    if (owner === undefined)
+      throw invalid(`sysctl ${name}`, 'it is not in a namespace of the container, it would change the host');
+    if (!namespaces.has(owner))
+      throw invalid(`sysctl ${name}`, `it would change the host: the container has no ${owner} namespace of its own`);
     draft.add({ op: 'sysctl', path, value });
   }
 }

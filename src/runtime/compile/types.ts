@@ -1,5 +1,6 @@
 import type { Op } from '../../sys/plan/schema.ts';
 import type { LinuxSeccomp, RuntimeConfig } from '../../spec/runtime-types.ts';
+import type { OverlayMount } from '../../spec/mount.ts';
 import type { CgroupPlan } from '../cgroup/plan.ts';
 
 /** A descriptor a Plan needs, by what it is; whoever starts the Plan opens it. */
@@ -8,6 +9,8 @@ export type FdSource =
   | { readonly kind: 'rootfs' }
   /** A detached clone of a host path's mount (open_tree OPEN_TREE_CLONE). Never shared: a tree can be attached once. */
   | { readonly kind: 'tree'; readonly source: string; readonly recursive: boolean; readonly nofollow?: boolean }
+  /** A detached overlay of host directories: made outside, because fsconfig(2) limits paths to 255 bytes and init has no host paths. */
+  | { readonly kind: 'overlay'; readonly mount: OverlayMount }
   | { readonly kind: 'namespace'; readonly path: string }
   /** Relative to the cgroup root, opened for writing. */
   | { readonly kind: 'cgroup-file'; readonly path: string; readonly write: true }
@@ -92,7 +95,10 @@ export interface CompileOptions {
 
 /** What an exec session is told besides its process. */
 export interface CompileExecOptions {
-  readonly stdio: StdioMode;
+  /** Absent: said by the request that carries the Plan. */
+  readonly stdio?: StdioMode;
+  /** The default filter is made for the session's own capabilities rather than the container's. */
+  readonly privileged?: boolean;
   /** Keep stdin open for the client. */
   readonly stdin?: boolean;
   readonly seccomp: SeccompCompiler;

@@ -3,7 +3,16 @@ import { SysError } from '../error.ts';
 import type { Fd, FdLike } from '../fd.ts';
 import { memfdSealed } from '../memfd.ts';
 import { connectUnix } from '../socket.ts';
-import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT, type ClientFrame, encodeClientFrame, FrameDecoder, type MonitorFrame, PROTOCOL_VERSION } from './frames.ts';
+import {
+  ATTACH_STDERR,
+  ATTACH_STDIN,
+  ATTACH_STDOUT,
+  type ClientFrame,
+  encodeClientFrame,
+  FrameDecoder,
+  type MonitorFrame,
+  PROTOCOL_VERSION,
+} from './frames.ts';
 import { ExecSession } from './exec-session.ts';
 import { HelperError } from './helper-error.ts';
 import { Link } from './link.ts';
@@ -145,7 +154,8 @@ export class MonitorClient implements Disposable {
 
   /** Starts receiving output (`onStdout`, `onStderr`) from now on; with stdin this client may send it. */
   attach(streams: { stdin?: boolean; stdout?: boolean; stderr?: boolean }): void {
-    const bits = (streams.stdin ? ATTACH_STDIN : 0) | (streams.stdout ? ATTACH_STDOUT : 0) | (streams.stderr ? ATTACH_STDERR : 0);
+    const bits =
+      (streams.stdin ? ATTACH_STDIN : 0) | (streams.stdout ? ATTACH_STDOUT : 0) | (streams.stderr ? ATTACH_STDERR : 0);
     this.#post({ type: 'attach', streams: bits });
   }
 
@@ -173,7 +183,13 @@ export class MonitorClient implements Disposable {
 
   /** Sends a signal to the first process, to every process of the cgroup, or to an exec session. */
   async signal(signal: number, options: { all?: boolean; exec?: string } = {}): Promise<void> {
-    await this.#request((req) => ({ type: 'signal', req, signal, flags: options.all === true ? 1 : 0, exec: options.exec ?? '' }));
+    await this.#request((req) => ({
+      type: 'signal',
+      req,
+      signal,
+      flags: options.all === true ? 1 : 0,
+      exec: options.exec ?? '',
+    }));
   }
 
   /** Releases a created container; settles when it runs. */
@@ -183,13 +199,18 @@ export class MonitorClient implements Disposable {
 
   /** Signals, waits, kills; settles when the process is dead. timeoutMs -1: the Plan's, -2: never kill. signal 0: the Plan's. */
   async stop(options: { signal?: number; timeoutMs?: number; abort?: AbortSignal } = {}): Promise<void> {
-    await this.#request((req) => ({ type: 'stop', req, signal: options.signal ?? 0, timeoutMs: options.timeoutMs ?? -1 }), [], options.abort);
+    await this.#request(
+      (req) => ({ type: 'stop', req, signal: options.signal ?? 0, timeoutMs: options.timeoutMs ?? -1 }),
+      [],
+      options.abort,
+    );
   }
 
   /** Runs an exec Plan in the container; settles when it is exec'ed. The descriptors stay the caller's. */
   async exec(plan: Uint8Array, fds: readonly FdLike[], options: ExecOptions): Promise<ExecSession> {
     const { id } = options;
-    if (this.#sessions.has(id)) throw new TareError('already-exists', `Cannot exec: this connection already has a session ${JSON.stringify(id)}`);
+    if (this.#sessions.has(id))
+      throw new TareError('already-exists', `Cannot exec: this connection already has a session ${JSON.stringify(id)}`);
     const session = new ExecSession(id, options, {
       send: (frame) => this.#send(frame),
       resize: (rows, cols) => this.resize(rows, cols, id),
@@ -197,9 +218,16 @@ export class MonitorClient implements Disposable {
     });
     this.#sessions.set(id, session);
     try {
-      using memfd = memfdSealed('tare-exec-plan', plan);
       const flags = options.detached === true ? 1 : 0;
-      const reply = await this.#request((req) => ({ type: 'exec', req, id, stdio: options.stdio, flags }), [memfd, ...fds, ...(options.stdioFds ?? [])]);
+      const ask = (): Promise<Reply> => {
+        // The link has its own duplicates once it was asked.
+        using memfd = memfdSealed('tare-exec-plan', plan);
+        return this.#request(
+          (req) => ({ type: 'exec', req, id, stdio: options.stdio, flags }),
+          [memfd, ...fds, ...(options.stdioFds ?? [])],
+        );
+      };
+      const reply = await ask();
       if (reply.type === 'execStarted') session.started(reply.pid);
       return session;
     } catch (error) {
@@ -216,7 +244,8 @@ export class MonitorClient implements Disposable {
 
   /** A duplicate of the rootfs mount. Errors: as `requestMount`; `failed-precondition` when the socket's path is not known. */
   mount(): Fd {
-    if (this.#socketPath === undefined) throw new TareError('failed-precondition', 'Cannot get the mount from monitor: its socket path is not known');
+    if (this.#socketPath === undefined)
+      throw new TareError('failed-precondition', 'Cannot get the mount from monitor: its socket path is not known');
     return requestMount(this.#socketPath);
   }
 
@@ -267,7 +296,10 @@ export class MonitorClient implements Disposable {
   async #request(make: (req: number) => ClientFrame, fds: readonly FdLike[] = [], abort?: AbortSignal): Promise<Reply> {
     const req = this.#nextRequest++;
     const reply = new Later<Reply>();
-    const onAbort = (): void => reply.reject(new TareError('cancelled', 'Cannot wait for monitor: the wait was cancelled', { cause: abort?.reason }));
+    const onAbort = (): void =>
+      reply.reject(
+        new TareError('cancelled', 'Cannot wait for monitor: the wait was cancelled', { cause: abort?.reason }),
+      );
     if (abort?.aborted === true) onAbort();
     abort?.addEventListener('abort', onAbort, { once: true });
     this.#requests.set(req, reply);
@@ -302,7 +334,9 @@ export class MonitorClient implements Disposable {
       case 'execStarted':
         return this.#requests.get(frame.req)?.resolve(frame);
       case 'error':
-        return this.#requests.get(frame.req)?.reject(new SysError('do what was asked of the monitor', frame.errno, undefined, frame.text));
+        return this.#requests
+          .get(frame.req)
+          ?.reject(new SysError('do what was asked of the monitor', frame.errno, undefined, frame.text));
       case 'ready':
         return this.#ready.resolve(frame.pid);
       case 'started':
@@ -339,7 +373,15 @@ export class MonitorClient implements Disposable {
 
   #onClose(cause?: Error): void {
     const error = new TareError('unavailable', 'Cannot hear from monitor: the connection is closed', { cause });
-    for (const waiting of [this.#hello, this.#ready, this.#started, this.#exit, this.#failed, ...this.#requests.values()]) waiting.reject(error);
+    for (const waiting of [
+      this.#hello,
+      this.#ready,
+      this.#started,
+      this.#exit,
+      this.#failed,
+      ...this.#requests.values(),
+    ])
+      waiting.reject(error);
     for (const session of this.#sessions.values()) session.ended(error);
     this.#sessions.clear();
     this.#closed.resolve();

@@ -50,7 +50,11 @@ export class ExecSession {
   /** Writes to its stdin; settles when the kernel has taken it. */
   async stdin(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += STDIN_FRAME_BYTES) {
-      await this.#connection.send({ type: 'execStdin', exec: this.id, bytes: bytes.subarray(at, at + STDIN_FRAME_BYTES) });
+      await this.#connection.send({
+        type: 'execStdin',
+        exec: this.id,
+        bytes: bytes.subarray(at, at + STDIN_FRAME_BYTES),
+      });
     }
   }
 

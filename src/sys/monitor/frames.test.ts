@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isKind } from '../../base/errors.ts';
-import { type ClientFrame, encodeClientFrame, encodeMonitorFrame, FrameDecoder, MAX_FRAME_BYTES, type MonitorFrame } from './frames.ts';
+import {
+  type ClientFrame,
+  encodeClientFrame,
+  encodeMonitorFrame,
+  FrameDecoder,
+  MAX_FRAME_BYTES,
+  type MonitorFrame,
+} from './frames.ts';
 
 const clientFrames: ClientFrame[] = [
   { type: 'hello', version: 1 },
@@ -39,8 +46,16 @@ const monitorFrames: MonitorFrame[] = [
 
 test('every frame survives encoding and decoding, however the stream is cut', () => {
   const streams = [
-    { frames: clientFrames, bytes: Buffer.concat(clientFrames.map(encodeClientFrame)), make: () => FrameDecoder.ofClient() },
-    { frames: monitorFrames, bytes: Buffer.concat(monitorFrames.map(encodeMonitorFrame)), make: () => FrameDecoder.ofMonitor() },
+    {
+      frames: clientFrames,
+      bytes: Buffer.concat(clientFrames.map(encodeClientFrame)),
+      make: () => FrameDecoder.ofClient(),
+    },
+    {
+      frames: monitorFrames,
+      bytes: Buffer.concat(monitorFrames.map(encodeMonitorFrame)),
+      make: () => FrameDecoder.ofMonitor(),
+    },
   ] as const;
   for (const { frames, bytes, make } of streams) {
     for (const step of [1, 2, 3, 7, 64, 65_536, bytes.length]) {
@@ -58,18 +73,25 @@ test('encodeClientFrame is laid out as the protocol says', () => {
     encodeClientFrame({ type: 'stop', req: 1, signal: 15, timeoutMs: -1 }),
     Buffer.from([13, 0, 0, 0, 7, 1, 0, 0, 0, 15, 0, 0, 0, 255, 255, 255, 255]),
   );
-  assert.deepEqual(encodeClientFrame({ type: 'execStdin', exec: 'ab', bytes: Buffer.from('c') }), Buffer.from([8, 0, 0, 0, 14, 2, 0, 0, 0, 97, 98, 99]));
+  assert.deepEqual(
+    encodeClientFrame({ type: 'execStdin', exec: 'ab', bytes: Buffer.from('c') }),
+    Buffer.from([8, 0, 0, 0, 14, 2, 0, 0, 0, 97, 98, 99]),
+  );
 });
 
 test('encodeClientFrame refuses numbers out of range and frames over the limit', () => {
   assert.throws(() => encodeClientFrame({ type: 'start', req: 2 ** 32 }), { kind: 'invalid' });
   assert.throws(() => encodeClientFrame({ type: 'stop', req: 1, signal: 1, timeoutMs: 2 ** 31 }), { kind: 'invalid' });
   assert.throws(() => encodeClientFrame({ type: 'stdin', bytes: Buffer.alloc(MAX_FRAME_BYTES) }), { kind: 'invalid' });
-  assert.equal(encodeClientFrame({ type: 'stdin', bytes: Buffer.alloc(MAX_FRAME_BYTES - 1) }).length, MAX_FRAME_BYTES + 4);
+  assert.equal(
+    encodeClientFrame({ type: 'stdin', bytes: Buffer.alloc(MAX_FRAME_BYTES - 1) }).length,
+    MAX_FRAME_BYTES + 4,
+  );
 });
 
 test('FrameDecoder refuses wild lengths before it holds them, unknown types and malformed payloads', () => {
-  const refuses = (...bytes: number[]): void => assert.throws(() => FrameDecoder.ofMonitor().push(Buffer.from(bytes)), { kind: 'invalid' });
+  const refuses = (...bytes: number[]): void =>
+    assert.throws(() => FrameDecoder.ofMonitor().push(Buffer.from(bytes)), { kind: 'invalid' });
   refuses(0, 0, 0, 0);
   refuses(1, 0, 16, 0);
   refuses(255, 255, 255, 255);
@@ -89,7 +111,7 @@ test('FrameDecoder of random damage yields frames or fails as invalid, and never
     for (let count = 1 + pick(4); count > 0; count--) bytes[pick(bytes.length)] = pick(256);
     const decoder = FrameDecoder.ofMonitor();
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const step = 1 + pick(50);
         for (const frame of decoder.push(bytes.subarray(at, at + step))) assert.equal(typeof frame.type, 'string');
         at += step;

@@ -103,7 +103,8 @@ function encode(layout: Layout, values: Record<string, unknown>): Buffer {
     parts.push(part);
     length += part.length;
   }
-  if (length > MAX_FRAME_BYTES) throw new TareError('invalid', `Cannot encode frame ${layout.code}: ${length} bytes, at most ${MAX_FRAME_BYTES}`);
+  if (length > MAX_FRAME_BYTES)
+    throw new TareError('invalid', `Cannot encode frame ${layout.code}: ${length} bytes, at most ${MAX_FRAME_BYTES}`);
   head.writeUInt32LE(length, 0);
   return Buffer.concat([head, ...parts]);
 }
@@ -144,7 +145,10 @@ export class FrameDecoder<F> {
     const frames: F[] = [];
     if (this.#held < this.#needed) return frames;
     const [first] = this.#chunks;
-    const all = this.#chunks.length === 1 && first !== undefined ? Buffer.from(first.buffer, first.byteOffset, first.length) : Buffer.concat(this.#chunks);
+    const all =
+      this.#chunks.length === 1 && first !== undefined
+        ? Buffer.from(first.buffer, first.byteOffset, first.length)
+        : Buffer.concat(this.#chunks);
     let at = 0;
     this.#needed = 4;
     while (all.length - at >= 4) {
@@ -187,7 +191,8 @@ export class FrameDecoder<F> {
         at += length;
       }
     }
-    if (at !== bytes.length) throw new TareError('invalid', `Cannot read frame ${type}: ${bytes.length - at} bytes too many`);
+    if (at !== bytes.length)
+      throw new TareError('invalid', `Cannot read frame ${type}: ${bytes.length - at} bytes too many`);
     return frame as F;
   }
 }

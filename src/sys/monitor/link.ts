@@ -45,7 +45,8 @@ export class Link {
     return new Promise((resolve, reject) => {
       const sent = (error?: Error | null): void => {
         for (const fd of owned) fd.close();
-        if (error) reject(new TareError('unavailable', 'Cannot talk to monitor: the connection is closed', { cause: error }));
+        if (error)
+          reject(new TareError('unavailable', 'Cannot talk to monitor: the connection is closed', { cause: error }));
         else resolve();
       };
       this.#queue.push({ bytes, fds: owned, sent });

@@ -46,7 +46,10 @@ function randomPlan(seed: number): { ops: Op[]; fds: number } {
   const ops = Array.from({ length: pick(30) }, () => {
     const name = names[pick(names.length)] ?? 'setsid';
     const fields = Object.entries(planOps[name].fields) as [string, FieldType][];
-    return { op: name, ...Object.fromEntries(fields.map(([field, type]) => [field, randomValue(type, pick, fds)])) } as unknown as Op;
+    return {
+      op: name,
+      ...Object.fromEntries(fields.map(([field, type]) => [field, randomValue(type, pick, fds)])),
+    } as unknown as Op;
   });
   return { ops, fds };
 }
@@ -113,8 +116,28 @@ test('printPlan reads as system calls with flags by name, one line per operation
     { op: 'stdio', mode: planConstants.STDIO_PTY, stdin: 1, once: 0, in: NO_FD, out: NO_FD, err: NO_FD },
     { op: 'clone', flags: 0x20000 | 0x20000000, cgroup: 0 },
     { op: 'root', fd: 1, at: '/run/tare/root', propagation: 0x80000 | 0x4000 },
-    { op: 'mountFs', type: 'proc', source: 'proc', options: ['hidepid=2'], attrs: 0xe, target: '/proc', mkdir: 0o755, flags: 1, propagation: 0 },
-    { op: 'mountFd', fd: 1, target: '/data', set: 1, clear: 0x70, recursive: 1, propagation: 0x40000, kind: 1, flags: 4 },
+    {
+      op: 'mountFs',
+      type: 'proc',
+      source: 'proc',
+      options: ['hidepid=2'],
+      attrs: 0xe,
+      target: '/proc',
+      mkdir: 0o755,
+      flags: 1,
+      propagation: 0,
+    },
+    {
+      op: 'mountFd',
+      fd: 1,
+      target: '/data',
+      set: 1,
+      clear: 0x70,
+      recursive: 1,
+      propagation: 0x40000,
+      kind: 1,
+      flags: 4,
+    },
     { op: 'rlimit', resource: 7, soft: 1024, hard: 0xffffffffffffffffn },
     { op: 'caps', effective: 0x21, permitted: 0x21, inheritable: 0, ambient: 1n << 60n },
     { op: 'user', uid: 1, gid: 2, groups: Buffer.from(Uint32Array.of(3, 4).buffer), umask: 0o22 },

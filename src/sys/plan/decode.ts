@@ -1,10 +1,22 @@
 import { TareError } from '../../base/errors.ts';
-import { type FieldType, NO_FD, type Op, type OpName, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_MAX_FDS, PLAN_VERSION, planOps } from './schema.ts';
+import {
+  type FieldType,
+  NO_FD,
+  type Op,
+  type OpName,
+  PLAN_MAGIC,
+  PLAN_MAX_BYTES,
+  PLAN_MAX_FDS,
+  PLAN_VERSION,
+  planOps,
+} from './schema.ts';
 
 const HEADER_BYTES = 16;
 const OP_HEADER_BYTES = 8;
 
-const byCode: ReadonlyMap<number, OpName> = new Map(Object.entries(planOps).map(([name, { code }]) => [code, name as OpName]));
+const byCode: ReadonlyMap<number, OpName> = new Map(
+  Object.entries(planOps).map(([name, { code }]) => [code, name as OpName]),
+);
 
 /** A Plan read back: its operations in order (u64 fields as bigint) and the length of its descriptor table. */
 export interface DecodedPlan {
@@ -25,7 +37,8 @@ export function decodePlan(plan: Uint8Array): DecodedPlan {
   if (bytes.length > PLAN_MAX_BYTES) fail(0, `it exceeds ${PLAN_MAX_BYTES} bytes`);
   if (bytes.readUInt32LE(0) !== PLAN_MAGIC) fail(0, 'wrong magic');
   if (bytes.readUInt32LE(4) !== PLAN_VERSION) fail(4, `version ${bytes.readUInt32LE(4)} instead of ${PLAN_VERSION}`);
-  if (bytes.readUInt32LE(8) !== bytes.length) fail(8, `a length of ${bytes.readUInt32LE(8)} instead of ${bytes.length}`);
+  if (bytes.readUInt32LE(8) !== bytes.length)
+    fail(8, `a length of ${bytes.readUInt32LE(8)} instead of ${bytes.length}`);
   const fdCount = bytes.readUInt32LE(12);
   if (fdCount > PLAN_MAX_FDS) fail(12, `${fdCount} descriptors, at most ${PLAN_MAX_FDS},`);
 
@@ -50,7 +63,8 @@ export function decodePlan(plan: Uint8Array): DecodedPlan {
     const counted = (): Buffer => {
       const length = u32();
       const from = take(length + 1);
-      if (bytes[from + length] !== 0) fail(from + length, `op ${ops.length} (${name}): ${field} does not end in a NUL byte`);
+      if (bytes[from + length] !== 0)
+        fail(from + length, `op ${ops.length} (${name}): ${field} does not end in a NUL byte`);
       return bytes.subarray(from, from + length);
     };
     const str = (): string => {
@@ -72,7 +86,8 @@ export function decodePlan(plan: Uint8Array): DecodedPlan {
           return bytes.readBigUInt64LE(take(8));
         case 'fd': {
           const slot = u32();
-          if (slot >= fdCount && slot !== NO_FD) fail(at - 4, `op ${ops.length} (${name}): ${field} names descriptor ${slot} of ${fdCount}`);
+          if (slot >= fdCount && slot !== NO_FD)
+            fail(at - 4, `op ${ops.length} (${name}): ${field} names descriptor ${slot} of ${fdCount}`);
           return slot;
         }
         case 'str':
@@ -82,7 +97,8 @@ export function decodePlan(plan: Uint8Array): DecodedPlan {
         case 'strv': {
           const count = u32();
           // Each takes five bytes at least: a wild count fails here and not after filling memory.
-          if (count > (end - at) / 5) fail(at - 4, `op ${ops.length} (${name}): ${field} crosses the end of its payload`);
+          if (count > (end - at) / 5)
+            fail(at - 4, `op ${ops.length} (${name}): ${field} crosses the end of its payload`);
           return Array.from({ length: count }, str);
         }
       }

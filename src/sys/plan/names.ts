@@ -2,7 +2,8 @@
 
 type Bits = readonly (readonly [bit: bigint, name: string])[];
 
-const table = (names: Readonly<Record<string, number>>): Bits => Object.entries(names).map(([name, bit]) => [BigInt(bit), name] as const);
+const table = (names: Readonly<Record<string, number>>): Bits =>
+  Object.entries(names).map(([name, bit]) => [BigInt(bit), name] as const);
 
 export const cloneBits = table({
   CLONE_NEWTIME: 0x80,
@@ -54,9 +55,12 @@ const capabilityNames =
 export const capabilityBits: Bits = capabilityNames.map((name, index) => [1n << BigInt(index), `CAP_${name}`] as const);
 
 const signalNames =
-  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'.split(' ');
+  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'.split(
+    ' ',
+  );
 
-const resourceNames = 'CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME'.split(' ');
+const resourceNames =
+  'CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME'.split(' ');
 
 /** `A|B|0x40`: every bit of `value` by its name, unknown ones as a number; "0" for none. */
 export function bitNames(bits: Bits, value: bigint | number): string {

@@ -1,5 +1,14 @@
 import { decodePlan } from './decode.ts';
-import { bitNames, capabilityBits, cloneBits, mountAttrBits, propagationBits, resourceName, seccompFlagBits, signalName } from './names.ts';
+import {
+  bitNames,
+  capabilityBits,
+  cloneBits,
+  mountAttrBits,
+  propagationBits,
+  resourceName,
+  seccompFlagBits,
+  signalName,
+} from './names.ts';
 import { type FieldType, NO_FD, type Op, type OpName, planConstants, planOps } from './schema.ts';
 
 /** How a Plan is printed. */
@@ -16,7 +25,8 @@ const fd = (slot: number): string => (slot === NO_FD ? 'none' : `fd ${slot}`);
 const octal = (mode: number): string => `0${mode.toString(8)}`;
 const hex = (value: bigint | number): string => (BigInt(value) === 0n ? '0' : `0x${value.toString(16)}`);
 const attrs = (bits: bigint | number): string => bitNames(mountAttrBits, bits);
-const propagate = (bits: bigint | number): string => (BigInt(bits) === 0n ? '' : `, ${bitNames(propagationBits, bits)}`);
+const propagate = (bits: bigint | number): string =>
+  BigInt(bits) === 0n ? '' : `, ${bitNames(propagationBits, bits)}`;
 const unlimited = 0xffffffffffffffffn;
 const limit = (value: bigint | number): string => (BigInt(value) === unlimited ? 'unlimited' : String(value));
 const recursively = (recursive: number): string => (recursive === 0 ? '' : ', AT_RECURSIVE');
@@ -43,13 +53,15 @@ const printers: Printers = {
   stop: (op) => `stop: kill(init, ${signalName(op.signal)}), after ${op.timeoutMs} ms SIGKILL`,
   clone: (op) => `clone3(${bitNames(cloneBits, op.flags)}, cgroup=${fd(op.cgroup)})`,
   join: (op) => `setns(${fd(op.fd)}, ${bitNames(cloneBits, op.nstype)})`,
-  enter: (op) => `setns(pidfd ${fd(op.pidfd)}, ${bitNames(cloneBits, op.flags)}); clone3(CLONE_PARENT, cgroup=${fd(op.cgroup)})`,
+  enter: (op) =>
+    `setns(pidfd ${fd(op.pidfd)}, ${bitNames(cloneBits, op.flags)}); clone3(CLONE_PARENT, cgroup=${fd(op.cgroup)})`,
   oomScoreAdj: (op) => `write("/proc/self/oom_score_adj", ${op.value})${op.optional === 0 ? '' : ' or go on'}`,
   cgroupTask: (op) => `write(${fd(op.fd)}, "0")`,
   unshare: (op) => `unshare(${bitNames(cloneBits, op.flags)})`,
   setsid: () => 'setsid()',
   pdeathsig: (op) => `prctl(PR_SET_PDEATHSIG, ${signalName(op.signal)})`,
-  root: (op) => `mount_setattr("/", ${bitNames(propagationBits, op.propagation)}); move_mount(${fd(op.fd)}, ${q(op.at)})`,
+  root: (op) =>
+    `mount_setattr("/", ${bitNames(propagationBits, op.propagation)}); move_mount(${fd(op.fd)}, ${q(op.at)})`,
   mountFs: (op) =>
     [
       `fsopen(${q(op.type)}, source=${q(op.source)})`,
@@ -61,11 +73,13 @@ const printers: Printers = {
     `mount_setattr(${fd(op.fd)}, set=${attrs(op.set)}, clear=${attrs(op.clear)}${recursively(op.recursive)}); move_mount(${fd(op.fd)}, ${q(op.target)}, ${named('KIND_', op.kind)}${op.flags === 0 ? '' : `, ${bitNames(mountFlags, op.flags)}`}${propagate(op.propagation)})`,
   readonlyPath: (op) => `bind(${q(op.target)}, MOUNT_ATTR_RDONLY)`,
   mask: (op) => `mask(${q(op.target)})`,
-  mknod: (op) => `mknodat(${q(op.target)}, ${octal(op.mode)}, makedev(${op.major}, ${op.minor})); fchownat(${op.uid}, ${op.gid})`,
+  mknod: (op) =>
+    `mknodat(${q(op.target)}, ${octal(op.mode)}, makedev(${op.major}, ${op.minor})); fchownat(${op.uid}, ${op.gid})`,
   symlink: (op) => `symlinkat(${q(op.to)}, ${q(op.target)})`,
   mkdir: (op) => `mkdirat(${q(op.target)}, ${octal(op.mode)}); fchownat(${op.uid}, ${op.gid})`,
   pivot: () => 'pivot_root(".", "."); umount2(".", MNT_DETACH)',
-  rootAttr: (op) => `mount_setattr("/", set=${attrs(op.set)}, clear=${attrs(op.clear)}${recursively(op.recursive)}${propagate(op.propagation)})`,
+  rootAttr: (op) =>
+    `mount_setattr("/", set=${attrs(op.set)}, clear=${attrs(op.clear)}${recursively(op.recursive)}${propagate(op.propagation)})`,
   hostname: (op) => `sethostname(${q(op.name)})`,
   domainname: (op) => `setdomainname(${q(op.name)})`,
   loopback: () => 'ioctl(SIOCSIFFLAGS, "lo", IFF_UP)',
@@ -80,7 +94,8 @@ const printers: Printers = {
   caps: (op) =>
     `capset(${(['effective', 'permitted', 'inheritable', 'ambient'] as const).map((set) => `${set}=${bitNames(capabilityBits, op[set])}`).join(', ')})`,
   cwd: (op) => `chdir(${q(op.path)})`,
-  seccomp: (op) => `seccomp(SECCOMP_SET_MODE_FILTER, ${bitNames(seccompFlagBits, op.flags)}, ${op.filter.length / 8} instructions)`,
+  seccomp: (op) =>
+    `seccomp(SECCOMP_SET_MODE_FILTER, ${bitNames(seccompFlagBits, op.flags)}, ${op.filter.length / 8} instructions)`,
   procAttr: (op) => `write(${q(`/proc/self/${op.name}`)}, ${q(op.text)})`,
 };
 

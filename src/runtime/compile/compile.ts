@@ -1,0 +1,190 @@
+import type { Process, RuntimeConfig } from '../../spec/runtime-types.ts';
+import { planConstants } from '../../sys/plan/schema.ts';
+import type { CgroupPlan } from '../cgroup/plan.ts';
+import { Draft, invalid, unsupported } from './draft.ts';
+import { containerPath } from './container-path.ts';
+import { type HookIdentity, compileCreateHooks, compileMonitorHooks, compileStartHooks } from './hooks.ts';
+import { compileMonitor, compileStdio } from './monitor.ts';
+import { propagationBits } from './mount-options.ts';
+import { compileMounts } from './mounts.ts';
+import { CLONE_NEWCGROUP, Namespaces, compileClone } from './namespaces.ts';
+import { boundingMask, compileAttributes, compileIdentity, processCwd, seccompOf } from './process.ts';
+import { compileSysctls } from './sysctl.ts';
+import type { CompileExecOptions, CompileOptions, CompiledPlan, ExecTarget } from './types.ts';
+
+const SIGKILL = 9;
+/** MS_SLAVE|MS_REC: the host's unmounts still reach our copy of its tree, our mounts never reach the host. */
+const MS_RSLAVE = 0x84000;
+const MOUNT_ATTR_RDONLY = 1;
+
+/**
+ * Turns a container's configuration into the Plan the helper executes. Pure: every decision is here, nothing is opened or looked at.
+ *
+ * The order of steps (runtime.md "Lifecycle", and what each step needs):
+ * cgroup, cgroup namespace; root and mounts; createRuntime and createContainer hooks; pivot_root; terminal; names, sysctls; read-only and
+ * masked paths; limits, [filter], identity; start; startContainer hooks; [filter]; execve. Everything that can fail for a reason of the
+ * configuration comes before the START barrier, but for what needs the filter installed first.
+ *
+ * Errors: `invalid` and `unsupported`, naming the part of the configuration; those of `options.mountKinds` and `options.seccomp`.
+ */
+export function compile(config: RuntimeConfig, options: CompileOptions): CompiledPlan {
+  const { process, linux } = config;
+  if (process === undefined) throw invalid('process', 'there is none');
+  rejectUnsupported(config, process);
+  const draft = new Draft();
+  const namespaces = new Namespaces(linux);
+  const features = options.features ?? {};
+  const identity: HookIdentity = { id: options.id ?? options.monitor.listen, bundle: options.bundle ?? '' };
+  const terminal = process.terminal === true;
+  if (terminal !== (options.monitor.stdio === 'pty'))
+    throw invalid('process.terminal', `it is ${String(terminal)} but stdio is ${options.monitor.stdio}`);
+
+  compileMonitor(draft, options);
+  compileMonitorHooks(draft, config, identity);
+  compileClone(draft, linux, namespaces, cgroupSlot(draft, options.cgroup));
+  compileOomScore(draft, process);
+
+  compileTasks(draft, options.cgroup);
+  if (namespaces.isNew('cgroup')) draft.add({ op: 'unshare', flags: CLONE_NEWCGROUP });
+  draft.add({ op: 'setsid' }, { op: 'pdeathsig', signal: SIGKILL });
+  if (namespaces.isNew('network')) draft.add({ op: 'loopback' });
+  compileNames(draft, config, namespaces);
+
+  draft.add({ op: 'root', fd: draft.fd({ kind: 'rootfs' }), at: options.rootMountPoint, propagation: MS_RSLAVE });
+  compileMounts(draft, {
+    config,
+    namespaces,
+    cgroup: options.cgroup,
+    mountKinds: options.mountKinds,
+    bundle: options.bundle,
+    mknod: features.mknod ?? !namespaces.has('user'),
+  });
+  const cwd = processCwd(process);
+  if (cwd !== '/') draft.add({ op: 'mkdir', target: cwd, mode: 0o755, uid: 0, gid: 0 });
+  compileCreateHooks(draft, config, identity);
+  draft.add({ op: 'pivot' });
+
+  if (terminal) compileTerminal(draft, process, true);
+  compileSysctls(draft, linux?.sysctl ?? {}, namespaces);
+  for (const path of linux?.readonlyPaths ?? [])
+    draft.add({ op: 'readonlyPath', target: containerPath(path, 'readonly path') });
+  for (const path of linux?.maskedPaths ?? []) draft.add({ op: 'mask', target: containerPath(path, 'masked path') });
+  compileRootAttributes(draft, config);
+
+  if (options.keyring !== false) draft.add({ op: 'keyring', name: `_ses.${identity.id}` });
+  compileAttributes(draft, process, config, features);
+  // The filter's announcement tells the monitor that execve is next; so without no_new_privs, start comes before the filter and all that follows it.
+  const startEarly = process.noNewPrivileges !== true;
+  const start = { op: 'barrier', kind: planConstants.BARRIER_START } as const;
+  if (startEarly) draft.add(start);
+  compileIdentity(draft, {
+    process,
+    rlimits: process.rlimits ?? [],
+    filter: seccompOf(config),
+    seccomp: options.seccomp,
+    filterCapabilities: boundingMask(process),
+    noNewPrivileges: process.noNewPrivileges === true,
+    init: options.init,
+    beforeExec: () => {
+      if (!startEarly) draft.add(start);
+      compileStartHooks(draft, config, identity);
+    },
+  });
+  return draft.finish();
+}
+
+/**
+ * The Plan of an exec session: enters the container's cgroup and namespaces by the pidfd of its first process, then becomes `process`. Limits,
+ * labels and score not said by `process` are the container's; no_new_privs and the filter always are.
+ *
+ * Errors: as `compile`.
+ */
+export function compileExec(process: Process, container: ExecTarget, options: CompileExecOptions): CompiledPlan {
+  const { config, cgroup } = container;
+  const own = config.process;
+  if (process.execCPUAffinity !== undefined) throw unsupported('process.execCPUAffinity', 'it is not supported yet');
+  if ((process.terminal === true) !== (options.stdio === 'pty'))
+    throw invalid('process.terminal', `it is ${String(process.terminal === true)} but stdio is ${options.stdio}`);
+  const draft = new Draft();
+  const namespaces = new Namespaces(config.linux);
+  const inherited = <K extends 'rlimits' | 'oomScoreAdj' | 'apparmorProfile' | 'selinuxLabel'>(
+    key: K,
+  ): Partial<Pick<Process, K>> =>
+    process[key] === undefined && own?.[key] !== undefined ? ({ [key]: own[key] } as Pick<Process, K>) : {};
+  const full: Process = {
+    ...process,
+    ...inherited('rlimits'),
+    ...inherited('oomScoreAdj'),
+    ...inherited('apparmorProfile'),
+    ...inherited('selinuxLabel'),
+  };
+
+  if (options.stdio !== undefined) compileStdio(draft, options.stdio, options.stdin === true, false);
+  for (let index = 0; index < (options.preserveFds ?? 0); index++)
+    draft.add({ op: 'preserve', fd: draft.fd({ kind: 'preserve', index }) });
+  compileOomScore(draft, full);
+  compileTasks(draft, cgroup);
+  draft.add({
+    op: 'enter',
+    pidfd: draft.fd({ kind: 'pidfd' }),
+    flags: namespaces.flags,
+    cgroup: cgroupSlot(draft, cgroup),
+  });
+  draft.add({ op: 'setsid' }, { op: 'pdeathsig', signal: SIGKILL });
+  if (full.terminal === true) compileTerminal(draft, full, false);
+  if (options.id !== undefined) draft.add({ op: 'keyring', name: `_ses.${options.id}` });
+  compileAttributes(draft, full, config, options.features ?? {});
+  compileIdentity(draft, {
+    process: full,
+    rlimits: full.rlimits ?? [],
+    filter: seccompOf(config),
+    seccomp: options.seccomp,
+    filterCapabilities: boundingMask(options.privileged === true ? process : own),
+    noNewPrivileges: process.noNewPrivileges === true || own?.noNewPrivileges === true,
+    init: false,
+    beforeExec: () => undefined,
+  });
+  return draft.finish();
+}
+
+function cgroupSlot(draft: Draft, cgroup: CgroupPlan): number {
+  return draft.fd(cgroup.unified === undefined ? undefined : { kind: 'cgroup-dir', path: cgroup.unified });
+}
+
+function compileTasks(draft: Draft, cgroup: CgroupPlan): void {
+  for (const path of cgroup.tasks)
+    draft.add({ op: 'cgroupTask', fd: draft.fd({ kind: 'cgroup-file', path, write: true }) });
+}
+
+/** Only lowering the score can fail, for want of CAP_SYS_RESOURCE; then it stays as the runtime's own. */
+function compileOomScore(draft: Draft, process: Process): void {
+  if (process.oomScoreAdj !== undefined) draft.add({ op: 'oomScoreAdj', value: process.oomScoreAdj, optional: 1 });
+}
+
+function compileNames(draft: Draft, config: RuntimeConfig, namespaces: Namespaces): void {
+  const { hostname = '', domainname = '' } = config;
+  if ((hostname !== '' || domainname !== '') && !namespaces.has('uts'))
+    throw invalid('hostname', 'it would change the host: the container has no uts namespace of its own');
+  if (hostname !== '') draft.add({ op: 'hostname', name: hostname });
+  if (domainname !== '') draft.add({ op: 'domainname', name: domainname });
+}
+
+function compileTerminal(draft: Draft, process: Process, console: boolean): void {
+  const { height: rows, width: cols } = process.consoleSize ?? { height: 0, width: 0 };
+  draft.add({ op: 'tty', rows, cols, console: console ? 1 : 0, uid: process.user.uid });
+}
+
+function compileRootAttributes(draft: Draft, config: RuntimeConfig): void {
+  const set = config.root?.readonly === true ? MOUNT_ATTR_RDONLY : 0;
+  const propagation = propagationBits(config.linux?.rootfsPropagation ?? '') ?? 0;
+  if (set !== 0 || propagation !== 0) draft.add({ op: 'rootAttr', set, clear: 0, recursive: 0, propagation });
+}
+
+function rejectUnsupported(config: RuntimeConfig, process: Process): void {
+  if (Object.keys(config.linux?.netDevices ?? {}).length > 0)
+    throw unsupported('linux.netDevices', 'it is not supported yet');
+  if (config.linux?.intelRdt !== undefined) throw unsupported('linux.intelRdt', 'it is not supported yet');
+  if ((config.linux?.mountLabel ?? '') !== '')
+    throw unsupported('linux.mountLabel', 'SELinux mount labels are not supported yet');
+  if ((process.args?.length ?? 0) === 0) throw invalid('process.args', 'there is no command');
+}

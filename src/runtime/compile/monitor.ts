@@ -1,0 +1,66 @@
+import { planConstants } from '../../sys/plan/schema.ts';
+import type { Draft } from './draft.ts';
+import type { CompileOptions, StdioMode } from './types.ts';
+
+const modes: Readonly<Record<StdioMode, number>> = {
+  null: planConstants.STDIO_NULL,
+  pipes: planConstants.STDIO_PIPES,
+  pty: planConstants.STDIO_PTY,
+  fds: planConstants.STDIO_FDS,
+};
+
+/** Where the process's standard streams come from. */
+export function compileStdio(draft: Draft, mode: StdioMode, stdin: boolean, once: boolean): void {
+  const given = (which: 0 | 1 | 2): number => draft.fd(mode === 'fds' ? { kind: 'stdio', which } : undefined);
+  draft.add({
+    op: 'stdio',
+    mode: modes[mode],
+    stdin: stdin ? 1 : 0,
+    once: once ? 1 : 0,
+    in: given(0),
+    out: given(1),
+    err: given(2),
+  });
+}
+
+/** Everything the monitor does without being asked. */
+export function compileMonitor(draft: Draft, options: CompileOptions): void {
+  const { monitor, cgroup } = options;
+  draft.add(
+    {
+      op: 'state',
+      dir: draft.fd({ kind: 'state-dir' }),
+      life: draft.fd({ kind: 'life' }),
+      volatile: monitor.volatile ? 1 : 0,
+    },
+    { op: 'listen', dir: draft.fd({ kind: 'run-dir' }), name: monitor.listen },
+    { op: 'title', text: monitor.title },
+    { op: 'stop', signal: monitor.stop.signal, timeoutMs: monitor.stop.timeoutMs },
+    { op: 'autostart', now: monitor.autostart ? 1 : 0 },
+    { op: 'owner', lease: monitor.owner ? 1 : 0 },
+    { op: 'rootfs', fd: draft.fd({ kind: 'rootfs' }) },
+  );
+  compileStdio(draft, monitor.stdio, monitor.stdin, monitor.once);
+  if (monitor.log !== undefined) {
+    const { name, maxBytes, maxFiles } = monitor.log;
+    draft.add({ op: 'log', dir: draft.fd({ kind: 'log-dir' }), name, maxBytes, maxFiles: Math.max(1, maxFiles) });
+  }
+  if (monitor.onExit !== undefined) draft.add({ op: 'onExit', argv: monitor.onExit.argv, env: monitor.onExit.env });
+  if (cgroup.dirs.length > 0) {
+    const root = draft.fd({ kind: 'cgroup-root' });
+    draft.add({
+      op: 'cgroup',
+      root,
+      dirs: cgroup.dirs,
+      kill: cgroup.kill,
+      procs: cgroup.procs,
+      freezer: cgroup.freezer,
+    });
+    if (cgroup.oom !== undefined) draft.add({ op: 'oom', root, file: cgroup.oom.file, key: cgroup.oom.key });
+  }
+  const leave = monitor.leave ?? cgroup.leave;
+  for (const path of typeof leave === 'string' ? [leave] : leave)
+    draft.add({ op: 'leave', tasks: draft.fd({ kind: 'cgroup-file', path, write: true }) });
+  for (let index = 0; index < (options.preserveFds ?? 0); index++)
+    draft.add({ op: 'preserve', fd: draft.fd({ kind: 'preserve', index }) });
+}

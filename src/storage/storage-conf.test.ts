@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readStorageConf } from './storage-conf.ts';
+
+test('readStorageConf: takes driver and roots of [storage], and nothing of other tables or comments', () => {
+  const text = `
+# graphroot = "/commented"
+[storage]
+driver = "overlay" # as usual
+ graphroot="/var/lib/x y"
+runroot = '/run/\\x'
+imagestore = ""
+[storage.options]
+graphroot = "/not/this"
+additionalimagestores = [ "/a", ]
+`;
+  assert.deepEqual(readStorageConf(text), { driver: 'overlay', graphRoot: '/var/lib/x y', runRoot: '/run/\\x' });
+  assert.deepEqual(readStorageConf(''), {});
+  assert.deepEqual(readStorageConf('[storage]\ngraphroot = ""\n'), {});
+});

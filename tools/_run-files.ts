@@ -1,0 +1,65 @@
+import { join, relative } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import type { Skip } from './_skips.ts';
+
+/** Counts of a run. */
+export interface RunResult {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skips: readonly Skip[];
+}
+
+/** How a run tells about itself. */
+export interface RunOptions {
+  /** Of one test. */
+  readonly testTimeoutMs: number;
+  readonly say: (line: string) => void;
+}
+
+/**
+ * Runs test files (relative to `root`), two at a time, each in its own process. On a terminal every test is shown, elsewhere only what failed.
+ * A file that ends without running a test counts as failed: it would prove nothing.
+ */
+export async function runFiles(root: string, files: readonly string[], options: RunOptions): Promise<RunResult> {
+  const { testTimeoutMs, say } = options;
+  const stream = run({
+    files: files.map((file) => join(root, file)),
+    concurrency: 2,
+    // A file that does not end after its tests is stopped.
+    timeout: testTimeoutMs * 3,
+    execArgv: [...process.execArgv, `--test-timeout=${testTimeoutMs}`],
+    cwd: root,
+  });
+  let passed = 0;
+  let failed = 0;
+  const skips: Skip[] = [];
+  stream.on('test:pass', (event) => {
+    const file = relative(root, event.file ?? '');
+    const isFile = event.name === event.file || join(root, file) === event.name;
+    if (event.skip !== undefined)
+      skips.push({ test: event.name, file, reason: typeof event.skip === 'string' ? event.skip : 'no reason given' });
+    else if (isFile) {
+      failed += 1;
+      say(`FAILED ${file}: it has no tests`);
+    } else if (event.details.type !== 'suite') passed += 1;
+  });
+  stream.on('test:fail', (event) => {
+    const { error } = event.details;
+    // A suite or parent fails with its tests, which are counted.
+    if (event.todo !== undefined || ('failureType' in error && error.failureType === 'subtestsFailed')) return;
+    failed += 1;
+    if (!process.stdout.isTTY)
+      say(`FAILED ${relative(root, event.file ?? '')}:${event.line ?? 0} ${event.name}\n${describe(error)}`);
+  });
+  if (process.stdout.isTTY) stream.compose(new spec()).pipe(process.stdout, { end: false });
+  else stream.on('test:stderr', (event) => void process.stderr.write(event.message));
+  for await (const _ of stream) void _;
+  return { passed, failed, skips };
+}
+
+function describe(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  return text.slice(0, 4000).replace(/^/gm, '    ');
+}

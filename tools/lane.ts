@@ -1,0 +1,141 @@
+/**
+ * Runs a lane of tests: `tools/node tools/lane.ts unit|interop|long [--no-skips] [PATTERN...]`.
+ *
+ * Builds first, installs the Debian packages the lane needs (as root), runs the files two at a time, kills what they leave running, and fails when a
+ * test fails, when something is left on the machine, or (with --no-skips or CI=1) when a test was skipped without the excuse "cannot here:".
+ * PATTERN chooses files whose path contains it. TARE_LANE_SHARED=1 turns leaks into warnings, for a machine on which others work at the same time.
+ */
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newTraces, stragglers, takeTraces } from './_leaks.ts';
+import { ensurePackages } from './_packages.ts';
+import { inPeerNamespace } from './_peer-namespace.ts';
+import { filesBelow, runProgram } from './_problem.ts';
+import { runFiles } from './_run-files.ts';
+import { countReasons, unexcused } from './_skips.ts';
+
+interface Lane {
+  readonly files: (path: string) => boolean;
+  readonly packages: readonly string[];
+  /** One test may take as long. */
+  readonly testTimeoutMs: number;
+  /** In a mount namespace with what the peers need. */
+  readonly peers?: boolean;
+  /** Markdown that collects the results. */
+  readonly log?: string;
+}
+
+const isTest = (path: string): boolean => path.endsWith('.test.ts');
+const below =
+  (...dirs: string[]): ((path: string) => boolean) =>
+  (path) =>
+    isTest(path) && dirs.some((dir) => path.startsWith(`${dir}/`));
+const lanes: Readonly<Record<string, Lane>> = {
+  unit: {
+    files: (path) => below('src', 'tools', 'test', 'bench')(path) && !below('test/interop', 'test/long')(path),
+    packages: ['busybox-static', 'docker-registry', 'e2fsprogs', 'mmdebstrap', 'skopeo'],
+    testTimeoutMs: 60_000,
+  },
+  interop: {
+    files: below('test/interop'),
+    packages: ['buildah', 'busybox-static', 'crun', 'docker-registry', 'mmdebstrap', 'podman', 'runc', 'skopeo'],
+    testTimeoutMs: 180_000,
+    peers: true,
+  },
+  long: {
+    files: below('test/long'),
+    packages: ['busybox-static', 'docker-registry', 'mmdebstrap', 'skopeo'],
+    testTimeoutMs: 1_800_000,
+    log: 'docs/measurements/long.md',
+  },
+};
+
+const root = dirname(import.meta.dirname);
+const say = (line: string): void => void process.stdout.write(`lane: ${line}\n`);
+/** Leaks and processes get this long to go away by themselves. */
+const SETTLE_MS = 5_000;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name = '', ...rest] = argv;
+  const lane = Object.hasOwn(lanes, name) ? lanes[name] : undefined;
+  if (lane === undefined) {
+    say(`which lane? One of ${Object.keys(lanes).join(', ')}`);
+    return 2;
+  }
+  const unknown = rest.filter((arg) => arg.startsWith('-') && arg !== '--no-skips');
+  if (unknown.length > 0) {
+    say(`unknown option ${unknown.join(' ')}`);
+    return 2;
+  }
+  const patterns = rest.filter((arg) => !arg.startsWith('-'));
+  const strict = rest.includes('--no-skips') || process.env['CI'] === '1';
+  const shared = process.env['TARE_LANE_SHARED'] === '1';
+  if (lane.peers) {
+    const inside = inPeerNamespace(say);
+    if (inside !== undefined) return inside;
+  }
+  const build = await runProgram([process.execPath, join(root, 'tools/build.ts')], { cwd: root });
+  if (build.code !== 0) {
+    say(`the build failed:\n${build.output}`);
+    return 1;
+  }
+  await ensurePackages(lane.packages, root, say);
+  const files = filesBelow(root, '', lane.files).filter(
+    (file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)),
+  );
+  if (files.length === 0) {
+    say(`${name} has no test files${patterns.length > 0 ? ` like ${patterns.join(' ')}` : ''}`);
+    return patterns.length > 0 ? 2 : 0;
+  }
+
+  const mark = `${name}-${process.pid}-${Date.now()}`;
+  process.env['TARE_LANE'] = mark;
+  const before = takeTraces(mark);
+  const began = performance.now();
+  const result = await runFiles(root, files, { testTimeoutMs: lane.testTimeoutMs, say });
+  const seconds = (performance.now() - began) / 1000;
+
+  const leaks = await settle(() => newTraces(before, takeTraces(mark)));
+  for (const pid of stragglers(mark)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  for (const leak of leaks) say(`left behind: ${leak}`);
+  const inexcusable = strict ? unexcused(result.skips) : [];
+  for (const { test, file, reason } of inexcusable)
+    say(`skipped although this machine is meant to run everything: ${file}: ${test}: ${reason}`);
+  for (const line of countReasons(result.skips)) say(`skipped ${line}`);
+  const failed = result.failed > 0 || result.passed === 0 || inexcusable.length > 0 || (leaks.length > 0 && !shared);
+  const summary = `${result.passed} passed, ${result.failed} failed, ${result.skips.length} skipped, ${leaks.length} left behind, ${seconds.toFixed(1)} s`;
+  say(`${name} ${failed ? 'FAILED' : 'passed'}: ${summary}`);
+  if (lane.log !== undefined && patterns.length === 0) await appendLog(join(root, lane.log), failed, summary);
+  return failed ? 1 : 0;
+}
+
+/** Asks until the answer is empty, or for SETTLE_MS. */
+async function settle(ask: () => string[]): Promise<string[]> {
+  const deadline = performance.now() + SETTLE_MS;
+  for (;;) {
+    const left = ask();
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await sleep(200);
+  }
+}
+
+async function appendLog(path: string, failed: boolean, summary: string): Promise<void> {
+  const { output } = await runProgram(['git', 'rev-parse', '--short', 'HEAD'], { cwd: root });
+  const { output: changes } = await runProgram(['git', 'status', '--porcelain', '--untracked-files=no'], { cwd: root });
+  const commit = `${output.trim()}${changes.trim() === '' ? '' : ' with changes'}`;
+  if (!existsSync(path))
+    writeFileSync(path, '# Runs of `npm run test:long`\n\n| Date | Commit | Result |\n|---|---|---|\n');
+  appendFileSync(
+    path,
+    `| ${new Date().toISOString().slice(0, 16).replace('T', ' ')} | ${commit} | ${failed ? 'failed' : 'passed'}: ${summary} |\n`,
+  );
+}
+
+process.exitCode = await main(process.argv.slice(2));
