@@ -19,13 +19,14 @@ function runIn(t: TestContext, files: Readonly<Record<string, string>>, testTime
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
   const script = `import { runFiles } from '${import.meta.dirname}/_run-files.ts';
     const said = [];
-    const result = await runFiles('${dir}', ${JSON.stringify(Object.keys(files))}, { testTimeoutMs: ${testTimeoutMs}, say: (line) => said.push(line) });
+    const result = await runFiles('${dir}', ${JSON.stringify(Object.keys(files))}, { testTimeoutMs: ${testTimeoutMs}, totalTimeoutMs: 5000, say: (line) => said.push(line) });
     console.log('\\n' + JSON.stringify({ ...result, said }));`;
   writeFileSync(join(dir, 'run.mjs'), script);
   const { NODE_TEST_CONTEXT: _context, NODE_TEST_WORKER_ID: _worker, ...env } = process.env;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+  const { stdout, stderr } = spawnSync(process.execPath, [join(dir, 'run.mjs')], {
     encoding: 'utf8',
     env,
+    timeout: 30_000,
   });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? stderr) as Result;
 }
@@ -44,19 +45,25 @@ test('runFiles counts tests, not suites or parents, and keeps the reasons of ski
   assert.match(result.said.join('\n'), /FAILED a\.test\.ts:3 bad\n.*boom/);
 });
 
-test('runFiles fails a file without tests, one that crashes, a test that hangs, and a file that does not end', (t) => {
+test('runFiles fails a file without tests, one that crashes, a test that hangs and a file that hangs, and ends one that would not', (t) => {
   const result = runIn(
     t,
     {
       'none.test.ts': 'export {};',
       'crash.test.ts': 'process.exit(3);',
       'hang.test.ts': `import { test } from 'node:test'; test('hangs', () => new Promise((r) => setTimeout(r, 60_000)));`,
+      'stuck.test.ts': `import { test } from 'node:test'; test('stuck', () => { for (;;); });`,
       'endless.test.ts': `import { test } from 'node:test'; test('fine', () => {}); setInterval(() => {}, 1000);`,
     },
     1000,
   );
-  assert.match(result.said.join('\n'), /none\.test\.ts: it has no tests/);
-  assert.equal(result.failed, 4, result.said.join('\n'));
+  const said = result.said.join('\n');
+  assert.match(said, /none\.test\.ts: it has no tests/);
+  assert.match(said, /FAILED crash\.test\.ts/);
+  assert.match(said, /FAILED hang\.test\.ts:1 hangs\n.*timed out/);
+  assert.match(said, /FAILED stuck\.test\.ts/);
+  assert.equal(result.failed, 4, said);
+  assert.equal(result.passed, 1, said);
 });
 
 test('unexcused keeps what a package or root would have run; countReasons sorts by number', () => {

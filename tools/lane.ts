@@ -20,6 +20,8 @@ interface Lane {
   readonly packages: readonly string[];
   /** One test may take as long. */
   readonly testTimeoutMs: number;
+  /** And all of them together. */
+  readonly totalTimeoutMs: number;
   /** In a mount namespace with what the peers need. */
   readonly peers?: boolean;
   /** Markdown that collects the results. */
@@ -36,17 +38,20 @@ const lanes: Readonly<Record<string, Lane>> = {
     files: (path) => below('src', 'tools', 'test', 'bench')(path) && !below('test/interop', 'test/long')(path),
     packages: ['busybox-static', 'docker-registry', 'e2fsprogs', 'mmdebstrap', 'skopeo'],
     testTimeoutMs: 60_000,
+    totalTimeoutMs: 600_000,
   },
   interop: {
     files: below('test/interop'),
     packages: ['buildah', 'busybox-static', 'crun', 'docker-registry', 'mmdebstrap', 'podman', 'runc', 'skopeo'],
     testTimeoutMs: 180_000,
+    totalTimeoutMs: 900_000,
     peers: true,
   },
   long: {
     files: below('test/long'),
     packages: ['busybox-static', 'docker-registry', 'mmdebstrap', 'skopeo'],
     testTimeoutMs: 1_800_000,
+    totalTimeoutMs: 4 * 3_600_000,
     log: 'docs/measurements/long.md',
   },
 };
@@ -93,7 +98,11 @@ async function main(argv: readonly string[]): Promise<number> {
   process.env['TARE_LANE'] = mark;
   const before = takeTraces(mark);
   const began = performance.now();
-  const result = await runFiles(root, files, { testTimeoutMs: lane.testTimeoutMs, say });
+  const result = await runFiles(root, files, {
+    testTimeoutMs: lane.testTimeoutMs,
+    totalTimeoutMs: lane.totalTimeoutMs,
+    say,
+  });
   const seconds = (performance.now() - began) / 1000;
 
   const leaks = await settle(() => newTraces(before, takeTraces(mark)));

@@ -39,6 +39,18 @@ void source_close(struct monitor *m, struct source *s) {
 }
 
 static int set_phase(struct monitor *m, enum phase next) {
+  /* A start finds a container that is new, was created before, or ran before. */
+  static const enum phase before_start[] = {PHASE_CREATING, PHASE_CREATED, PHASE_EXITED};
+  if (m->phase == PHASE_CREATING) {
+    for (size_t i = 0; i < sizeof before_start / sizeof *before_start; i++) {
+      if (renameat(m->state_dir, phase_names[before_start[i]], m->state_dir, phase_names[next]) == 0) {
+        m->phase = next;
+        return 0;
+      }
+      if (errno != ENOENT) break;
+    }
+    return -1;
+  }
   if (renameat(m->state_dir, phase_names[m->phase], m->state_dir, phase_names[next]) < 0) return -1;
   m->phase = next;
   return 0;
@@ -95,7 +107,7 @@ static void barrier(struct monitor *m, uint32_t kind) {
     if (run_hooks(m, 1)) container_go(m);
     return;
   }
-  m->main.state = SESSION_READY;
+  if (m->main.state == SESSION_NEW) m->main.state = SESSION_READY;
   if (m->autostart) return container_go(m);
   if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 || set_phase(m, PHASE_CREATED) < 0)
     return container_fail(m, NO_STEP, errno, "state directory");
@@ -263,6 +275,8 @@ static void container_over(struct monitor *m) {
   struct session *s = &m->main;
   struct op op;
   source_close(m, &m->timer);
+  for (struct session *e = m->execs; e; e = e->next)
+    session_kill(e, SIGKILL);
   uint64_t ooms = 0;
   if (plan_find(&s->plan, OP_OOM, &op)) ooms = cgroup_counter(op.f[0].fd, op.f[1].s, op.f[2].s);
   cgroup_end(&m->cgroup, reap, m);

@@ -60,7 +60,9 @@ function checkCount(entry: VerbEntry, verb: Verb, count: number): void {
   const wanted = max === undefined ? `at least ${min}` : min === max ? String(min) : `${min} to ${max}`;
   const noun = wanted.endsWith(' 1') || wanted === '1' ? 'argument' : 'arguments';
   const want = wanted === '0' ? 'no' : wanted;
-  throw new UsageError(`Cannot run tare ${entry.name}: it takes ${want} ${noun}, not ${count} (see tare ${entry.name} --help)`);
+  throw new UsageError(
+    `Cannot run tare ${entry.name}: it takes ${want} ${noun}, not ${count} (see tare ${entry.name} --help)`,
+  );
 }
 
 async function printHelp(words: readonly string[]): Promise<number> {
@@ -94,8 +96,12 @@ async function unknownVerb(words: readonly string[]): Promise<number> {
     return second === undefined ? 125 : 0;
   }
   const { nearest } = await import('./nearest.ts');
-  const known = isGroup ? groupMembers(first) : [...verbs.filter((verb) => verb.group !== 'hidden').map(({ name }) => name), ...groups];
+  const known = isGroup
+    ? groupMembers(first)
+    : [...verbs.filter((verb) => verb.group !== 'hidden').map(({ name }) => name), ...groups];
   const word = isGroup ? (second ?? '') : first;
   const guess = nearest(word, known);
-  throw new UsageError(`Cannot run tare ${isGroup ? `${first} ${word}` : word}: unknown verb${guess === undefined ? ' (see tare help)' : `; did you mean ${guess}?`}`);
+  throw new UsageError(
+    `Cannot run tare ${isGroup ? `${first} ${word}` : word}: unknown verb${guess === undefined ? ' (see tare help)' : `; did you mean ${guess}?`}`,
+  );
 }

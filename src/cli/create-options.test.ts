@@ -73,7 +73,11 @@ test('createOptions: a docker command line in full', () => {
 });
 
 test('createOptions: sources by flag leave all arguments to the command', () => {
-  assert.deepEqual(options(['--rootfs', 'r:O', 'sh', '-c', 'x']), { source: 'rootfs:r:O', argv: ['sh', '-c', 'x'], cwd: '/cwd' });
+  assert.deepEqual(options(['--rootfs', 'r:O', 'sh', '-c', 'x']), {
+    source: 'rootfs:r:O',
+    argv: ['sh', '-c', 'x'],
+    cwd: '/cwd',
+  });
   assert.deepEqual(options(['--bundle', 'b']), { source: 'bundle:b', argv: [], cwd: '/cwd' });
 });
 
@@ -90,7 +94,12 @@ test('createOptions: files of variables and labels', () => {
     writeFileSync(join(dir, 'labels'), 'x=1\n# no\ny\n');
     writeFileSync(join(dir, 'bad'), 'A B=1\n');
     const who = { env: caller.env, cwd: dir };
-    assert.deepEqual(options(['--env-file', 'env', '-e', 'A=2', 'I'], who).env, ['A=1 # kept', 'HOME=/home/me', 'B="q"', 'A=2']);
+    assert.deepEqual(options(['--env-file', 'env', '-e', 'A=2', 'I'], who).env, [
+      'A=1 # kept',
+      'HOME=/home/me',
+      'B="q"',
+      'A=2',
+    ]);
     assert.deepEqual(options(['--label-file', 'labels', '-l', 'x=2', 'I'], who).labels, { x: '2', y: '' });
     assert.throws(() => options(['--env-file', 'bad', 'I'], who), /line 1: white space in the name "A B"/);
     assert.throws(() => options(['--env-file', 'none', 'I'], who), /Cannot read --env-file none: no such file/);
@@ -117,6 +126,10 @@ test('createOptions: bad values are errors of kind invalid', () => {
     ['-v', '/a:/d', '--tmpfs', '/d/', 'I'],
   ];
   for (const line of lines) {
-    assert.throws(() => options(line), (error) => error instanceof TareError && error.kind === 'invalid', line.join(' '));
+    assert.throws(
+      () => options(line),
+      (error) => error instanceof TareError && error.kind === 'invalid',
+      line.join(' '),
+    );
   }
 });

@@ -27,7 +27,8 @@ export interface Caller {
  */
 export function createOptions(flags: CreateFlagValues, positionals: readonly string[], caller: Caller): CreateOptions {
   const { source, argv } = sourceOf(flags, positionals);
-  for (const capability of [...flags['cap-add'], ...flags['cap-drop']]) if (!/^(cap_)?all$/i.test(capability)) normalCapability(capability);
+  for (const capability of [...flags['cap-add'], ...flags['cap-drop']])
+    if (!/^(cap_)?all$/i.test(capability)) normalCapability(capability);
   flags.ulimit.forEach(parseUlimit);
   if (flags['stop-signal'] !== undefined) parseSignal(flags['stop-signal']);
   for (const sysctl of flags.sysctl) keyValue('--sysctl', sysctl);
@@ -85,13 +86,18 @@ function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {
   return list.length === 0 ? undefined : list;
 }
 
-function sourceOf(flags: CreateFlagValues, positionals: readonly string[]): { source: string; argv: readonly string[] } {
+function sourceOf(
+  flags: CreateFlagValues,
+  positionals: readonly string[],
+): { source: string; argv: readonly string[] } {
   const { rootfs, bundle } = flags;
-  if (rootfs !== undefined && bundle !== undefined) throw new UsageError('Cannot use --rootfs and --bundle together: a container has one source');
+  if (rootfs !== undefined && bundle !== undefined)
+    throw new UsageError('Cannot use --rootfs and --bundle together: a container has one source');
   if (rootfs !== undefined) return { source: `rootfs:${rootfs}`, argv: positionals };
   if (bundle !== undefined) return { source: `bundle:${bundle}`, argv: positionals };
   const [source, ...argv] = positionals;
-  if (source === undefined) throw new UsageError('Cannot create a container: an image, host:, --rootfs DIR or --bundle DIR is needed');
+  if (source === undefined)
+    throw new UsageError('Cannot create a container: an image, host:, --rootfs DIR or --bundle DIR is needed');
   return { source, argv };
 }
 
@@ -124,7 +130,9 @@ function mountsOf(flags: CreateFlagValues, caller: Caller): MountRequest[] {
 }
 
 function envOf(flags: CreateFlagValues, caller: Caller): string[] {
-  const files = flags['env-file'].flatMap((path) => readEnvFile('--env-file', path, resolve(caller.cwd, path), caller.env));
+  const files = flags['env-file'].flatMap((path) =>
+    readEnvFile('--env-file', path, resolve(caller.cwd, path), caller.env),
+  );
   return [...files, ...flags.env.flatMap((text) => variable('--env', text, caller.env))];
 }
 
@@ -144,7 +152,9 @@ function labelFile(path: string, cwd: string): string[] {
   try {
     text = readFileSync(resolve(cwd, path), 'utf8');
   } catch (cause) {
-    throw new UsageError(`Cannot read --label-file ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'unreadable'}`, { cause });
+    throw new UsageError(`Cannot read --label-file ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'unreadable'}`, {
+      cause,
+    });
   }
   return text
     .split('\n')

@@ -19,7 +19,8 @@ test('parseDetachKeys: control keys, plain keys, none', () => {
   assert.deepEqual([...parseDetachKeys('ctrl-p,ctrl-q')], [16, 17]);
   assert.deepEqual([...parseDetachKeys('ctrl-@,ctrl-[,ctrl-_,a,Q')], [0, 27, 31, 97, 81]);
   assert.deepEqual([...parseDetachKeys('')], []);
-  for (const text of ['ctrl-', 'ctrl-pp', 'alt-x', 'é', 'a,,b', ',']) assert.throws(() => parseDetachKeys(text), UsageError, text);
+  for (const text of ['ctrl-', 'ctrl-pp', 'alt-x', 'é', 'a,,b', ','])
+    assert.throws(() => parseDetachKeys(text), UsageError, text);
 });
 
 test('DetachScanner: finds the sequence in one chunk or many, drops what follows', () => {

@@ -8,7 +8,8 @@ export function variable(shown: string, text: string, env: Env): string[] {
   const equals = text.indexOf('=');
   const key = equals < 0 ? text : text.slice(0, equals);
   if (key === '') throw new UsageError(`Cannot use ${shown} ${text}: a name must stand before the equals sign`);
-  if (text.includes('\0')) throw new UsageError(`Cannot use ${shown} ${key}: a zero byte cannot be passed to a program`);
+  if (text.includes('\0'))
+    throw new UsageError(`Cannot use ${shown} ${key}: a zero byte cannot be passed to a program`);
   if (equals >= 0) return [text];
   const value = env[key];
   return value === undefined ? [] : [`${key}=${value}`];
@@ -21,13 +22,19 @@ export function readEnvFile(shown: string, path: string, absolute: string, env: 
     text = readFileSync(absolute, 'utf8');
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    throw new UsageError(`Cannot read ${shown} ${path}: ${code === 'ENOENT' ? 'no such file' : (code ?? 'unreadable')}`, { cause });
+    throw new UsageError(
+      `Cannot read ${shown} ${path}: ${code === 'ENOENT' ? 'no such file' : (code ?? 'unreadable')}`,
+      { cause },
+    );
   }
   return text.split('\n').flatMap((raw, index) => {
     const line = raw.replace(/\r$/, '').trimStart();
     if (line === '' || line.startsWith('#')) return [];
     const name = line.split('=', 1)[0] ?? '';
-    if (/\s/.test(name)) throw new UsageError(`Cannot use ${shown} ${path}: line ${index + 1}: white space in the name ${JSON.stringify(name)}`);
+    if (/\s/.test(name))
+      throw new UsageError(
+        `Cannot use ${shown} ${path}: line ${index + 1}: white space in the name ${JSON.stringify(name)}`,
+      );
     return variable(`${shown} ${path}:`, line, env);
   });
 }

@@ -13,7 +13,9 @@ export function exitCodeOf(error: unknown, fallback: number): number {
 
 /** `Error: ...` on one line; with `debug` the stack and every cause. */
 export function errorText(error: unknown, debug: boolean): string {
-  const line = `Error: ${messageOf(error).trim().replaceAll(/\s*\n\s*/g, ' ')}\n`;
+  const line = `Error: ${messageOf(error)
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')}\n`;
   if (!debug) return line;
   let text = line;
   for (let cause = error; cause instanceof Error; cause = cause.cause) text += `  ${cause.stack ?? cause.message}\n`;

@@ -28,10 +28,23 @@ export interface ForegroundOptions {
 }
 
 /** How it ended for us; `broken-pipe`: nobody reads our output any more. */
-export type ForegroundEnd = { readonly kind: 'exited'; readonly code: number } | { readonly kind: 'detached' } | { readonly kind: 'broken-pipe' };
+export type ForegroundEnd =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'detached' }
+  | { readonly kind: 'broken-pipe' };
 
 /** What docker and podman forward, without those that tell about our own children, pipes and timers. */
-const FORWARDED = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGABRT', 'SIGALRM'] as const;
+const FORWARDED = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGTERM',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGCONT',
+  'SIGABRT',
+  'SIGALRM',
+] as const;
 
 /** Signals that end us: the terminal must be as it was before they do. */
 const DEADLY = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
@@ -46,29 +59,39 @@ export async function foreground(session: Session, options: ForegroundOptions): 
   await using stack = new AsyncDisposableStack();
   const { promise: left, resolve: leave, reject: fail } = Promise.withResolvers<ForegroundEnd>();
   let over = false;
+  let writing: Promise<void> | undefined;
 
-  session.onOutput(async (stream, bytes) => {
-    if (over || !(stream === 1 ? options.stdout : options.stderr)) return;
-    try {
-      await writeAll(stream, bytes);
-    } catch (error) {
-      over = true;
-      if (error instanceof BrokenPipe) leave({ kind: 'broken-pipe' });
-      else fail(error);
-    }
-  });
   if (options.forwardSignals) stack.use(forwardSignals(session));
   let scanner = new DetachScanner(new Uint8Array(0));
   if (options.terminal) {
     const { connectTerminal } = await import('./terminal.ts');
-    const typing = stack.use(connectTerminal(session, { raw: options.stdin, restoreOn: options.forwardSignals ? [] : DEADLY }));
+    const typing = stack.use(
+      connectTerminal(session, { raw: options.stdin, restoreOn: options.forwardSignals ? [] : DEADLY }),
+    );
     if (typing.raw) scanner = new DetachScanner(options.detachKeys);
   }
+  // Last: whoever sees the first output may already type and send signals.
+  session.onOutput((stream, bytes) => {
+    if (over || !(stream === 1 ? options.stdout : options.stderr)) return;
+    writing = writeAll(stream, bytes).catch((error: unknown) => {
+      over = true;
+      if (error instanceof BrokenPipe) leave({ kind: 'broken-pipe' });
+      else fail(error);
+    });
+    return writing;
+  });
   if (options.stdin) {
     const input = relayInput(session, scanner, () => leave({ kind: 'detached' }));
     stack.defer(() => input.stop());
   }
-  const ended = session.exit.then((exit): ForegroundEnd => ({ kind: 'exited', code: exit.code }));
+  const ended = session.exit.then(async (exit): Promise<ForegroundEnd> => {
+    // One that ended before it had our handler hands its output over only now: each write lets the next one begin.
+    for (let last = writing; last !== undefined; last = writing === last ? undefined : writing) {
+      await last;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { kind: 'exited', code: exit.code };
+  });
   return await Promise.race([ended, left]);
 }
 

@@ -10,7 +10,9 @@ export interface Format {
   readonly render: (item: unknown) => string;
 }
 
-type Part = { readonly text: string } | { readonly path: readonly string[]; readonly json: boolean; readonly shown: string };
+type Part =
+  | { readonly text: string }
+  | { readonly path: readonly string[]; readonly json: boolean; readonly shown: string };
 
 /**
  * Compiles `json` or a Go template of fields: `{{.Field.Path}}`, `{{json .}}`, `{{json .Field}}`, with `\t` and `\n` in the text between; `table`
@@ -22,7 +24,11 @@ export function compileFormat(text: string): Format {
   const parts = parseTemplate(table ? text.slice(5).replace(/^(\s|\\t)+/, '') : text);
   const headings = parts.flatMap((part) => ('path' in part ? [part.path.at(-1) ?? ''] : []));
   const render = (item: unknown): string =>
-    parts.map((part) => ('text' in part ? part.text : part.json ? JSON.stringify(lookUp(item, part)) : show(lookUp(item, part)))).join('');
+    parts
+      .map((part) =>
+        'text' in part ? part.text : part.json ? JSON.stringify(lookUp(item, part)) : show(lookUp(item, part)),
+      )
+      .join('');
   return { table, headings, render };
 }
 
@@ -39,7 +45,9 @@ function parseTemplate(text: string): Part[] {
     const action = text.slice(open + 2, close).trim();
     const match = /^(json\s+)?\.([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)?$/.exec(action);
     if (match === null) {
-      throw new UsageError(`Cannot use --format {{${action}}}: only {{.Field.Path}}, {{json .}} and {{json .Field}} are understood`);
+      throw new UsageError(
+        `Cannot use --format {{${action}}}: only {{.Field.Path}}, {{json .}} and {{json .Field}} are understood`,
+      );
     }
     parts.push({ path: match[2]?.split('.') ?? [], json: match[1] !== undefined, shown: action });
     at = close + 2;
@@ -53,7 +61,9 @@ function lookUp(item: unknown, part: { readonly path: readonly string[]; readonl
     if (value === null || value === undefined) return undefined;
     if (typeof value !== 'object') throw noField(part.shown, name);
     const object = value as Readonly<Record<string, unknown>>;
-    const key = Object.hasOwn(object, name) ? name : Object.keys(object).find((k) => k.toLowerCase() === name.toLowerCase());
+    const key = Object.hasOwn(object, name)
+      ? name
+      : Object.keys(object).find((k) => k.toLowerCase() === name.toLowerCase());
     // A label that is not there is empty; a misspelt field is an error.
     if (key === undefined && Object.keys(object).some((k) => /^[A-Z]/.test(k))) throw noField(part.shown, name);
     value = key === undefined ? undefined : object[key];
@@ -73,7 +83,7 @@ function show(value: unknown): string {
     const entries = Object.entries(value as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1));
     return `map[${entries.map(([key, member]) => `${key}:${show(member)}`).join(' ')}]`;
   }
-  return String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** Says which values are wanted for one key of a `--filter`. */

@@ -5,12 +5,32 @@ import type { FlagTable, FlagValues } from './flag-table.ts';
 
 /** The flags before the verb. */
 export const globalFlags = {
-  root: { type: 'text', value: 'DIR', standard: '/var/lib/tare', help: 'Containers and their writable layers (TARE_ROOT)' },
+  root: {
+    type: 'text',
+    value: 'DIR',
+    standard: '/var/lib/tare',
+    help: 'Containers and their writable layers (TARE_ROOT)',
+  },
   runroot: { type: 'text', value: 'DIR', standard: '/run/tare', help: 'Sockets and mount points (TARE_RUNROOT)' },
-  'storage-root': { type: 'text', value: 'DIR', standard: '/var/lib/containers/storage', help: 'Image store, shared with podman (TARE_STORAGE_ROOT)' },
-  'storage-runroot': { type: 'text', value: 'DIR', standard: '/run/containers/storage', help: 'Run-time state of the image store (TARE_STORAGE_RUNROOT)' },
+  'storage-root': {
+    type: 'text',
+    value: 'DIR',
+    standard: '/var/lib/containers/storage',
+    help: 'Image store, shared with podman (TARE_STORAGE_ROOT)',
+  },
+  'storage-runroot': {
+    type: 'text',
+    value: 'DIR',
+    standard: '/run/containers/storage',
+    help: 'Run-time state of the image store (TARE_STORAGE_RUNROOT)',
+  },
   'cgroup-parent': { type: 'text', value: 'PATH', standard: '/tare', help: "Parent of the containers' cgroups" },
-  'log-level': { type: 'text', choices: ['debug', 'info', 'warn', 'error'], standard: 'warn', help: 'debug: errors with their causes; error: no warnings' },
+  'log-level': {
+    type: 'text',
+    choices: ['debug', 'info', 'warn', 'error'],
+    standard: 'warn',
+    help: 'debug: errors with their causes; error: no warnings',
+  },
   debug: { type: 'switch', short: 'D', help: 'The same as --log-level debug' },
   version: { type: 'switch', short: 'v', help: 'Print the version' },
 } as const satisfies FlagTable;
@@ -29,7 +49,13 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
   const storageRoot = place('storage-root', 'TARE_STORAGE_ROOT');
   const storageRunRoot = place('storage-runroot', 'TARE_STORAGE_RUNROOT');
   const cgroupParent = flags['cgroup-parent'];
-  const self = [host.launcher, `--root=${root}`, `--runroot=${runRoot}`, `--storage-root=${storageRoot}`, `--storage-runroot=${storageRunRoot}`];
+  const self = [
+    host.launcher,
+    `--root=${root}`,
+    `--runroot=${runRoot}`,
+    `--storage-root=${storageRoot}`,
+    `--storage-runroot=${storageRunRoot}`,
+  ];
   if (cgroupParent !== undefined) self.push(`--cgroup-parent=${cgroupParent}`);
   return { root, runRoot, storageRoot, storageRunRoot, self, ...(cgroupParent === undefined ? {} : { cgroupParent }) };
 }

@@ -13,7 +13,9 @@ const HEADINGS: readonly (readonly [VerbGroup, string])[] = [
 export function overview(): string {
   const width = Math.max(...verbs.map(({ name }) => name.length));
   const sections = HEADINGS.map(([group, heading]) => {
-    const lines = verbs.filter((verb) => verb.group === group).map(({ name, summary }) => `  ${name.padEnd(width)}   ${summary}\n`);
+    const lines = verbs
+      .filter((verb) => verb.group === group)
+      .map(({ name, summary }) => `  ${name.padEnd(width)}   ${summary}\n`);
     return `${heading}:\n${lines.join('')}`;
   });
   return [
@@ -36,7 +38,11 @@ export function groupHelp(group: string): string {
 export function verbHelp(entry: VerbEntry, verb: Verb): string {
   const examples = verb.examples.map(([line, meaning]) => `  # ${meaning}\n  tare ${line}\n`).join('\n');
   const flags = Object.keys(verb.flags).length === 0 ? [] : [`Options:\n${flagLines(verb.flags)}`];
-  return [`Usage:  tare ${entry.name}${verb.usage === '' ? '' : ` ${verb.usage}`}\n\n${entry.summary}\n`, ...flags, `Examples:\n${examples}`].join('\n');
+  return [
+    `Usage:  tare ${entry.name}${verb.usage === '' ? '' : ` ${verb.usage}`}\n\n${entry.summary}\n`,
+    ...flags,
+    `Examples:\n${examples}`,
+  ].join('\n');
 }
 
 function flagLines(table: FlagTable): string {
@@ -61,5 +67,7 @@ export function flagHelp(flag: Flag): string {
 function valueWord(flag: Flag): string {
   if (flag.value !== undefined) return flag.value;
   if (flag.choices !== undefined) return flag.choices.join('|');
-  return { switch: '', text: 'TEXT', list: 'TEXT', size: 'SIZE', integer: 'N', number: 'NUMBER', seconds: 'SECONDS' }[flag.type];
+  return { switch: '', text: 'TEXT', list: 'TEXT', size: 'SIZE', integer: 'N', number: 'NUMBER', seconds: 'SECONDS' }[
+    flag.type
+  ];
 }

@@ -27,5 +27,12 @@ test('ago: nothing for no time, never negative', () => {
 });
 
 test('humanSize: powers of 1000, three digits', () => {
-  assert.deepEqual([0, 999, 1500, 7_834_567, 999_600, 1.234e9].map(humanSize), ['0B', '999B', '1.5kB', '7.83MB', '1MB', '1.23GB']);
+  assert.deepEqual([0, 999, 1500, 7_834_567, 999_600, 1.234e9].map(humanSize), [
+    '0B',
+    '999B',
+    '1.5kB',
+    '7.83MB',
+    '1MB',
+    '1.23GB',
+  ]);
 });

@@ -19,7 +19,8 @@ export function idFile(shown: string, path: string | undefined, cwd: string, rep
     fd = openSync(target, replace ? 'w' : 'wx', 0o644);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    const state = code === 'EEXIST' ? 'the file exists; remove it if its container is gone' : (code ?? 'cannot be made');
+    const state =
+      code === 'EEXIST' ? 'the file exists; remove it if its container is gone' : (code ?? 'cannot be made');
     throw new UsageError(`Cannot use ${shown} ${path}: ${state}`, { cause });
   }
   let written = false;

@@ -21,7 +21,10 @@ export async function inspectImage(engine: Engine, name: string): Promise<object
     Variant: platform.variant ?? '',
     Size: store.imageLayers(image).reduce((sum, layer) => sum + (layer.sizeBytes ?? 0), 0),
     Config: {
-      User: process.user === undefined ? '' : [process.user.user, process.user.group].filter((part) => part !== undefined).join(':'),
+      User:
+        process.user === undefined
+          ? ''
+          : [process.user.user, process.user.group].filter((part) => part !== undefined).join(':'),
       Env: process.env,
       Entrypoint: process.entrypoint ?? null,
       Cmd: process.cmd ?? null,

@@ -4,7 +4,13 @@ import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.t
 import { UsageError } from './usage-error.ts';
 
 test('parseVolumeFlag: paths, options and a source that is made', () => {
-  assert.deepEqual(parseVolumeFlag('/a:/b', '/cwd'), { type: 'bind', source: '/a', destination: '/b', readOnly: false, createSource: true });
+  assert.deepEqual(parseVolumeFlag('/a:/b', '/cwd'), {
+    type: 'bind',
+    source: '/a',
+    destination: '/b',
+    readOnly: false,
+    createSource: true,
+  });
   assert.deepEqual(parseVolumeFlag('./a:/b/:ro,rshared,noexec,z', '/cwd'), {
     type: 'bind',
     source: '/cwd/a',
@@ -14,7 +20,14 @@ test('parseVolumeFlag: paths, options and a source that is made', () => {
     propagation: 'rshared',
     options: ['noexec'],
   });
-  assert.deepEqual(parseVolumeFlag('..:/b:bind', '/cwd/x'), { type: 'bind', source: '/cwd', destination: '/b', readOnly: false, createSource: true, recursive: false });
+  assert.deepEqual(parseVolumeFlag('..:/b:bind', '/cwd/x'), {
+    type: 'bind',
+    source: '/cwd',
+    destination: '/b',
+    readOnly: false,
+    createSource: true,
+    recursive: false,
+  });
 });
 
 test('parseVolumeFlag: refuses what is not there yet and what is wrong', () => {
@@ -29,13 +42,22 @@ test('parseVolumeFlag: refuses what is not there yet and what is wrong', () => {
     ':/b': /is no path/,
   };
   for (const [text, message] of Object.entries(cases)) {
-    assert.throws(() => parseVolumeFlag(text, '/'), (error) => error instanceof UsageError && message.test(error.message), text);
+    assert.throws(
+      () => parseVolumeFlag(text, '/'),
+      (error) => error instanceof UsageError && message.test(error.message),
+      text,
+    );
   }
 });
 
 test('parseMountFlag: bind with every spelling of its keys', () => {
   const plain = { type: 'bind', source: '/s', destination: '/d', readOnly: false };
-  for (const text of ['type=bind,src=/s,dst=/d', 'type=bind,source=/s,destination=/d', 'dst=/d,TYPE=bind,src=/s,readonly=false', 'type=bind,src=/s,target=/d,rw']) {
+  for (const text of [
+    'type=bind,src=/s,dst=/d',
+    'type=bind,source=/s,destination=/d',
+    'dst=/d,TYPE=bind,src=/s,readonly=false',
+    'type=bind,src=/s,target=/d,rw',
+  ]) {
     assert.deepEqual(parseMountFlag(text, '/'), plain, text);
   }
   for (const text of ['ro', 'readonly', 'ro=true', 'readonly=1', 'rw=false']) {
@@ -75,13 +97,21 @@ test('parseMountFlag: says what is wrong', () => {
     'type=bind,"src=/s,dst=/d': /quote is not closed/,
   };
   for (const [text, message] of Object.entries(cases)) {
-    assert.throws(() => parseMountFlag(text, '/'), (error) => error instanceof UsageError && message.test(error.message), text);
+    assert.throws(
+      () => parseMountFlag(text, '/'),
+      (error) => error instanceof UsageError && message.test(error.message),
+      text,
+    );
   }
 });
 
 test('parseTmpfsFlag: options are passed on, a bad size is not', () => {
   assert.deepEqual(parseTmpfsFlag('/t'), { type: 'tmpfs', destination: '/t', options: [] });
-  assert.deepEqual(parseTmpfsFlag('/t:size=1m,mode=700,exec'), { type: 'tmpfs', destination: '/t', options: ['size=1m', 'mode=700', 'exec'] });
+  assert.deepEqual(parseTmpfsFlag('/t:size=1m,mode=700,exec'), {
+    type: 'tmpfs',
+    destination: '/t',
+    options: ['size=1m', 'mode=700', 'exec'],
+  });
   assert.deepEqual(parseTmpfsFlag('/t:size=50%').type, 'tmpfs');
   assert.throws(() => parseTmpfsFlag('/t:size=huge'), UsageError);
   assert.throws(() => parseTmpfsFlag('t'), UsageError);

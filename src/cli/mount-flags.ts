@@ -5,10 +5,29 @@ import { parseSize } from './values.ts';
 
 type Propagation = NonNullable<Extract<MountRequest, { type: 'bind' }>['propagation']>;
 
-const propagations: ReadonlySet<string> = new Set<Propagation>(['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave']);
+const propagations: ReadonlySet<string> = new Set<Propagation>([
+  'private',
+  'rprivate',
+  'shared',
+  'rshared',
+  'slave',
+  'rslave',
+]);
 
 /** Options of the mount itself that pass to the OCI config as they are. */
-const mountOptions = new Set(['exec', 'noexec', 'suid', 'nosuid', 'dev', 'nodev', 'atime', 'noatime', 'relatime', 'nodiratime', 'strictatime']);
+const mountOptions = new Set([
+  'exec',
+  'noexec',
+  'suid',
+  'nosuid',
+  'dev',
+  'nodev',
+  'atime',
+  'noatime',
+  'relatime',
+  'nodiratime',
+  'strictatime',
+]);
 
 /** SELinux labels and copy-up of docker volumes: nothing to do for a bind mount here. */
 const ignored = new Set(['z', 'Z', 'nocopy', 'cached', 'delegated', 'consistent']);
@@ -18,9 +37,12 @@ export function parseVolumeFlag(text: string, cwd: string): MountRequest {
   const shown = `--volume ${text}`;
   const [source = '', destination, options, ...more] = text.split(':');
   if (more.length > 0) throw new UsageError(`Cannot use ${shown}: expected HOST:CONTAINER[:OPTIONS]`);
-  if (destination === undefined) throw new UsageError(`Cannot use ${shown}: expected HOST:CONTAINER; volumes without a host path are not there yet`);
+  if (destination === undefined)
+    throw new UsageError(`Cannot use ${shown}: expected HOST:CONTAINER; volumes without a host path are not there yet`);
   if (!/^(\/|\.\.?(\/|$))/.test(source)) {
-    throw new UsageError(`Cannot use ${shown}: ${JSON.stringify(source)} is no path (begin it with / or ./); named volumes are not there yet`);
+    throw new UsageError(
+      `Cannot use ${shown}: ${JSON.stringify(source)} is no path (begin it with / or ./); named volumes are not there yet`,
+    );
   }
   let readOnly = false;
   let recursive: boolean | undefined;
@@ -51,8 +73,15 @@ export function parseVolumeFlag(text: string, cwd: string): MountRequest {
 export function parseTmpfsFlag(text: string): MountRequest {
   const colon = text.indexOf(':');
   const path = colon < 0 ? text : text.slice(0, colon);
-  const options = colon < 0 ? [] : text.slice(colon + 1).split(',').filter((option) => option !== '');
-  for (const option of options) if (option.startsWith('size=') && !option.endsWith('%')) parseSize(`--tmpfs ${path} size`, option.slice(5));
+  const options =
+    colon < 0
+      ? []
+      : text
+          .slice(colon + 1)
+          .split(',')
+          .filter((option) => option !== '');
+  for (const option of options)
+    if (option.startsWith('size=') && !option.endsWith('%')) parseSize(`--tmpfs ${path} size`, option.slice(5));
   return { type: 'tmpfs', destination: absolute(`--tmpfs ${text}`, path), options };
 }
 
@@ -86,7 +115,9 @@ export function parseMountFlag(text: string, cwd: string): MountRequest {
       mount = tmpfsMount(shown, place, take);
       break;
     default:
-      throw new UsageError(`Cannot use ${shown}: type must be bind or tmpfs${type === undefined ? '' : `, not ${type}`} (volumes are not there yet)`);
+      throw new UsageError(
+        `Cannot use ${shown}: type must be bind or tmpfs${type === undefined ? '' : `, not ${type}`} (volumes are not there yet)`,
+      );
   }
   const [unknown] = fields.keys();
   if (unknown !== undefined) throw new UsageError(`Cannot use ${shown}: unknown key ${unknown} for type ${mount.type}`);
@@ -181,7 +212,8 @@ function csvFields(shown: string, text: string): string[] {
       }
       fields.push(field);
       at++;
-      if (at < text.length && text[at] !== ',') throw new UsageError(`Cannot use ${shown}: text follows a closing quote`);
+      if (at < text.length && text[at] !== ',')
+        throw new UsageError(`Cannot use ${shown}: text follows a closing quote`);
     } else {
       const comma = text.indexOf(',', at);
       const end = comma < 0 ? text.length : comma;

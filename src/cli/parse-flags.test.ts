@@ -31,7 +31,8 @@ const failure = (...args: string[]): string => {
 
 test('parseFlags: every spelling of a value', () => {
   for (const args of [['--name', 'x'], ['--name=x']]) assert.equal(parse(...args).flags.name, 'x');
-  for (const args of [['-m', '1k'], ['-m1k'], ['-m=1k'], ['--memory=1k'], ['--memory', '1k']]) assert.equal(parse(...args).flags.memory, 1024);
+  for (const args of [['-m', '1k'], ['-m1k'], ['-m=1k'], ['--memory=1k'], ['--memory', '1k']])
+    assert.equal(parse(...args).flags.memory, 1024);
   assert.equal(parse('--name=').flags.name, '');
   assert.equal(parse('--name', '-d').flags.name, '-d');
   assert.equal(parse('--name=a=b').flags.name, 'a=b');

@@ -17,7 +17,11 @@ export interface Parsed<T extends FlagTable> {
  *
  * Errors: UsageError for an unknown flag (with the nearest known one), a missing or a bad value.
  */
-export function parseFlags<T extends FlagTable>(table: T, args: readonly string[], how: { readonly interspersed: boolean }): Parsed<T> {
+export function parseFlags<T extends FlagTable>(
+  table: T,
+  args: readonly string[],
+  how: { readonly interspersed: boolean },
+): Parsed<T> {
   const values: Record<string, unknown> = {};
   for (const [name, flag] of Object.entries(table)) values[name] = flag.type === 'list' ? [] : undefined;
   const positionals: string[] = [];
@@ -113,5 +117,7 @@ function unknownFlag(table: FlagTable, shown: string, within?: string): UsageErr
   const place = within === undefined || within === shown ? '' : ` in ${within}`;
   const names = Object.keys(table).map((name) => `--${name}`);
   const guess = shown.startsWith('--') ? nearest(shown, names) : undefined;
-  return new UsageError(`Cannot use ${shown}${place}: unknown flag${guess === undefined ? '' : `; did you mean ${guess}?`}`);
+  return new UsageError(
+    `Cannot use ${shown}${place}: unknown flag${guess === undefined ? '' : `; did you mean ${guess}?`}`,
+  );
 }

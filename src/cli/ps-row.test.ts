@@ -26,8 +26,12 @@ test('psRow: docker columns, short or in full', () => {
   assert.equal(row['Labels'], 'app=web');
   assert.equal(psRow(container, now, true)['ID'], container.id);
   const { startedAt: _, ...rest } = container;
-  const status = (change: Partial<ContainerSummary>): string | undefined => psRow({ ...rest, ...change }, now, false)['Status'];
-  assert.equal(status({ state: 'exited', exitCode: 3, finishedAt: '2026-01-02T03:04:03Z' }), 'Exited (3) 2 seconds ago');
+  const status = (change: Partial<ContainerSummary>): string | undefined =>
+    psRow({ ...rest, ...change }, now, false)['Status'];
+  assert.equal(
+    status({ state: 'exited', exitCode: 3, finishedAt: '2026-01-02T03:04:03Z' }),
+    'Exited (3) 2 seconds ago',
+  );
   assert.equal(status({ state: 'created' }), 'Created');
   assert.equal(status({ state: 'removing' }), 'Removal In Progress');
 });
@@ -39,10 +43,30 @@ test('psRow: control characters of a command never reach the terminal', () => {
 
 test('passes: each filter key', () => {
   const verdict = (...given: string[]): boolean => passes(container, parseFilters(given, psFilterKeys));
-  for (const yes of ['id=01234', 'name=fox', 'name=^happy', 'name=happy.fox$', 'status=running', 'label=app', 'label=app=web', 'ancestor=busybox', 'ancestor=docker.io/library/busybox', 'ancestor=busybox:latest']) {
+  for (const yes of [
+    'id=01234',
+    'name=fox',
+    'name=^happy',
+    'name=happy.fox$',
+    'status=running',
+    'label=app',
+    'label=app=web',
+    'ancestor=busybox',
+    'ancestor=docker.io/library/busybox',
+    'ancestor=busybox:latest',
+  ]) {
     assert.equal(verdict(yes), true, yes);
   }
-  for (const no of ['id=1234', 'name=wolf', 'status=exited', 'label=tier', 'label=app=db', 'ancestor=box', 'exited=0', 'name=[']) {
+  for (const no of [
+    'id=1234',
+    'name=wolf',
+    'status=exited',
+    'label=tier',
+    'label=app=db',
+    'ancestor=box',
+    'exited=0',
+    'name=[',
+  ]) {
     assert.equal(verdict(no), false, no);
   }
   assert.equal(verdict('status=exited', 'status=running'), true);

@@ -75,11 +75,15 @@ function matchesOne(container: ContainerSummary, key: string, value: string): bo
     case 'exited':
       return container.exitCode !== undefined && String(container.exitCode) === value;
     case 'ancestor':
-      return [container.image, withoutTag(container.image)].some((image) => image === value || image.endsWith(`/${value}`));
+      return [container.image, withoutTag(container.image)].some(
+        (image) => image === value || image.endsWith(`/${value}`),
+      );
     case 'label': {
       const equals = value.indexOf('=');
       const name = equals < 0 ? value : value.slice(0, equals);
-      return Object.hasOwn(container.labels, name) && (equals < 0 || container.labels[name] === value.slice(equals + 1));
+      return (
+        Object.hasOwn(container.labels, name) && (equals < 0 || container.labels[name] === value.slice(equals + 1))
+      );
     }
     default:
       return false;

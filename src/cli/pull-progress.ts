@@ -30,7 +30,11 @@ interface Row {
 }
 
 /** One line for each layer, drawn again in place at most ten times a second; the last state stays on the screen. */
-export function barProgress(write: (text: string) => void, size: () => { readonly rows: number; readonly cols: number }, now: () => number): PullProgress {
+export function barProgress(
+  write: (text: string) => void,
+  size: () => { readonly rows: number; readonly cols: number },
+  now: () => number,
+): PullProgress {
   let rows: Row[] = [];
   let drawn = 0;
   let drawnAt = 0;

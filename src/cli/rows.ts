@@ -6,14 +6,14 @@ import { renderTable } from './table.ts';
  * gives the words of the heading where they differ from the field's name. Without a template: `columns` of the item, aligned.
  */
 export function renderRows(
-  items: readonly Readonly<Record<string, unknown>>[],
+  items: readonly Readonly<Record<string, string>>[],
   format: Format | undefined,
   columns: readonly string[],
   headings: Readonly<Record<string, string>>,
 ): string {
   const heading = (field: string): string => headings[field] ?? field.toUpperCase();
   if (format === undefined) {
-    return renderTable([columns.map(heading), ...items.map((item) => columns.map((column) => String(item[column] ?? '')))]);
+    return renderTable([columns.map(heading), ...items.map((item) => columns.map((column) => item[column] ?? ''))]);
   }
   if (!format.table) return items.map((item) => `${format.render(item)}\n`).join('');
   const cells = (line: string): string[] => line.split('\t');

@@ -29,14 +29,23 @@ export type Stay = (container: Running, ours: boolean) => Promise<number>;
  * Checks, before there is a container, that we can stay attached as asked. Errors: UsageError for bad detach keys, or for a terminal wanted on an
  * input that is none.
  */
-export async function stayAttached(streams: AttachedStreams, terminal: boolean, flags: FlagValues<typeof attachFlags>): Promise<Stay> {
+export async function stayAttached(
+  streams: AttachedStreams,
+  terminal: boolean,
+  flags: FlagValues<typeof attachFlags>,
+): Promise<Stay> {
   const detachKeys = parseDetachKeys(flags['detach-keys'] ?? DEFAULT_DETACH_KEYS);
   if (terminal && streams.stdin) {
     const { inputIsNoTerminal } = await import('./terminal.ts');
     if (inputIsNoTerminal()) throw new UsageError('the input device is not a TTY');
   }
   return async (container, ours) => {
-    const end = await foreground(container, { ...streams, terminal, forwardSignals: flags['sig-proxy'] !== false, detachKeys });
+    const end = await foreground(container, {
+      ...streams,
+      terminal,
+      forwardSignals: flags['sig-proxy'] !== false,
+      detachKeys,
+    });
     switch (end.kind) {
       case 'exited':
         await container.finish();

@@ -4,20 +4,38 @@ import { UsageError } from './usage-error.ts';
 import { durationMs, parseInteger, parseNumber, parseSeconds, parseSize, parseTime } from './values.ts';
 
 test('parseSize: units are powers of 1024, fractions are cut to bytes', () => {
-  const cases: Record<string, number> = { '0': 0, '512': 512, '64m': 64 * 1024 ** 2, '1g': 1024 ** 3, '1.5g': 1.5 * 1024 ** 3, '2GiB': 2 * 1024 ** 3, '10kb': 10240, '7b': 7, '1.5k': 1536, '1 m': 1024 ** 2 };
+  const cases: Record<string, number> = {
+    '0': 0,
+    '512': 512,
+    '64m': 64 * 1024 ** 2,
+    '1g': 1024 ** 3,
+    '1.5g': 1.5 * 1024 ** 3,
+    '2GiB': 2 * 1024 ** 3,
+    '10kb': 10240,
+    '7b': 7,
+    '1.5k': 1536,
+    '1 m': 1024 ** 2,
+  };
   for (const [text, bytes] of Object.entries(cases)) assert.equal(parseSize('-m', text), bytes, text);
   for (const text of ['', 'abc', '1x', '-1', '1mm', 'm', '1..5g', '0x10', '1e3', '99999999p', ' 1', '1ib']) {
-    assert.throws(() => parseSize('--memory', text), (error) => error instanceof UsageError && error.message === `Cannot use --memory ${text}: expected a size like 512m or 2g`, text);
+    assert.throws(
+      () => parseSize('--memory', text),
+      (error) =>
+        error instanceof UsageError && error.message === `Cannot use --memory ${text}: expected a size like 512m or 2g`,
+      text,
+    );
   }
 });
 
 test('parseInteger, parseNumber: only decimal, only in range', () => {
   assert.equal(parseInteger('-n', '42'), 42);
   assert.equal(parseInteger('-n', '-1', -1), -1);
-  for (const text of ['', '1.5', '-2', 'ten', '1e3', '99999999999999999999']) assert.throws(() => parseInteger('-n', text, -1), UsageError, text);
+  for (const text of ['', '1.5', '-2', 'ten', '1e3', '99999999999999999999'])
+    assert.throws(() => parseInteger('-n', text, -1), UsageError, text);
   assert.equal(parseNumber('--cpus', '1.5'), 1.5);
   assert.equal(parseNumber('--cpus', '.5'), 0.5);
-  for (const text of ['', '-1', 'NaN', 'Infinity', '1,5']) assert.throws(() => parseNumber('--cpus', text), UsageError, text);
+  for (const text of ['', '-1', 'NaN', 'Infinity', '1,5'])
+    assert.throws(() => parseNumber('--cpus', text), UsageError, text);
 });
 
 test('parseSeconds: plain seconds or a duration, rounded up', () => {
@@ -41,5 +59,6 @@ test('parseTime: RFC 3339, Unix seconds, a date, a duration before now', () => {
   assert.equal(parseTime('--since', '1700000000', now), '2023-11-14T22:13:20.000Z');
   assert.equal(parseTime('--since', '2026-01-02T03:04:05.123456789+01:00', now), '2026-01-02T02:04:05.123Z');
   assert.equal(parseTime('--since', '2026-01-02', now), new Date(2026, 0, 2).toISOString());
-  for (const text of ['', 'yesterday', '2026-13-01', '2026-01-02T99:00:00Z']) assert.throws(() => parseTime('--since', text, now), UsageError, text);
+  for (const text of ['', 'yesterday', '2026-13-01', '2026-01-02T99:00:00Z'])
+    assert.throws(() => parseTime('--since', text, now), UsageError, text);
 });

@@ -1,12 +1,21 @@
 import { UsageError } from './usage-error.ts';
 
-const UNIT: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4, p: 1024 ** 5 };
+const UNIT: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+  t: 1024 ** 4,
+  p: 1024 ** 5,
+};
 
 /** Bytes of `512`, `64m`, `1.5g`, `2GiB`, `10kb`: units are powers of 1024, as docker's. Errors: UsageError naming `shown`. */
 export function parseSize(shown: string, text: string): number {
   const match = /^([0-9]+(?:\.[0-9]+)?) ?(?:([kmgtp])(?:i?b)?|b)?$/i.exec(text);
-  const bytes = match === null ? Number.NaN : Math.floor(Number(match[1]) * (UNIT[(match[2] ?? '').toLowerCase()] ?? Number.NaN));
-  if (!Number.isSafeInteger(bytes)) throw new UsageError(`Cannot use ${shown} ${text}: expected a size like 512m or 2g`);
+  const bytes =
+    match === null ? Number.NaN : Math.floor(Number(match[1]) * (UNIT[(match[2] ?? '').toLowerCase()] ?? Number.NaN));
+  if (!Number.isSafeInteger(bytes))
+    throw new UsageError(`Cannot use ${shown} ${text}: expected a size like 512m or 2g`);
   return bytes;
 }
 
@@ -34,7 +43,15 @@ export function parseSeconds(shown: string, text: string, min = 0): number {
   return Math.ceil(ms / 1000);
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, 'µs': 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
 
 /** Milliseconds of a duration as Go writes it: `1h30m`, `250ms`, `1.5s`. Undefined when it is none. */
 export function durationMs(text: string): number | undefined {
@@ -63,7 +80,9 @@ export function parseTime(shown: string, text: string, nowMs: number): string {
           ? Date.parse(/^[0-9-]{10}$/.test(text) ? `${text}T00:00:00` : text.replace(/(\.[0-9]{3})[0-9]+/, '$1'))
           : Number.NaN;
   if (!Number.isFinite(ms) || Math.abs(ms) > 8.64e15) {
-    throw new UsageError(`Cannot use ${shown} ${text}: expected a time like 2026-01-02T15:04:05Z, Unix seconds or a duration like 10m`);
+    throw new UsageError(
+      `Cannot use ${shown} ${text}: expected a time like 2026-01-02T15:04:05Z, Unix seconds or a duration like 10m`,
+    );
   }
   return new Date(ms).toISOString();
 }

@@ -8,19 +8,25 @@ import { findVerb, verbs } from './verbs.ts';
 
 const tables = async (): Promise<[string, FlagTable][]> => [
   ['tare', globalFlags],
-  ...(await Promise.all(verbs.map(async (entry): Promise<[string, FlagTable]> => [entry.name, (await entry.load()).flags]))),
+  ...(await Promise.all(
+    verbs.map(async (entry): Promise<[string, FlagTable]> => [entry.name, (await entry.load()).flags]),
+  )),
 ];
 
 test('flag tables: letters and aliases are unique, helps are one line, defaults are accepted values', async () => {
   for (const [verb, table] of await tables()) {
-    const names = Object.entries(table).flatMap(([name, flag]) => [name, ...(flag.alias === undefined ? [] : [flag.alias])]);
+    const names = Object.entries(table).flatMap(([name, flag]) => [
+      name,
+      ...(flag.alias === undefined ? [] : [flag.alias]),
+    ]);
     const letters = Object.values(table).flatMap((flag) => flag.short ?? []);
     assert.equal(new Set(names).size, names.length, verb);
     assert.equal(new Set(letters).size, letters.length, verb);
     for (const [name, flag] of Object.entries(table)) {
       assert.match(flag.help, /^[^\n]*[^\n.]$/, `${verb} --${name}`);
       if (flag.short !== undefined) assert.match(flag.short, /^[a-zA-Z]$/);
-      if (flag.choices !== undefined && flag.standard !== undefined) assert.ok(flag.choices.includes(flag.standard), `${verb} --${name}`);
+      if (flag.choices !== undefined && flag.standard !== undefined)
+        assert.ok(flag.choices.includes(flag.standard), `${verb} --${name}`);
     }
   }
 });
@@ -44,7 +50,8 @@ test('help: names every flag and every verb but the hidden', async () => {
     assert.equal(all.includes(`\n  ${entry.name} `), entry.group !== 'hidden', entry.name);
     const verb = await entry.load();
     const text = verbHelp(entry, verb);
-    for (const [name, flag] of Object.entries(verb.flags)) assert.ok(text.includes(flagName(name, flag)), `${entry.name} --${name}`);
+    for (const [name, flag] of Object.entries(verb.flags))
+      assert.ok(text.includes(flagName(name, flag)), `${entry.name} --${name}`);
   }
 });
 
@@ -55,7 +62,14 @@ test('findVerb: docker group names lead to the same verbs', () => {
   assert.equal(name('image', 'rm'), 'rmi');
   assert.deepEqual(findVerb(['image', 'inspect', 'x'])?.rest, ['--type=image', 'x']);
   assert.deepEqual(findVerb(['ps', '-a'])?.rest, ['-a']);
-  for (const words of [['container'], ['image', 'run'], ['container', 'toString'], ['nothing'], ['constructor'], ['container', 'pull']]) {
+  for (const words of [
+    ['container'],
+    ['image', 'run'],
+    ['container', 'toString'],
+    ['nothing'],
+    ['constructor'],
+    ['container', 'pull'],
+  ]) {
     assert.equal(findVerb(words), undefined, words.join(' '));
   }
 });

@@ -13,38 +13,142 @@ export type VerbGroup = 'containers' | 'images' | 'system' | 'hidden';
 
 /** Every verb, in the order of help. */
 export const verbs: readonly VerbEntry[] = [
-  { name: 'run', group: 'containers', summary: 'Create and start a container', load: async () => (await import('./verbs/run.ts')).verb },
-  { name: 'create', group: 'containers', summary: 'Create a container', load: async () => (await import('./verbs/create.ts')).verb },
-  { name: 'start', group: 'containers', summary: 'Start created or ended containers', load: async () => (await import('./verbs/start.ts')).verb },
-  { name: 'exec', group: 'containers', summary: 'Run a command in a running container', load: async () => (await import('./verbs/exec.ts')).verb },
-  { name: 'attach', group: 'containers', summary: "Connect to a running container's streams", load: async () => (await import('./verbs/attach.ts')).verb },
-  { name: 'stop', group: 'containers', summary: 'Stop containers', load: async () => (await import('./verbs/stop.ts')).verb },
-  { name: 'kill', group: 'containers', summary: 'Send a signal to containers', load: async () => (await import('./verbs/kill.ts')).verb },
-  { name: 'rm', group: 'containers', summary: 'Remove containers', load: async () => (await import('./verbs/rm.ts')).verb },
-  { name: 'ps', group: 'containers', summary: 'List containers', load: async () => (await import('./verbs/ps.ts')).verb },
-  { name: 'logs', group: 'containers', summary: "Print a container's output", load: async () => (await import('./verbs/logs.ts')).verb },
-  { name: 'wait', group: 'containers', summary: 'Wait until containers have ended and print their exit codes', load: async () => (await import('./verbs/wait.ts')).verb },
-  { name: 'inspect', group: 'containers', summary: 'Print all that is known of containers or images', load: async () => (await import('./verbs/inspect.ts')).verb },
-  { name: 'diff', group: 'containers', summary: 'List what a container changed in its file system', load: async () => (await import('./verbs/diff.ts')).verb },
-  { name: 'pull', group: 'images', summary: 'Fetch an image', load: async () => (await import('./verbs/pull.ts')).verb },
-  { name: 'images', group: 'images', summary: 'List images', load: async () => (await import('./verbs/images.ts')).verb },
+  {
+    name: 'run',
+    group: 'containers',
+    summary: 'Create and start a container',
+    load: async () => (await import('./verbs/run.ts')).verb,
+  },
+  {
+    name: 'create',
+    group: 'containers',
+    summary: 'Create a container',
+    load: async () => (await import('./verbs/create.ts')).verb,
+  },
+  {
+    name: 'start',
+    group: 'containers',
+    summary: 'Start created or ended containers',
+    load: async () => (await import('./verbs/start.ts')).verb,
+  },
+  {
+    name: 'exec',
+    group: 'containers',
+    summary: 'Run a command in a running container',
+    load: async () => (await import('./verbs/exec.ts')).verb,
+  },
+  {
+    name: 'attach',
+    group: 'containers',
+    summary: "Connect to a running container's streams",
+    load: async () => (await import('./verbs/attach.ts')).verb,
+  },
+  {
+    name: 'stop',
+    group: 'containers',
+    summary: 'Stop containers',
+    load: async () => (await import('./verbs/stop.ts')).verb,
+  },
+  {
+    name: 'kill',
+    group: 'containers',
+    summary: 'Send a signal to containers',
+    load: async () => (await import('./verbs/kill.ts')).verb,
+  },
+  {
+    name: 'rm',
+    group: 'containers',
+    summary: 'Remove containers',
+    load: async () => (await import('./verbs/rm.ts')).verb,
+  },
+  {
+    name: 'ps',
+    group: 'containers',
+    summary: 'List containers',
+    load: async () => (await import('./verbs/ps.ts')).verb,
+  },
+  {
+    name: 'logs',
+    group: 'containers',
+    summary: "Print a container's output",
+    load: async () => (await import('./verbs/logs.ts')).verb,
+  },
+  {
+    name: 'wait',
+    group: 'containers',
+    summary: 'Wait until containers have ended and print their exit codes',
+    load: async () => (await import('./verbs/wait.ts')).verb,
+  },
+  {
+    name: 'inspect',
+    group: 'containers',
+    summary: 'Print all that is known of containers or images',
+    load: async () => (await import('./verbs/inspect.ts')).verb,
+  },
+  {
+    name: 'diff',
+    group: 'containers',
+    summary: 'List what a container changed in its file system',
+    load: async () => (await import('./verbs/diff.ts')).verb,
+  },
+  {
+    name: 'pull',
+    group: 'images',
+    summary: 'Fetch an image',
+    load: async () => (await import('./verbs/pull.ts')).verb,
+  },
+  {
+    name: 'images',
+    group: 'images',
+    summary: 'List images',
+    load: async () => (await import('./verbs/images.ts')).verb,
+  },
   { name: 'rmi', group: 'images', summary: 'Remove images', load: async () => (await import('./verbs/rmi.ts')).verb },
-  { name: 'runtime', group: 'system', summary: 'Look into the runtime', load: async () => (await import('./verbs/runtime.ts')).verb },
-  { name: 'info', group: 'system', summary: 'Print what this machine and this installation can do', load: async () => (await import('./verbs/info.ts')).verb },
-  { name: 'version', group: 'system', summary: 'Print versions', load: async () => (await import('./verbs/version.ts')).verb },
-  { name: 'cleanup', group: 'hidden', summary: "Collect a container that has ended (called by its monitor)", load: async () => (await import('./verbs/cleanup.ts')).verb },
+  {
+    name: 'runtime',
+    group: 'system',
+    summary: 'Look into the runtime',
+    load: async () => (await import('./verbs/runtime.ts')).verb,
+  },
+  {
+    name: 'info',
+    group: 'system',
+    summary: 'Print what this machine and this installation can do',
+    load: async () => (await import('./verbs/info.ts')).verb,
+  },
+  {
+    name: 'version',
+    group: 'system',
+    summary: 'Print versions',
+    load: async () => (await import('./verbs/version.ts')).verb,
+  },
+  {
+    name: 'cleanup',
+    group: 'hidden',
+    summary: 'Collect a container that has ended (called by its monitor)',
+    load: async () => (await import('./verbs/cleanup.ts')).verb,
+  },
 ];
 
 /** Docker's grouped names: `container ls` is `ps`. A value may bring flags along. */
 const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: string, ...flags: string[]]>>>> = {
   container: {
-    ...Object.fromEntries(verbs.filter((verb) => verb.group === 'containers').map(({ name }) => [name, [name] as [string]])),
+    ...Object.fromEntries(
+      verbs.filter((verb) => verb.group === 'containers').map(({ name }) => [name, [name] as [string]]),
+    ),
     ls: ['ps'],
     list: ['ps'],
     remove: ['rm'],
     inspect: ['inspect', '--type=container'],
   },
-  image: { ls: ['images'], list: ['images'], rm: ['rmi'], remove: ['rmi'], pull: ['pull'], inspect: ['inspect', '--type=image'] },
+  image: {
+    ls: ['images'],
+    list: ['images'],
+    rm: ['rmi'],
+    remove: ['rmi'],
+    pull: ['pull'],
+    inspect: ['inspect', '--type=image'],
+  },
 };
 
 /** The groups that have sub-verbs, for help. */
@@ -56,7 +160,9 @@ export function groupMembers(group: string): readonly string[] {
 }
 
 /** The verb a command line names, and the arguments left for it. Undefined when there is no such verb. */
-export function findVerb(words: readonly string[]): { readonly entry: VerbEntry; readonly rest: readonly string[] } | undefined {
+export function findVerb(
+  words: readonly string[],
+): { readonly entry: VerbEntry; readonly rest: readonly string[] } | undefined {
   const [first = '', second = ''] = words;
   const members = Object.hasOwn(grouped, first) ? grouped[first] : undefined;
   const target = members === undefined ? [first] : Object.hasOwn(members, second) ? members[second] : undefined;

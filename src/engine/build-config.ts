@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { TareError } from '../base/errors.ts';
-import { SECCOMP_ANNOTATION } from '../runtime/compile/process.ts';
-import { maskedPaths, readonlyPaths } from '../runtime/default-paths.ts';
-import { allCapabilities, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
-import { parseUlimit } from '../spec/rlimits.ts';
-import type { Linux, Mount as OciMount, Namespace, RuntimeConfig } from '../spec/runtime-config.ts';
+import { defaultConfig } from '../runtime/default-config.ts';
+import type { LinuxSeccomp, Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
+import { allCapabilities, capabilityMask, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
 import type { Fd } from '../sys/fd.ts';
 import { requestedDevices } from './config-devices.ts';
 import { environment } from './config-env.ts';
@@ -14,7 +13,8 @@ import { linuxResources } from './config-resources.ts';
 import type { CreateOptions } from './create-options.ts';
 import { shortId } from './ids.ts';
 import type { PreparedSource } from './prepare-source.ts';
-import { parseSecurityOptions } from './security-options.ts';
+import { nativeArch } from './seccomp.ts';
+import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
 import { resolveUser } from './users.ts';
 
 export interface ConfigInput {
@@ -27,7 +27,6 @@ export interface ConfigInput {
   readonly cgroupPath: string;
 }
 
-const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 /** What podman sets: enough for anything but a fork bomb. */
 const DEFAULT_PIDS_LIMIT = 2048;
 
@@ -37,7 +36,7 @@ const DEFAULT_PIDS_LIMIT = 2048;
  *
  * Errors: invalid options; not-found user, group, device or mount source.
  */
-export function buildConfig(input: ConfigInput): { config: RuntimeConfig; warnings: string[] } {
+export async function buildConfig(input: ConfigInput): Promise<{ config: RuntimeConfig; warnings: string[] }> {
   if (input.prepared.bundle !== undefined) return { config: bundleConfig(input, input.prepared.bundle), warnings: [] };
   const { options, prepared } = input;
   const image = prepared.imageConfig?.process;
@@ -48,48 +47,53 @@ export function buildConfig(input: ConfigInput): { config: RuntimeConfig; warnin
   const user = resolveUser(input.rootfs, options.user ?? imageUser(image?.user), options.groupAdd ?? []);
   const args = commandLine(options, image);
   const devices = requestedDevices(options.devices ?? [], privileged);
-  const capabilities = tweakCapabilities(privileged ? allCapabilities : defaultCapabilities, options.capAdd ?? [], options.capDrop ?? []);
   const cwd = options.workdir ?? image?.workingDir ?? '/';
   if (!cwd.startsWith('/')) throw new TareError('invalid', `Cannot use working directory ${cwd}: it must be absolute`);
-  const files = configFiles({ dir: input.dir, hostname, hostNetwork });
-  const mounts = [
-    ...prepared.mounts,
-    ...baseMounts(options, privileged),
-    ...files,
-    ...volumeMounts(image?.volumes ?? [], options),
-    ...requestedMounts(options.mounts ?? []),
-  ];
-  const linux: Linux = {
-    cgroupsPath: input.cgroupPath,
-    namespaces: namespaces(hostNetwork),
-    resources: { ...linuxResources(options.resources ?? {}, DEFAULT_PIDS_LIMIT), devices: devices.rules },
-    devices: devices.nodes,
-    sysctl: sysctls(options.sysctls ?? []),
-    maskedPaths: [...(privileged ? [] : maskedPaths), ...prepared.masked],
-    readonlyPaths: privileged ? [] : readonlyPaths,
-    rootfsPropagation: 'rslave',
-    ...(security.seccomp.kind === 'profile' ? { seccomp: security.seccomp.profile } : {}),
-  };
-  const config: RuntimeConfig = {
-    ociVersion: '1.2.0',
-    process: {
-      terminal: options.terminal === true,
-      user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
-      args,
-      env: environment({ image: image?.env ?? [], user: options.env ?? [], home: user.home, hostname, terminal: options.terminal === true }),
-      cwd,
-      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [], ambient: [] },
-      rlimits: (options.ulimits ?? []).map(parseUlimit),
-      noNewPrivileges: security.noNewPrivileges,
-      oomScoreAdj: 0,
-    },
-    root: { path: 'rootfs', readonly: options.readOnly === true },
+  const base = defaultConfig({
+    argv: args,
+    env: environment({ image: image?.env ?? [], user: options.env ?? [], home: user.home, hostname, terminal: options.terminal === true }),
+    cwd,
+    uid: user.uid,
+    gid: user.gid,
+    additionalGids: user.additionalGids,
     hostname,
-    mounts,
-    annotations: { ...options.annotations, ...(security.seccomp.kind === 'default' ? { [SECCOMP_ANNOTATION]: 'default' } : {}) },
-    linux,
+    terminal: options.terminal === true,
+    readonly: options.readOnly === true,
+    privileged,
+    capAdd: options.capAdd ?? [],
+    capDrop: options.capDrop ?? [],
+    noNewPrivileges: security.noNewPrivileges,
+    seccomp: await seccompProfile(security.seccomp, options, privileged),
+    devices: devices.nodes,
+    deviceRules: devices.rules,
+    sysctls: sysctls(options.sysctls ?? []),
+    ulimits: options.ulimits ?? [],
+    ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
+    namespaces: { network: hostNetwork ? 'host' : 'private' },
+    resources: linuxResources(options.resources ?? {}, DEFAULT_PIDS_LIMIT),
+    cgroupsPath: input.cgroupPath,
+    annotations: options.annotations ?? {},
+  });
+  const own = [
+    ...(options.readOnly === true ? scratchMounts() : []),
+    ...configFiles({ dir: input.dir, hostname, hostNetwork }),
+    ...volumeMounts(image?.volumes ?? []),
+  ];
+  const asked = requestedMounts(options.mounts ?? []);
+  const taken = new Set(asked.map(({ destination }) => destination));
+  const config: RuntimeConfig = {
+    ...base,
+    mounts: [...prepared.mounts, ...[...(base.mounts ?? []), ...own].filter(({ destination }) => !taken.has(destination)), ...asked],
+    linux: { ...base.linux, maskedPaths: [...(base.linux?.maskedPaths ?? []), ...prepared.masked] },
   };
   return { config, warnings: [] };
+}
+
+async function seccompProfile(chosen: SecurityOptions['seccomp'], options: CreateOptions, privileged: boolean): Promise<'default' | 'unconfined' | LinuxSeccomp> {
+  if (chosen.kind !== 'file') return chosen.kind;
+  const { parseSeccompProfile } = await import('../runtime/seccomp/profile-json.ts');
+  const capabilities = tweakCapabilities(privileged ? allCapabilities : defaultCapabilities, options.capAdd ?? [], options.capDrop ?? []);
+  return parseSeccompProfile(chosen.json, { capabilities: capabilityMask(capabilities), native: nativeArch(), kernel: release() });
 }
 
 function imageUser(user: { readonly user: string | number; readonly group?: string | number } | undefined): string {
@@ -106,38 +110,14 @@ function commandLine(options: CreateOptions, image: { readonly entrypoint?: read
   return args;
 }
 
-function namespaces(hostNetwork: boolean): Namespace[] {
-  const all: Namespace[] = [{ type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' }];
-  return hostNetwork ? all : [...all, { type: 'network' }];
+/** Read-only containers still get writable places where everything expects one. */
+function scratchMounts(): OciMount[] {
+  return ['/run', '/tmp', '/var/tmp'].map((destination) => ({ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777'] }));
 }
 
-function baseMounts(options: CreateOptions, privileged: boolean): OciMount[] {
-  const shm = options.shmSizeBytes ?? DEFAULT_SHM_BYTES;
-  const taken = new Set((options.mounts ?? []).map((mount) => mount.destination));
-  const sysOptions = ['nosuid', 'noexec', 'nodev', privileged ? 'rw' : 'ro'];
-  const base: OciMount[] = [
-    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
-    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
-    { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
-    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${shm}`] },
-    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: sysOptions },
-    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', privileged ? 'rw' : 'ro'] },
-  ];
-  // Read-only containers still get writable places where everything expects one.
-  const scratch: OciMount[] =
-    options.readOnly === true
-      ? ['/run', '/tmp', '/var/tmp'].map((destination) => ({ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777'] }))
-      : [];
-  return [...base, ...scratch].filter((mount) => !taken.has(mount.destination));
-}
-
-/** Volumes of the image that the user did not mount: a tmpfs each until named and anonymous volumes exist. */
-function volumeMounts(volumes: readonly string[], options: CreateOptions): OciMount[] {
-  const taken = new Set((options.mounts ?? []).map((mount) => mount.destination));
-  return volumes
-    .filter((destination) => !taken.has(destination))
-    .map((destination) => ({ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'] }));
+/** Volumes of the image: a tmpfs each until named and anonymous volumes exist. */
+function volumeMounts(volumes: readonly string[]): OciMount[] {
+  return volumes.map((destination) => ({ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'] }));
 }
 
 function sysctls(list: readonly string[]): Record<string, string> {

@@ -14,11 +14,10 @@ const S_IFCHR = 0o020000;
 
 /** Parses `--device HOST[:CONTAINER[:rwm]]`; a privileged container gets every device of the machine. Errors: invalid; not-found. */
 export function requestedDevices(requests: readonly string[], privileged: boolean): DeviceSet {
-  const deny: DeviceRule = { allow: privileged, access: 'rwm' };
   const asked = requests.map(parseDevice);
   const all = privileged ? hostDevices() : [];
   const nodes = new Map([...all, ...asked.map(({ node }) => node)].map((node) => [node.path, node]));
-  return { nodes: [...nodes.values()], rules: [deny, ...asked.map(({ rule }) => rule)] };
+  return { nodes: [...nodes.values()], rules: asked.map(({ rule }) => rule) };
 }
 
 function parseDevice(text: string): { node: Device; rule: DeviceRule } {

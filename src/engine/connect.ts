@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { MonitorClient } from '../sys/mod.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir } from './record.ts';
@@ -25,7 +24,7 @@ export async function connectMonitor(engine: Engine, nameOrId: string, what: str
   }
   if (state.phase !== 'running') throw notRunning(state.phase);
   try {
-    return { id, monitor: await MonitorClient.connect(join(engine.socketsDir, id)) };
+    return { id, monitor: await MonitorClient.connect(socketPath(engine, id)) };
   } catch (cause) {
     const now = readLifeState(dir);
     if (now?.phase === 'running' && now.held) {

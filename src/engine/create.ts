@@ -57,7 +57,7 @@ export async function prepareContainer(engine: Engine, options: CreateOptions, o
     const autoRemove = options.autoRemove === true || owned;
     const prepared = await prepareSource(engine, dir, resolved, { id, name, volatile: autoRemove, secrets: options.hostSecrets === true });
     const rootfs = stack.use(mountRootfs(prepared.rootfs));
-    const { config, warnings } = buildConfig({ dir, id, options, prepared, rootfs, cgroupPath: cgroupPathOf(engine, id) });
+    const { config, warnings } = await buildConfig({ dir, id, options, prepared, rootfs, cgroupPath: cgroupPathOf(engine, id) });
     const image = prepared.imageConfig?.process;
     const record: ContainerRecord = {
       version: 1,

@@ -62,3 +62,8 @@ export function ensureLayout(engine: Engine): void {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
   }
 }
+
+/** The socket of a container's monitor. */
+export function socketPath(engine: Engine, id: string): string {
+  return join(engine.socketsDir, id);
+}

@@ -11,7 +11,7 @@ import { planConstants } from '../sys/plan/schema.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connectMonitor } from './connect.ts';
 import type { ExecOptions } from './create-options.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, socketPath } from './engine.ts';
 import { newId } from './ids.ts';
 import { toLaunchError } from './launch-error.ts';
 import { OutputQueue } from './output-queue.ts';
@@ -51,16 +51,20 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
     const config = readConfig(engine, id);
     using pidfd = openInit(engine, id);
     const process = execProcess(config, options, pidfd.pid);
+    const cgroup = containerCgroupPlan(record.cgroupPath, undefined);
+    const stdio = stdioName(options, io);
     const compiled = compileExec(
       process,
-      { config, cgroup: containerCgroupPlan(record.cgroupPath, undefined) },
-      { stdio: stdioName(options, io), stdin: options.openStdin === true, seccomp: seccompFilter(engine), id },
+      { config, cgroup },
+      // Streams given with the request are not part of the Plan.
+      { ...(stdio === 'fds' ? {} : { stdio, stdin: options.openStdin === true }), seccomp: await seccompFilter(engine, { ...config, process: options.privileged === true ? process : (config.process ?? process) }), id },
     );
     using opened = openPlan(compiled, {
       stateDir: containerDir(engine, id),
       runDir: engine.socketsDir,
       logDir: containerDir(engine, id),
-      cgroupRoot: containerCgroupPlan(record.cgroupPath, undefined).root,
+      cgroupRoot: cgroup.root,
+      socketPath: socketPath(engine, id),
       pidfd: pidfd.fd,
     });
     const output = new OutputQueue(() => {});
@@ -68,7 +72,7 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
     const session = await monitor
       .exec(opened.bytes, opened.fds, {
         id: execId,
-        stdio: stdioModes[stdioName(options, io)],
+        stdio: stdioModes[stdio],
         ...(io === 'inherit' ? { stdioFds: [0, 1, 2] as const } : {}),
         detached: io === 'detach',
         onStdout: (bytes) => output.push(1, bytes),

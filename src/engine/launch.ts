@@ -1,4 +1,4 @@
-import { compile, type CompiledPlan, type CompileOptions } from '../runtime/compile/mod.ts';
+import { compile, type CompiledPlan, type CompileOptions, type SeccompCompiler } from '../runtime/compile/mod.ts';
 import { defaultPath } from '../runtime/default-paths.ts';
 import { createCgroup, killCgroup, removeCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
 import { launch } from '../runtime/launch.ts';
@@ -8,7 +8,7 @@ import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connection } from './connection.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
 import { LOG_NAME, containerDir, type ContainerRecord } from './record.ts';
 import { deleteContainer } from './remove.ts';
@@ -48,11 +48,13 @@ export async function launchContainer(
   try {
     const cgroup = createCgroup(planned);
     const warnings = [...options.warnings, ...cgroup.warnings];
-    compiled = compile(config, planOptions(engine, record, cgroup, options));
-    started = launch(compiled, { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, rootfs: rootfsFd, life });
-    const client = started;
-    if (!options.detach) void client.take(true);
-    if (options.attach.output) client.attach({ stdin: options.attach.stdin, stdout: true, stderr: true });
+    compiled = compile(config, planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }));
+    const paths = { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, socketPath: socketPath(engine, record.id) };
+    const client = launch(compiled, { ...paths, rootfs: rootfsFd, life }, (monitor) => {
+      if (!options.detach) void monitor.take(true);
+      if (options.attach.output) monitor.attach({ stdin: options.attach.stdin, stdout: true, stderr: true });
+    });
+    started = client;
     const running = connection(client, {
       id: record.id,
       name: record.name,
@@ -71,13 +73,13 @@ export async function launchContainer(
 }
 
 /** What the Plan of a container is compiled with. */
-export function planOptions(engine: Engine, record: ContainerRecord, cgroup: CgroupPlan, how: { readonly owner: boolean }): CompileOptions {
+export function planOptions(engine: Engine, record: ContainerRecord, cgroup: CgroupPlan, how: { readonly owner: boolean; readonly seccomp: SeccompCompiler }): CompileOptions {
   const cleans = record.autoRemove || how.owner;
   return {
     rootMountPoint: engine.mountPoint,
     cgroup,
     monitor: {
-      title: record.name,
+      title: `tare: monitor ${record.name}`,
       stdio: record.terminal ? 'pty' : 'pipes',
       stdin: record.openStdin,
       once: false,
@@ -90,7 +92,7 @@ export function planOptions(engine: Engine, record: ContainerRecord, cgroup: Cgr
       listen: record.id,
     },
     mountKinds: bindKind,
-    seccomp: seccompFilter(engine),
+    seccomp: how.seccomp,
     init: record.init,
     bundle: containerDir(engine, record.id),
   };

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
-import type { LinuxSeccomp } from '../spec/runtime-config.ts';
 
 /** What `--security-opt` decides. */
 export interface SecurityOptions {
   readonly noNewPrivileges: boolean;
-  readonly seccomp: { readonly kind: 'default' } | { readonly kind: 'unconfined' } | { readonly kind: 'profile'; readonly profile: LinuxSeccomp };
+  readonly seccomp: { readonly kind: 'default' } | { readonly kind: 'unconfined' } | { readonly kind: 'file'; readonly json: unknown };
 }
 
 const PROFILE_MAX_BYTES = 4 * 1024 * 1024;
@@ -27,7 +26,7 @@ export function parseSecurityOptions(options: readonly string[], privileged: boo
         break;
       case 'seccomp':
         if (value === undefined || value === '') throw invalid(option, 'expected seccomp=unconfined or seccomp=FILE');
-        seccomp = value === 'unconfined' ? { kind: 'unconfined' } : { kind: 'profile', profile: readProfile(value) };
+        seccomp = value === 'unconfined' ? { kind: 'unconfined' } : { kind: 'file', json: readProfile(value) };
         break;
       case 'label':
         break;
@@ -45,7 +44,7 @@ function invalid(option: string, why: string): TareError {
   return new TareError('invalid', `Cannot use --security-opt ${option}: ${why}`);
 }
 
-function readProfile(path: string): LinuxSeccomp {
+function readProfile(path: string): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -54,7 +53,7 @@ function readProfile(path: string): LinuxSeccomp {
   }
   if (text.length > PROFILE_MAX_BYTES) throw new TareError('invalid', `Cannot use seccomp profile ${path}: larger than ${PROFILE_MAX_BYTES} bytes`);
   try {
-    return JSON.parse(text) as LinuxSeccomp;
+    return JSON.parse(text);
   } catch (cause) {
     throw new TareError('invalid', `Cannot use seccomp profile ${path}: not JSON`, { cause });
   }

@@ -13,6 +13,8 @@ export interface PlanResources {
   /** Directory of the monitor's socket. */
   readonly runDir: string;
   readonly logDir: string;
+  /** The monitor's socket. */
+  readonly socketPath: string;
   readonly cgroupRoot: string;
   readonly rootfs?: Fd;
   readonly life?: Fd;
@@ -88,18 +90,21 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
 
 /**
  * Starts a monitor for a compiled Plan and returns the starter's connection to it. The life lock travels to the monitor with its descriptor; our
- * copies of all descriptors may be closed afterwards.
+ * copies of all descriptors may be closed afterwards. `ask` makes the requests the monitor finds waiting when it starts: an attachment made there
+ * misses no output.
  */
-export function launch(compiled: CompiledPlan, resources: PlanResources): MonitorClient {
+export function launch(compiled: CompiledPlan, resources: PlanResources, ask: (monitor: MonitorClient) => void): MonitorClient {
   using opened = openPlan(compiled, resources);
   using plan = memfdSealed('tare-plan', opened.bytes);
   const [ours, theirs] = socketpair();
   using peer = theirs;
+  const monitor = MonitorClient.over(ours, { socketPath: resources.socketPath });
   try {
+    ask(monitor);
     spawnHelper('monitor', [peer, plan, ...opened.fds]);
+    return monitor;
   } catch (error) {
-    ours.close();
+    monitor.close();
     throw error;
   }
-  return MonitorClient.over(ours);
 }

@@ -20,7 +20,11 @@ export interface PtyResult {
 }
 
 /** Runs a program on a terminal of its own (python3's pty) and plays the steps. */
-export async function onTerminal(argv: readonly string[], steps: readonly Step[], more: { readonly env?: Record<string, string> } = {}): Promise<PtyResult> {
+export async function onTerminal(
+  argv: readonly string[],
+  steps: readonly Step[],
+  more: { readonly env?: Record<string, string> } = {},
+): Promise<PtyResult> {
   const job = JSON.stringify({ argv, steps, rows: 31, cols: 97, ...more });
   const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'pty.py'), job]);
   return JSON.parse(stdout) as PtyResult;

@@ -6,7 +6,13 @@ import { type Session, foreground } from '../../src/cli/foreground.ts';
 import { writeNow } from '../../src/cli/output.ts';
 
 const [options = '{}', command = 'true', ...args] = process.argv.slice(2);
-const given = JSON.parse(options) as { stdin?: boolean; terminal?: boolean; forwardSignals?: boolean; detachKeys?: string; crash?: boolean };
+const given = JSON.parse(options) as {
+  stdin?: boolean;
+  terminal?: boolean;
+  forwardSignals?: boolean;
+  detachKeys?: string;
+  crash?: boolean;
+};
 const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
 child.stdin.on('error', () => {});
 
@@ -17,9 +23,11 @@ const session: Session = {
       [1, child.stdout],
       [2, child.stderr],
     ] as const) {
-      drained.push((async () => {
-        for await (const chunk of pipe) await handler(stream, chunk as Uint8Array);
-      })());
+      drained.push(
+        (async () => {
+          for await (const chunk of pipe) await handler(stream, chunk as Uint8Array);
+        })(),
+      );
     }
   },
   writeStdin: (bytes) => new Promise((resolve) => child.stdin.write(bytes, () => resolve())),
@@ -31,11 +39,16 @@ const session: Session = {
   },
   exit: new Promise((resolve) => {
     child.on('exit', (code, signal) => {
-      void Promise.all(drained).then(() => resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }));
+      void Promise.all(drained).then(() =>
+        resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }),
+      );
     });
   }),
 };
-if (given.crash === true) setTimeout(() => { throw new Error('crashed on purpose'); }, 300);
+if (given.crash === true)
+  setTimeout(() => {
+    throw new Error('crashed on purpose');
+  }, 300);
 const end = await foreground(session, {
   stdin: given.stdin ?? false,
   stdout: true,

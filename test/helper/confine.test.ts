@@ -1,5 +1,18 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -16,8 +29,23 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     mkdirSync(join(bench.rootfs, 'masked2'));
     writeFileSync(join(bench.rootfs, 'masked2/file'), 'x');
-    const masks: Op[] = ['/masked', '/masked2', '/etc/secret', '/proc/kcore', '/proc/keys', '/nothing', '/etc/secret/below'].map((target) => ({ op: 'mask', target }));
-    const c = bench.container({ argv: ['/bin/sh', '-c', 'ls -A /masked /masked2; cat /etc/secret; head -c 1 /proc/kcore; echo x > /masked/new || echo refused; echo y > /masked2/new || echo refused'], afterPivot: masks });
+    const masks: Op[] = [
+      '/masked',
+      '/masked2',
+      '/etc/secret',
+      '/proc/kcore',
+      '/proc/keys',
+      '/nothing',
+      '/etc/secret/below',
+    ].map((target) => ({ op: 'mask', target }));
+    const c = bench.container({
+      argv: [
+        '/bin/sh',
+        '-c',
+        'ls -A /masked /masked2; cat /etc/secret; head -c 1 /proc/kcore; echo x > /masked/new || echo refused; echo y > /masked2/new || echo refused',
+      ],
+      afterPivot: masks,
+    });
     assert.equal((await c.client.exit).code, 0, c.stderr);
     assert.equal(c.stdout, '/masked:\n\n/masked2:\nrefused\nrefused\n');
     assert.equal(readFileSync(join(bench.rootfs, 'etc/secret'), 'utf8'), 'secret\n');
@@ -27,7 +55,10 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     const c = bench.container({
       argv: ['/bin/sh', '-c', 'echo 1 > /etc/new || echo ro; echo 1 > /tmp/new && echo rw'],
-      afterPivot: [{ op: 'readonlyPath', target: '/etc' }, { op: 'readonlyPath', target: '/missing' }],
+      afterPivot: [
+        { op: 'readonlyPath', target: '/etc' },
+        { op: 'readonlyPath', target: '/missing' },
+      ],
     });
     await c.client.exit;
     assert.equal(c.stdout, 'ro\nrw\n');
@@ -61,7 +92,17 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
         beforePivot: (fd) => [
           { op: 'mkdir', target: '/link/made', mode: 0o700, uid: 5, gid: 6 },
           { op: 'mknod', target: '/link/pipe', mode: 0o10644, major: 0, minor: 0, uid: 0, gid: 0 },
-          { op: 'mountFd', fd: fd(openTree('/etc/hostname', { clone: true })), target: '/etc/conf', set: RDONLY, clear: 0, recursive: 0, propagation: 0, kind: 2, flags: 0 },
+          {
+            op: 'mountFd',
+            fd: fd(openTree('/etc/hostname', { clone: true })),
+            target: '/etc/conf',
+            set: RDONLY,
+            clear: 0,
+            recursive: 0,
+            propagation: 0,
+            kind: 2,
+            flags: 0,
+          },
         ],
       });
       assert.equal((await c.client.exit).code, 0, c.stderr);
@@ -79,24 +120,61 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     symlinkSync('loop', join(bench.rootfs, 'loop'));
     const make = (target: string): Op => ({ op: 'mkdir', target, mode: 0o755, uid: 0, gid: 0 });
-    assert.equal((await bench.container({ argv: ['/bin/true'], beforePivot: () => [make('/loop/x')] }).client.failed).errno, 40);
-    assert.equal((await bench.container({ argv: ['/bin/true'], beforePivot: () => [make('/etc/secret/x')] }).client.failed).errno, 20);
-    assert.equal((await bench.container({ argv: ['/bin/true'], beforePivot: () => [{ op: 'mknod', target: '/etc/secret', mode: 0o20666, major: 1, minor: 3, uid: 0, gid: 0 }] }).client.failed).errno, 17);
+    assert.equal(
+      (await bench.container({ argv: ['/bin/true'], beforePivot: () => [make('/loop/x')] }).client.failed).errno,
+      40,
+    );
+    assert.equal(
+      (await bench.container({ argv: ['/bin/true'], beforePivot: () => [make('/etc/secret/x')] }).client.failed).errno,
+      20,
+    );
+    assert.equal(
+      (
+        await bench.container({
+          argv: ['/bin/true'],
+          beforePivot: () => [
+            { op: 'mknod', target: '/etc/secret', mode: 0o20666, major: 1, minor: 3, uid: 0, gid: 0 },
+          ],
+        }).client.failed
+      ).errno,
+      17,
+    );
   });
 
   it('MOUNT_NOFOLLOW refuses a target behind a link', async () => {
     using bench = new Bench();
     symlinkSync('etc', join(bench.rootfs, 'alias'));
-    const mount = (target: string): Op => ({ op: 'mountFs', type: 'tmpfs', source: 't', options: [], attrs: 0, target, mkdir: 0o755, flags: 4, propagation: 0 });
-    assert.equal((await bench.container({ argv: ['/bin/true'], beforePivot: () => [mount('/alias')] }).client.failed).errno, 40);
-    assert.equal((await bench.container({ argv: ['/bin/true'], beforePivot: () => [mount('/run/new')] }).client.exit).code, 0);
+    const mount = (target: string): Op => ({
+      op: 'mountFs',
+      type: 'tmpfs',
+      source: 't',
+      options: [],
+      attrs: 0,
+      target,
+      mkdir: 0o755,
+      flags: 4,
+      propagation: 0,
+    });
+    assert.equal(
+      (await bench.container({ argv: ['/bin/true'], beforePivot: () => [mount('/alias')] }).client.failed).errno,
+      40,
+    );
+    assert.equal(
+      (await bench.container({ argv: ['/bin/true'], beforePivot: () => [mount('/run/new')] }).client.exit).code,
+      0,
+    );
     const optional = { ...mount('/alias'), flags: 4 | 1 } as Op;
     assert.equal((await bench.container({ argv: ['/bin/true'], beforePivot: () => [optional] }).client.exit).code, 0);
   });
 
   it('cwd through a magic link, and a missing one, are refused', async () => {
     using bench = new Bench();
-    for (const [path, errno] of [['/proc/self/cwd', 40], ['/proc/1/root', 40], ['/missing', 2], ['/etc/secret', 20]] as const) {
+    for (const [path, errno] of [
+      ['/proc/self/cwd', 40],
+      ['/proc/1/root', 40],
+      ['/missing', 2],
+      ['/etc/secret', 20],
+    ] as const) {
       const error = await bench.container({ argv: ['/bin/true'], last: [{ op: 'cwd', path }] }).client.failed;
       assert.equal(error.errno, errno, path);
     }
@@ -104,7 +182,13 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
 
   it('no descriptor but stdio reaches the process, and nothing of the host is reachable through them', async () => {
     using bench = new Bench();
-    const c = bench.container({ argv: ['/bin/sh', '-c', 'for f in /proc/self/fd/*; do readlink $f; done | grep -v pipe; grep -c . /proc/self/mountinfo; readlink /proc/self/exe'] });
+    const c = bench.container({
+      argv: [
+        '/bin/sh',
+        '-c',
+        'for f in /proc/self/fd/*; do readlink $f; done | grep -v pipe; grep -c . /proc/self/mountinfo; readlink /proc/self/exe',
+      ],
+    });
     await c.client.exit;
     assert.match(c.stdout, /^\/dev\/null\n/);
     assert.ok(!c.stdout.includes('tare'));
@@ -126,7 +210,8 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     assert.match(field(c.stdout, 'Uid'), /^(1000\s*){4}$/);
     assert.match(field(c.stdout, 'Gid'), /^(1001\s*){4}$/);
     assert.equal(field(c.stdout, 'Groups').trim(), '7 8');
-    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.equal(field(c.stdout, set), '0000000000000400', set);
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
+      assert.equal(field(c.stdout, set), '0000000000000400', set);
     assert.equal(field(c.stdout, 'CapBnd'), '0000000000000401');
     assert.equal(field(c.stdout, 'NoNewPrivs'), '1');
     assert.match(c.stdout, /\n0027\nagain\n$/);
@@ -143,7 +228,8 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
       ],
     });
     assert.equal((await c.client.exit).code, 0, c.stderr);
-    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.equal(field(c.stdout, set), '0000000000000000', set);
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
+      assert.equal(field(c.stdout, set), '0000000000000000', set);
     assert.equal(field(c.stdout, 'SigBlk'), '0000000000000000');
     assert.equal(field(c.stdout, 'SigIgn'), '0000000000000000');
   });
@@ -168,7 +254,12 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     // ld nr; jeq mkdir(83 on x64, absent on arm64: mkdirat 34), errno EPERM; allow
     const number = process.arch === 'x64' ? 83 : 34;
     const filter = new DataView(new ArrayBuffer(32));
-    const ins: [number, number, number, number][] = [[0x20, 0, 0, 0], [0x15, 0, 1, number], [0x06, 0, 0, 0x00050001], [0x06, 0, 0, 0x7fff0000]];
+    const ins: [number, number, number, number][] = [
+      [0x20, 0, 0, 0],
+      [0x15, 0, 1, number],
+      [0x06, 0, 0, 0x00050001],
+      [0x06, 0, 0, 0x7fff0000],
+    ];
     for (const [i, [code, jt, jf, k]] of ins.entries()) {
       filter.setUint16(i * 8, code, true);
       filter.setUint8(i * 8 + 2, jt);
@@ -186,7 +277,11 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
   it('hostname, sysctl, rlimit, loopback', async () => {
     using bench = new Bench();
     const c = bench.container({
-      argv: ['/bin/sh', '-c', 'hostname; cat /proc/sys/net/ipv4/ip_default_ttl; ulimit -n; cat /sys/class/net/lo/flags 2>/dev/null; grep -c lo: /proc/net/dev'],
+      argv: [
+        '/bin/sh',
+        '-c',
+        'hostname; cat /proc/sys/net/ipv4/ip_default_ttl; ulimit -n; cat /sys/class/net/lo/flags 2>/dev/null; grep -c lo: /proc/net/dev',
+      ],
       afterPivot: [
         { op: 'hostname', name: 'web' },
         { op: 'sysctl', path: 'net/ipv4/ip_default_ttl', value: '77' },
@@ -198,7 +293,8 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     assert.equal(c.stdout, 'web\n77\n123\n1\n');
     assert.notEqual(readFileSync('/proc/sys/net/ipv4/ip_default_ttl', 'utf8').trim(), '77');
     for (const path of ['../../etc/hostname', 'net/../kernel/hostname/x', 'missing/key']) {
-      const error = await bench.container({ argv: ['/bin/true'], afterPivot: [{ op: 'sysctl', path, value: 'x' }] }).client.failed;
+      const error = await bench.container({ argv: ['/bin/true'], afterPivot: [{ op: 'sysctl', path, value: 'x' }] })
+        .client.failed;
       assert.ok([2, 18, 20].includes(error.errno), `${path}: ${error.errno}`);
     }
   });
@@ -214,8 +310,24 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     symlinkSync('/etc/shadow', join(data, 'link'));
     chmodSync(data, 0o711);
     const c = bench.container({
-      argv: ['/bin/sh', '-c', 'cat /data/sub/file; stat -c " %u %g %a" /data/sub/file; readlink /data/link; stat -c %a /data; echo changed > /data/sub/file'],
-      beforePivot: () => [{ op: 'mountFs', type: 'tmpfs', source: 'tmpfs', options: [], attrs: 0, target: '/data', mkdir: 0, flags: 2, propagation: 0 }],
+      argv: [
+        '/bin/sh',
+        '-c',
+        'cat /data/sub/file; stat -c " %u %g %a" /data/sub/file; readlink /data/link; stat -c %a /data; echo changed > /data/sub/file',
+      ],
+      beforePivot: () => [
+        {
+          op: 'mountFs',
+          type: 'tmpfs',
+          source: 'tmpfs',
+          options: [],
+          attrs: 0,
+          target: '/data',
+          mkdir: 0,
+          flags: 2,
+          propagation: 0,
+        },
+      ],
     });
     assert.equal((await c.client.exit).code, 0, c.stderr);
     assert.equal(c.stdout, 'content 11 12 4755\n/etc/shadow\n711\n');
@@ -233,7 +345,10 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
         { op: 'oomScoreAdj', value: 77, optional: 1 },
       ],
     });
-    const failed = c.client.failed.then((error) => error, () => undefined);
+    const failed = c.client.failed.then(
+      (error) => error,
+      () => undefined,
+    );
     const exit = await Promise.race([c.client.exit.catch(() => undefined), failed]);
     // Device nodes cannot be made in a user namespace: the step says so, after everything before it worked.
     assert.ok(exit instanceof Error);
@@ -265,7 +380,10 @@ describe('helper: isolation steps', { skip: cannotRun() ?? false }, () => {
     const second = bench.container({
       argv: ['/bin/sh', '-c', 'hostname; cat /proc/1/comm'],
       cloneFlags: CLONE_NEWNS,
-      settings: (fd) => [{ op: 'join', fd: fd(uts), nstype: 0x4000000 }, { op: 'join', fd: fd(pidns), nstype: 0x20000000 }],
+      settings: (fd) => [
+        { op: 'join', fd: fd(uts), nstype: 0x4000000 },
+        { op: 'join', fd: fd(pidns), nstype: 0x20000000 },
+      ],
     });
     assert.equal((await second.client.exit).code, 0, second.stderr);
     assert.equal(second.stdout, 'sandbox\nsleep\n');

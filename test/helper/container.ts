@@ -1,5 +1,18 @@
 /** Drives the real helper the way the runtime does: a busybox root, a Plan, a monitor. Shared by the helper's tests. */
-import { closeSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,10 +74,36 @@ export class Bench implements Disposable {
   readonly containers: Container[] = [];
 
   constructor() {
-    for (const name of ['bin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'masked', 'run']) mkdirSync(join(this.rootfs, name), { recursive: true });
+    for (const name of ['bin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'masked', 'run'])
+      mkdirSync(join(this.rootfs, name), { recursive: true });
     mkdirSync(this.at);
     copyFileSync('/bin/busybox', join(this.rootfs, 'bin/busybox'));
-    for (const name of ['sh', 'cat', 'true', 'false', 'sleep', 'echo', 'id', 'ls', 'stty', 'tty', 'head', 'seq', 'mount', 'grep', 'readlink', 'stat', 'dd', 'kill', 'yes', 'wc', 'setsid', 'mkdir', 'umask', 'hostname']) {
+    for (const name of [
+      'sh',
+      'cat',
+      'true',
+      'false',
+      'sleep',
+      'echo',
+      'id',
+      'ls',
+      'stty',
+      'tty',
+      'head',
+      'seq',
+      'mount',
+      'grep',
+      'readlink',
+      'stat',
+      'dd',
+      'kill',
+      'yes',
+      'wc',
+      'setsid',
+      'mkdir',
+      'umask',
+      'hostname',
+    ]) {
       symlinkSync('busybox', join(this.rootfs, 'bin', name));
     }
     writeFileSync(join(this.rootfs, 'etc/secret'), 'secret\n');
@@ -146,31 +185,81 @@ export class Container implements Disposable {
       const ops: Op[] = [
         { op: 'state', dir: dirSlot, life: fd(life), volatile: o.volatile === false ? 0 : 1 },
         { op: 'listen', dir: dirSlot, name: 's' },
-        { op: 'stdio', mode: stdio, stdin: o.stdin === true ? 1 : 0, once: o.once === true ? 1 : 0, in: given[0] ?? NO_FD, out: given[1] ?? NO_FD, err: given[2] ?? NO_FD },
+        {
+          op: 'stdio',
+          mode: stdio,
+          stdin: o.stdin === true ? 1 : 0,
+          once: o.once === true ? 1 : 0,
+          in: given[0] ?? NO_FD,
+          out: given[1] ?? NO_FD,
+          err: given[2] ?? NO_FD,
+        },
         { op: 'stop', signal: o.stop?.signal ?? 15, timeoutMs: o.stop?.timeoutMs ?? 10000 },
         { op: 'autostart', now: o.autostart === false ? 0 : 1 },
         { op: 'owner', lease: o.lease === true ? 1 : 0 },
         { op: 'rootfs', fd: rootSlot },
         { op: 'title', text: 'tare: monitor test' },
       ];
-      if (o.log !== false) ops.push({ op: 'log', dir: dirSlot, name: 'log', maxBytes: o.logMaxBytes ?? 0, maxFiles: o.logMaxFiles ?? 1 });
+      if (o.log !== false)
+        ops.push({ op: 'log', dir: dirSlot, name: 'log', maxBytes: o.logMaxBytes ?? 0, maxFiles: o.logMaxFiles ?? 1 });
       if (o.cgroup !== undefined) {
         this.cgroup = join('/sys/fs/cgroup/unified', o.cgroup);
         mkdirSync(this.cgroup);
         cgroupSlot = fd(open(this.cgroup));
         const name = o.cgroup;
-        ops.push({ op: 'cgroup', root: fd(open('/sys/fs/cgroup/unified')), dirs: [name], kill: `${name}/cgroup.kill`, procs: `${name}/cgroup.procs`, freezer: '' });
+        ops.push({
+          op: 'cgroup',
+          root: fd(open('/sys/fs/cgroup/unified')),
+          dirs: [name],
+          kill: `${name}/cgroup.kill`,
+          procs: `${name}/cgroup.procs`,
+          freezer: '',
+        });
       }
       if (o.onExit !== undefined) ops.push({ op: 'onExit', argv: o.onExit, env: [] });
       for (const extra of o.preserve ?? []) ops.push({ op: 'preserve', fd: fd(extra) });
       if (o.settings !== undefined) ops.push(...o.settings(fd));
-      ops.push({ op: 'clone', flags: o.cloneFlags ?? CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET, cgroup: cgroupSlot });
+      ops.push({
+        op: 'clone',
+        flags: o.cloneFlags ?? CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
+        cgroup: cgroupSlot,
+      });
       ops.push({ op: 'setsid' }, { op: 'pdeathsig', signal: 9 });
       ops.push({ op: 'root', fd: rootSlot, at: bench.at, propagation: MS_PRIVATE | MS_REC });
       ops.push(
-        { op: 'mountFs', type: 'proc', source: 'proc', options: [], attrs: NOSUID | NODEV | NOEXEC, target: '/proc', mkdir: 0o555, flags: 0, propagation: 0 },
-        { op: 'mountFs', type: 'tmpfs', source: 'tmpfs', options: ['mode=755', 'size=65536k'], attrs: NOSUID, target: '/dev', mkdir: 0o755, flags: 0, propagation: 0 },
-        { op: 'mountFs', type: 'devpts', source: 'devpts', options: ['newinstance', 'ptmxmode=0666', 'mode=0620'], attrs: NOSUID | NOEXEC, target: '/dev/pts', mkdir: 0o755, flags: 0, propagation: 0 },
+        {
+          op: 'mountFs',
+          type: 'proc',
+          source: 'proc',
+          options: [],
+          attrs: NOSUID | NODEV | NOEXEC,
+          target: '/proc',
+          mkdir: 0o555,
+          flags: 0,
+          propagation: 0,
+        },
+        {
+          op: 'mountFs',
+          type: 'tmpfs',
+          source: 'tmpfs',
+          options: ['mode=755', 'size=65536k'],
+          attrs: NOSUID,
+          target: '/dev',
+          mkdir: 0o755,
+          flags: 0,
+          propagation: 0,
+        },
+        {
+          op: 'mountFs',
+          type: 'devpts',
+          source: 'devpts',
+          options: ['newinstance', 'ptmxmode=0666', 'mode=0620'],
+          attrs: NOSUID | NOEXEC,
+          target: '/dev/pts',
+          mkdir: 0o755,
+          flags: 0,
+          propagation: 0,
+        },
         { op: 'mknod', target: '/dev/null', mode: 0o20666, major: 1, minor: 3, uid: 0, gid: 0 },
         { op: 'mknod', target: '/dev/zero', mode: 0o20666, major: 1, minor: 5, uid: 0, gid: 0 },
         { op: 'mknod', target: '/dev/tty', mode: 0o20666, major: 5, minor: 0, uid: 0, gid: 0 },
@@ -183,7 +272,13 @@ export class Container implements Disposable {
       if (o.tty === true || stdio === STDIO_PTY) ops.push({ op: 'tty', rows: 24, cols: 80, console: 1, uid: 0 });
       ops.push({ op: 'cwd', path: '/' }, { op: 'barrier', kind: planConstants.BARRIER_START });
       ops.push(...(o.last ?? []));
-      ops.push({ op: 'exec', candidates: o.candidates ?? [o.argv[0] ?? ''], argv: o.argv, env: o.env ?? ['PATH=/bin'], init: o.init === true ? 1 : 0 });
+      ops.push({
+        op: 'exec',
+        candidates: o.candidates ?? [o.argv[0] ?? ''],
+        argv: o.argv,
+        env: o.env ?? ['PATH=/bin'],
+        init: o.init === true ? 1 : 0,
+      });
       const bytes = encodePlan(ops, table.length);
       const plan = stack.use(memfdSealed('plan', o.spoil?.(bytes) ?? bytes));
       const [ours, theirs] = socketpair();
@@ -253,8 +348,9 @@ export class Container implements Disposable {
 }
 
 function rmCgroup(path: string): void {
-  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) rmCgroup(join(path, entry.name));
-  rmSync(path, { recursive: false, force: true });
+  for (const entry of readdirSync(path, { withFileTypes: true }))
+    if (entry.isDirectory()) rmCgroup(join(path, entry.name));
+  rmdirSync(path);
 }
 
 /** Runs and is not a zombie. */

@@ -2,13 +2,42 @@ import assert from 'node:assert/strict';
 import { mkdirSync, openSync, readFileSync, readlinkSync as readlinkOf, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { encodePlan, type ExecOptions, type ExecSession, Fd, HelperError, type MonitorClient, NO_FD, type Op, pidfdOpen, planConstants } from '../../src/sys/mod.ts';
-import { Bench, cannotRun, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, isAlive, STDIO_FDS, STDIO_PIPES, STDIO_PTY, until } from './container.ts';
+import {
+  encodePlan,
+  type ExecOptions,
+  type ExecSession,
+  Fd,
+  HelperError,
+  type MonitorClient,
+  NO_FD,
+  type Op,
+  pidfdOpen,
+  planConstants,
+} from '../../src/sys/mod.ts';
+import {
+  Bench,
+  cannotRun,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUTS,
+  isAlive,
+  STDIO_FDS,
+  STDIO_PIPES,
+  STDIO_PTY,
+  until,
+} from './container.ts';
 
 const ALL = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
 const sleeper = { argv: ['/bin/sleep', '60'] };
 
-async function exec(client: MonitorClient, pid: number, argv: readonly string[], options: Partial<ExecOptions> & { steps?: Op[] } = {}): Promise<{ session: ExecSession; text: () => string; errors: () => string }> {
+async function exec(
+  client: MonitorClient,
+  pid: number,
+  argv: readonly string[],
+  options: Partial<ExecOptions> & { steps?: Op[] } = {},
+): Promise<{ session: ExecSession; text: () => string; errors: () => string }> {
   let out = '';
   let err = '';
   using pidfd = pidfdOpen(pid);
@@ -36,7 +65,11 @@ describe('helper: exec sessions', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     const c = bench.container(sleeper);
     const pid = await c.client.started;
-    const { session, text, errors } = await exec(c.client, pid, ['/bin/sh', '-c', 'cat /proc/1/comm; readlink /proc/self/ns/net; ls /; echo bad >&2; exit 9']);
+    const { session, text, errors } = await exec(c.client, pid, [
+      '/bin/sh',
+      '-c',
+      'cat /proc/1/comm; readlink /proc/self/ns/net; ls /; echo bad >&2; exit 9',
+    ]);
     assert.deepEqual(await session.exit, { code: 9, signal: 0 });
     assert.match(text(), /^sleep\nnet:\[\d+\]\nbin\ndev\n/);
     assert.notEqual(text().split('\n')[1], readlinkOf('/proc/self/ns/net'));
@@ -65,7 +98,12 @@ describe('helper: exec sessions', { skip: cannotRun() ?? false }, () => {
   it('a pty of the container, resized', async () => {
     using bench = new Bench();
     const c = bench.container(sleeper);
-    const { session, text } = await exec(c.client, await c.client.started, ['/bin/sh', '-c', 'tty; stty size; trap "stty size; exit 0" WINCH; echo up; while :; do sleep 0.01; done'], { stdio: STDIO_PTY });
+    const { session, text } = await exec(
+      c.client,
+      await c.client.started,
+      ['/bin/sh', '-c', 'tty; stty size; trap "stty size; exit 0" WINCH; echo up; while :; do sleep 0.01; done'],
+      { stdio: STDIO_PTY },
+    );
     await until(() => text().includes('up'), 3000, 'it is up');
     session.resize(33, 44);
     await session.exit;
@@ -78,7 +116,10 @@ describe('helper: exec sessions', { skip: cannotRun() ?? false }, () => {
     const path = join(bench.dir, 'exec-out');
     using out = Fd.adopt(openSync(path, 'w'));
     using null0 = Fd.adopt(openSync('/dev/null', 'r'));
-    const { session } = await exec(c.client, await c.client.started, ['/bin/echo', 'mine'], { stdio: STDIO_FDS, stdioFds: [null0, out, out] });
+    const { session } = await exec(c.client, await c.client.started, ['/bin/echo', 'mine'], {
+      stdio: STDIO_FDS,
+      stdioFds: [null0, out, out],
+    });
     await session.exit;
     assert.equal(readFileSync(path, 'utf8'), 'mine\n');
   });
@@ -118,8 +159,14 @@ describe('helper: exec sessions', { skip: cannotRun() ?? false }, () => {
     const pid = await c.client.started;
     await exec(c.client, pid, ['/bin/sleep', '50'], { id: 'same' });
     using other = await c.connect();
-    await assert.rejects(exec(other, pid, ['/bin/true'], { id: 'same' }), (error: Error) => error instanceof HelperError && error.errno === 17);
-    await assert.rejects(c.client.exec(Buffer.alloc(64), [], { id: 'bad', stdio: planConstants.STDIO_NULL }), HelperError);
+    await assert.rejects(
+      exec(other, pid, ['/bin/true'], { id: 'same' }),
+      (error: Error) => error instanceof HelperError && error.errno === 17,
+    );
+    await assert.rejects(
+      c.client.exec(Buffer.alloc(64), [], { id: 'bad', stdio: planConstants.STDIO_NULL }),
+      HelperError,
+    );
     await assert.rejects(exec(other, pid, ['/bin/true'], { id: 'unknown-op', steps: [{ op: 'pivot' }] }), HelperError);
   });
 
@@ -127,10 +174,15 @@ describe('helper: exec sessions', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     const c = bench.container(sleeper);
     const pid = await c.client.started;
-    const all = await Promise.all(Array.from({ length: 24 }, (_, i) => exec(c.client, pid, ['/bin/echo', String(i)], { id: `n${i}` })));
+    const all = await Promise.all(
+      Array.from({ length: 24 }, (_, i) => exec(c.client, pid, ['/bin/echo', String(i)], { id: `n${i}` })),
+    );
     const codes = await Promise.all(all.map(({ session }) => session.exit));
     assert.ok(codes.every(({ code }) => code === 0));
-    assert.deepEqual(all.map(({ text }) => text()), all.map((_, i) => `${i}\n`));
+    assert.deepEqual(
+      all.map(({ text }) => text()),
+      all.map((_, i) => `${i}\n`),
+    );
     const children = readFileSync(`/proc/${c.pid}/task/${c.pid}/children`, 'utf8').trim();
     assert.equal(children, String(pid));
   });
@@ -164,7 +216,11 @@ describe('helper: exec sessions', { skip: cannotRun() ?? false }, () => {
         ],
         2,
       );
-      const session = await c.client.exec(plan, [pidfd, tasks], { id: 'cg', stdio: STDIO_PIPES, onStdout: (bytes) => (text += Buffer.from(bytes).toString()) });
+      const session = await c.client.exec(plan, [pidfd, tasks], {
+        id: 'cg',
+        stdio: STDIO_PIPES,
+        onStdout: (bytes) => (text += Buffer.from(bytes).toString()),
+      });
       await session.exit;
       assert.match(text, /pids:\/tare-test-x/);
     } finally {

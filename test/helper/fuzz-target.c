@@ -1,4 +1,5 @@
-/* libFuzzer target: what the helper parses from outside. The first byte chooses: a monitor Plan, an exec Plan, or frames of a client. */
+/* libFuzzer target: what the helper parses from outside. The first byte chooses: a monitor Plan, an exec
+ * Plan, or frames of a client. */
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,10 +12,12 @@ static void read_all_fields(const struct plan *plan) {
   volatile size_t sink = 0;
   while (plan_next(&c, &op) == 1)
     for (int i = 0; i < OP_FIELDS; i++) {
-      for (uint32_t at = 0; op.f[i].s && at < op.f[i].len; at++) sink += (unsigned char)op.f[i].s[at];
+      for (uint32_t at = 0; op.f[i].s && at < op.f[i].len; at++)
+        sink += (unsigned char)op.f[i].s[at];
       if (op.code != OP_EXEC || i > 2) continue;
       const char **items = strv_array(&op.f[i]);
-      for (const char **item = items; item && *item; item++) sink += strlen(*item);
+      for (const char **item = items; item && *item; item++)
+        sink += strlen(*item);
       free(items);
     }
 }
@@ -32,8 +35,13 @@ static void parse_plan(const uint8_t *data, size_t size, enum plan_kind kind) {
 }
 
 static void parse_frames(const uint8_t *data, size_t size) {
-  struct monitor m = {.phase = PHASE_EXITED, .over = true, .rootfs = -1, .life = -1, .cgroup = {.root = -1},
-                      .epoll = epoll_create1(EPOLL_CLOEXEC), .log = {.fd = -1}};
+  struct monitor m = {.phase = PHASE_EXITED,
+                      .over = true,
+                      .rootfs = -1,
+                      .life = -1,
+                      .cgroup = {.root = -1},
+                      .epoll = epoll_create1(EPOLL_CLOEXEC),
+                      .log = {.fd = -1}};
   int pair[2];
   m.main.in.fd = m.main.out.fd = m.main.err.fd = m.main.sync.fd = m.timer.fd = m.listener.fd = -1;
   m.main.process.pidfd = -1;
@@ -54,7 +62,9 @@ static void parse_frames(const uint8_t *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
-  if (data[0] % 3 == 2) parse_frames(data + 1, size - 1);
-  else parse_plan(data + 1, size - 1, data[0] % 3 ? PLAN_FOR_EXEC : PLAN_FOR_MONITOR);
+  if (data[0] % 3 == 2)
+    parse_frames(data + 1, size - 1);
+  else
+    parse_plan(data + 1, size - 1, data[0] % 3 ? PLAN_FOR_EXEC : PLAN_FOR_MONITOR);
   return 0;
 }

@@ -15,22 +15,89 @@ const dir = mkdtempSync(join(tmpdir(), 'tare-fuzz-'));
 function seeds(): Buffer[] {
   const state: Op = { op: 'state', dir: 0, life: 1, volatile: 0 };
   const exec: Op = { op: 'exec', candidates: ['/bin/sh'], argv: ['sh', '-c', 'true'], env: ['A=B'], init: 0 };
-  const plan = encodePlan([state, { op: 'clone', flags: 1, cgroup: NO_FD }, { op: 'mountFs', type: 'tmpfs', source: 't', options: ['mode=755', 'x'], attrs: 1, target: '/t', mkdir: 1, flags: 0, propagation: 0 }, { op: 'user', uid: 1, gid: 2, groups: new Uint8Array(8), umask: 0 }, { op: 'seccomp', flags: 0, filter: new Uint8Array(16) }, exec], 8).subarray(16);
-  const execPlan = encodePlan([{ op: 'enter', pidfd: 0, flags: 1, cgroup: NO_FD }, { op: 'stdio', mode: 1, stdin: 1, once: 0, in: NO_FD, out: NO_FD, err: NO_FD }, exec], 8).subarray(16);
+  const plan = encodePlan(
+    [
+      state,
+      { op: 'clone', flags: 1, cgroup: NO_FD },
+      {
+        op: 'mountFs',
+        type: 'tmpfs',
+        source: 't',
+        options: ['mode=755', 'x'],
+        attrs: 1,
+        target: '/t',
+        mkdir: 1,
+        flags: 0,
+        propagation: 0,
+      },
+      { op: 'user', uid: 1, gid: 2, groups: new Uint8Array(8), umask: 0 },
+      { op: 'seccomp', flags: 0, filter: new Uint8Array(16) },
+      exec,
+    ],
+    8,
+  ).subarray(16);
+  const execPlan = encodePlan(
+    [
+      { op: 'enter', pidfd: 0, flags: 1, cgroup: NO_FD },
+      { op: 'stdio', mode: 1, stdin: 1, once: 0, in: NO_FD, out: NO_FD, err: NO_FD },
+      exec,
+    ],
+    8,
+  ).subarray(16);
   const frame = (type: number, ...payload: number[]): number[] => [payload.length + 1, 0, 0, 0, type, ...payload];
   const u32 = [1, 0, 0, 0];
-  const frames = [1, 2, 6, 9, 10, 11, 15].flatMap((type) => frame(type, ...u32)).concat(frame(3, 65), frame(4, ...u32, ...u32, 0, 0, 0, 0), frame(5, ...u32, ...u32, ...u32, 0, 0, 0, 0), frame(7, ...u32, ...u32, ...u32), frame(8, ...u32, 1, 0, 0, 0, 97, ...u32, ...u32), frame(12), frame(13), frame(14, 1, 0, 0, 0, 97, 66));
+  const frames = [1, 2, 6, 9, 10, 11, 15]
+    .flatMap((type) => frame(type, ...u32))
+    .concat(
+      frame(3, 65),
+      frame(4, ...u32, ...u32, 0, 0, 0, 0),
+      frame(5, ...u32, ...u32, ...u32, 0, 0, 0, 0),
+      frame(7, ...u32, ...u32, ...u32),
+      frame(8, ...u32, 1, 0, 0, 0, 97, ...u32, ...u32),
+      frame(12),
+      frame(13),
+      frame(14, 1, 0, 0, 0, 97, 66),
+    );
   return [Buffer.concat([Buffer.of(0), plan]), Buffer.concat([Buffer.of(1), execPlan]), Buffer.from([2, ...frames])];
 }
 
 try {
   if (spawnSync('clang', ['--version']).error) process.exit(77);
-  const sources = readdirSync(join(root, 'native/helper')).filter((name) => name.endsWith('.c') && name !== 'main.c').map((name) => join(root, 'native/helper', name));
-  const build = spawnSync('clang', ['-std=c17', '-g', '-O1', '-D_GNU_SOURCE', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all', `-I${root}/build/gen`, `-I${root}/native/helper`, '-o', join(dir, 'fuzz'), join(import.meta.dirname, 'fuzz-target.c'), ...sources], { stdio: 'inherit' });
+  const sources = readdirSync(join(root, 'native/helper'))
+    .filter((name) => name.endsWith('.c') && name !== 'main.c')
+    .map((name) => join(root, 'native/helper', name));
+  const build = spawnSync(
+    'clang',
+    [
+      '-std=c17',
+      '-g',
+      '-O1',
+      '-D_GNU_SOURCE',
+      '-fsanitize=fuzzer,address,undefined',
+      '-fno-sanitize-recover=all',
+      `-I${root}/build/gen`,
+      `-I${root}/native/helper`,
+      '-o',
+      join(dir, 'fuzz'),
+      join(import.meta.dirname, 'fuzz-target.c'),
+      ...sources,
+    ],
+    { stdio: 'inherit' },
+  );
   if (build.status !== 0) process.exit(build.status ?? 1);
   mkdirSync(join(dir, 'corpus'));
   for (const [i, seed] of seeds().entries()) writeFileSync(join(dir, 'corpus', `seed${i}`), seed);
-  const run = spawnSync(join(dir, 'fuzz'), [`-max_total_time=${seconds}`, '-max_len=4096', '-print_final_stats=1', `-artifact_prefix=${tmpdir()}/tare-fuzz-crash-`, join(dir, 'corpus')], { stdio: 'inherit', cwd: dir });
+  const run = spawnSync(
+    join(dir, 'fuzz'),
+    [
+      `-max_total_time=${seconds}`,
+      '-max_len=4096',
+      '-print_final_stats=1',
+      `-artifact_prefix=${tmpdir()}/tare-fuzz-crash-`,
+      join(dir, 'corpus'),
+    ],
+    { stdio: 'inherit', cwd: dir },
+  );
   process.exitCode = run.status ?? 1;
 } finally {
   rmSync(dir, { recursive: true, force: true });

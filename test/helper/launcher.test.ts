@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -28,16 +38,24 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
       rmSync(dir, { recursive: true });
     }
   };
-  const run = (path: string, args: string[] = [], env: Record<string, string> = {}) => spawnSync(path, args, { encoding: 'utf8', env: { PATH: '/usr/bin:/bin', ...env } });
+  const run = (path: string, args: string[] = [], env: Record<string, string> = {}) =>
+    spawnSync(path, args, { encoding: 'utf8', env: { PATH: '/usr/bin:/bin', ...env } });
 
   it(
     'finds Node in its own node_modules, beside it, and beside its scope; passes arguments on',
     within((dir) => {
-      for (const [root, modules] of [['own', 'own/node_modules'], ['b/node_modules/tare', 'b/node_modules'], ['c/node_modules/@scope/tare', 'c/node_modules']] as const) {
+      for (const [root, modules] of [
+        ['own', 'own/node_modules'],
+        ['b/node_modules/tare', 'b/node_modules'],
+        ['c/node_modules/@scope/tare', 'c/node_modules'],
+      ] as const) {
         install(join(dir, root), join(dir, modules));
         const { stdout, status } = run(join(dir, root, 'bin/tare'), ['run', '--rm', 'a b', '']);
         assert.equal(status, 0);
-        const args = stdout.split('\n').filter((line) => line.startsWith('arg ')).map((line) => line.slice(4));
+        const args = stdout
+          .split('\n')
+          .filter((line) => line.startsWith('arg '))
+          .map((line) => line.slice(4));
         assert.deepEqual(args.slice(-5), [join(dir, root, 'dist/bin/main.js'), 'run', '--rm', 'a b', '']);
       }
     }),
@@ -58,7 +76,13 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
     'keeps what would inject code from Node, under another name',
     within((dir) => {
       install(join(dir, 'own'), join(dir, 'own/node_modules'));
-      const { stdout } = run(join(dir, 'own/bin/tare'), [], { NODE_OPTIONS: '--require=/evil.js', NODE_PATH: '/evil', LD_PRELOAD: '', HOME: '/h', TARE_HIDDEN_X: '1' });
+      const { stdout } = run(join(dir, 'own/bin/tare'), [], {
+        NODE_OPTIONS: '--require=/evil.js',
+        NODE_PATH: '/evil',
+        LD_PRELOAD: '',
+        HOME: '/h',
+        TARE_HIDDEN_X: '1',
+      });
       assert.match(stdout, /^TARE_HIDDEN_NODE_OPTIONS=--require=\/evil\.js$/m);
       assert.match(stdout, /^TARE_HIDDEN_NODE_PATH=\/evil$/m);
       assert.doesNotMatch(stdout, /^(NODE_|LD_PRELOAD|TARE_HIDDEN_X)/m);

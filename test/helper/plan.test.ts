@@ -5,7 +5,15 @@ import { describe, it } from 'node:test';
 import { type FieldType, planOps } from '../../src/sys/plan/schema.ts';
 import { Bench, cannotRun, type ContainerOptions } from './container.ts';
 
-const letters: Readonly<Record<FieldType, string>> = { u32: 'u', i32: 'i', u64: 'U', str: 's', blob: 'b', strv: 'v', fd: 'f' };
+const letters: Readonly<Record<FieldType, string>> = {
+  u32: 'u',
+  i32: 'i',
+  u64: 'U',
+  str: 's',
+  blob: 'b',
+  strv: 'v',
+  fd: 'f',
+};
 
 describe('helper: the Plan reader', () => {
   it('plan-layout.h says what schema.ts says', () => {
@@ -41,7 +49,10 @@ describe('helper: the Plan reader', () => {
       ['an empty filter', { last: [{ op: 'seccomp', flags: 0, filter: new Uint8Array() }] }],
       ['an unknown barrier', { last: [{ op: 'barrier', kind: 9 }] }],
       ['a setting given twice', { settings: () => [{ op: 'autostart', now: 1 }] }],
-      ['enter in a container Plan', { settings: (fd) => [{ op: 'enter', pidfd: fd(0), flags: 0, cgroup: 0xffffffff }] }],
+      [
+        'enter in a container Plan',
+        { settings: (fd) => [{ op: 'enter', pidfd: fd(0), flags: 0, cgroup: 0xffffffff }] },
+      ],
     ];
     for (const [what, options] of cases) {
       it(what, async () => {

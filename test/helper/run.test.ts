@@ -15,7 +15,13 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     assert.equal(exit.signal, 0);
     assert.deepEqual(c.phases(), ['phase.exited']);
     const record = JSON.parse(c.read('exit')) as Record<string, unknown>;
-    assert.deepEqual(record, { code: 0, signal: 0, oom: false, startedAt: exit.startedAt, finishedAt: exit.finishedAt });
+    assert.deepEqual(record, {
+      code: 0,
+      signal: 0,
+      oom: false,
+      startedAt: exit.startedAt,
+      finishedAt: exit.finishedAt,
+    });
     assert.match(c.read('pid'), new RegExp(`^${pid} \\d+\\n$`));
     await c.left();
     assert.ok(c.isLifeFree());
@@ -145,19 +151,37 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
 
   it('init mode: orphans are reaped, signals are forwarded, the status is passed on', async () => {
     using bench = new Bench();
-    const c = bench.container({ argv: ['/bin/sh', '-c', '(sleep 0.05 &) ; trap "exit 9" USR1; echo up; while :; do sleep 0.01; done'], init: true });
+    const c = bench.container({
+      argv: ['/bin/sh', '-c', '(sleep 0.05 &) ; trap "exit 9" USR1; echo up; while :; do sleep 0.01; done'],
+      init: true,
+    });
     await c.client.started;
     await until(() => c.stdout === 'up\n', 3000, 'it is up');
     await c.client.signal(10);
     assert.equal((await c.client.exit).code, 9);
-    assert.equal((await bench.container({ argv: ['nothing'], candidates: ['/nothing'], init: true }).client.failed).errno, 2);
+    assert.equal(
+      (await bench.container({ argv: ['nothing'], candidates: ['/nothing'], init: true }).client.failed).errno,
+      2,
+    );
   });
 
   it('a failing mount names the target and the kernel reason, and leaves nothing', async () => {
     using bench = new Bench();
     const c = bench.container({
       argv: ['/bin/true'],
-      beforePivot: () => [{ op: 'mountFs', type: 'tmpfs', source: 'tmpfs', options: ['size=nonsense'], attrs: 0, target: '/run', mkdir: 0o755, flags: 0, propagation: 0 }],
+      beforePivot: () => [
+        {
+          op: 'mountFs',
+          type: 'tmpfs',
+          source: 'tmpfs',
+          options: ['size=nonsense'],
+          attrs: 0,
+          target: '/run',
+          mkdir: 0o755,
+          flags: 0,
+          propagation: 0,
+        },
+      ],
     });
     const error = await c.client.failed;
     assert.match(error.text, /^\/run: .*(size|Bad value)/);
@@ -211,7 +235,11 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     const { existsSync } = await import('node:fs');
     const marks = [join(bench.dir, 'left'), join(bench.dir, 'done')] as const;
     const start = (mark: string) =>
-      bench.container({ argv: ['/bin/true'], onExit: ['/bin/busybox', 'touch', mark], frames: (client) => void client.take(true) });
+      bench.container({
+        argv: ['/bin/true'],
+        onExit: ['/bin/busybox', 'touch', mark],
+        frames: (client) => void client.take(true),
+      });
     const left = start(marks[0]);
     await left.client.exit;
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -256,7 +284,15 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     using bench = new Bench();
     const out = join(bench.dir, 'hook-out');
     const hook = (stage: number, script: string, timeoutMs = 0) =>
-      ({ op: 'hook', stage, path: '/bin/busybox', argv: ['sh', '-c', script], env: [], timeoutMs, state: '{"id":"x","pid":0,"status":"creating"}' }) as const;
+      ({
+        op: 'hook',
+        stage,
+        path: '/bin/busybox',
+        argv: ['sh', '-c', script],
+        env: [],
+        timeoutMs,
+        state: '{"id":"x","pid":0,"status":"creating"}',
+      }) as const;
     const good = bench.container({
       argv: ['/bin/true'],
       settings: () => [hook(1, `cat > ${out}`), hook(2, 'exit 3'), hook(3, `echo three >> ${out}`)],
@@ -267,9 +303,17 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     await good.left();
     const { readFileSync } = await import('node:fs');
     assert.equal(readFileSync(out, 'utf8'), `{"id":"x","pid":${pid},"status":"creating"}three\n`);
-    const bad = bench.container({ argv: ['/bin/true'], settings: () => [hook(1, 'exit 5')], beforePivot: () => [{ op: 'barrier', kind: 1 }] });
+    const bad = bench.container({
+      argv: ['/bin/true'],
+      settings: () => [hook(1, 'exit 5')],
+      beforePivot: () => [{ op: 'barrier', kind: 1 }],
+    });
     assert.match((await bad.client.failed).text, /exit status 5/);
-    const slow = bench.container({ argv: ['/bin/true'], settings: () => [hook(1, 'sleep 60', 100)], beforePivot: () => [{ op: 'barrier', kind: 1 }] });
+    const slow = bench.container({
+      argv: ['/bin/true'],
+      settings: () => [hook(1, 'sleep 60', 100)],
+      beforePivot: () => [{ op: 'barrier', kind: 1 }],
+    });
     assert.equal((await slow.client.failed).errno, 110);
   });
 
@@ -277,7 +321,16 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     using bench = new Bench();
     const c = bench.container({
       argv: ['/bin/cat', '/run/state'],
-      last: [{ op: 'hookHere', path: '/bin/sh', argv: ['sh', '-c', '/bin/cat > /run/state'], env: [], timeoutMs: 1000, state: '{"pid":0}' }],
+      last: [
+        {
+          op: 'hookHere',
+          path: '/bin/sh',
+          argv: ['sh', '-c', '/bin/cat > /run/state'],
+          env: [],
+          timeoutMs: 1000,
+          state: '{"pid":0}',
+        },
+      ],
     });
     await c.client.exit;
     assert.equal(c.stdout, '{"pid":1}');

@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSyn
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Fd, fsconfig, fsconfigCreate, fsmount, fsopen, O_RDONLY, openat2, unlinkat } from '../../src/sys/mod.ts';
 import { Bench, cannotRun, STDIO_FDS, STDIO_NULL, STDIO_PTY, until } from './container.ts';
 
 const record = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP]) ([^\n]*)$/;
@@ -31,10 +32,19 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
 
   it('log: a long line is cut in partial records, an unfinished one closed by an empty full record', async () => {
     using bench = new Bench();
-    const c = bench.container({ argv: ['/bin/sh', '-c', 'head -c 40000 /dev/zero | busybox tr "\\0" x; echo; head -c 16384 /dev/zero | busybox tr "\\0" y; echo; printf end'] });
+    const c = bench.container({
+      argv: [
+        '/bin/sh',
+        '-c',
+        'head -c 40000 /dev/zero | busybox tr "\\0" x; echo; head -c 16384 /dev/zero | busybox tr "\\0" y; echo; printf end',
+      ],
+    });
     await c.client.exit;
     const log = c.read('log');
-    const lengths = log.split('\n').slice(0, -1).map((line) => (record.exec(line)?.[3] ?? '?') + String(record.exec(line)?.[4]?.length));
+    const lengths = log
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => (record.exec(line)?.[3] ?? '?') + String(record.exec(line)?.[4]?.length));
     assert.deepEqual(lengths, ['P16384', 'P16384', 'F7232', 'F16384', 'P3', 'F0']);
   });
 
@@ -42,15 +52,50 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     const c = bench.container({ argv: ['/bin/seq', '1', '2000'], logMaxBytes: 20000, logMaxFiles: 3 });
     await c.client.exit;
-    const names = readdirSync(c.dir).filter((name) => name.startsWith('log')).sort();
+    const names = readdirSync(c.dir)
+      .filter((name) => name.startsWith('log'))
+      .sort();
     assert.deepEqual(names, ['log', 'log.1', 'log.2']);
-    const numbers = ['log.2', 'log.1', 'log'].map((name) => parseLog(c.read(name)).stdout).join('').trim().split('\n').map(Number);
+    const numbers = ['log.2', 'log.1', 'log']
+      .map((name) => parseLog(c.read(name)).stdout)
+      .join('')
+      .trim()
+      .split('\n')
+      .map(Number);
     assert.equal(numbers.at(-1), 2000);
     for (const [i, n] of numbers.entries()) if (i > 0) assert.equal(n, (numbers[i - 1] ?? 0) + 1);
     for (const name of names) assert.ok(Buffer.byteLength(c.read(name)) <= 20000);
     const one = bench.container({ argv: ['/bin/seq', '1', '2000'], logMaxBytes: 20000, logMaxFiles: 1 });
     await one.client.exit;
-    assert.deepEqual(readdirSync(one.dir).filter((name) => name.startsWith('log')), ['log']);
+    assert.deepEqual(
+      readdirSync(one.dir).filter((name) => name.startsWith('log')),
+      ['log'],
+    );
+  });
+
+  it('log: a full disk costs log lines, not output; what was lost is noted once there is room', async () => {
+    using bench = new Bench();
+    using context = fsopen('tmpfs');
+    fsconfig(context, 'nr_blocks', '8');
+    fsconfigCreate(context);
+    using disk = fsmount(context);
+    const c = bench.container({
+      argv: ['/bin/sh', '-c', 'seq 10000 19999; cat; echo more'],
+      stdin: true,
+      log: false,
+      settings: (fd) => [{ op: 'log', dir: fd(disk), name: 'log', maxBytes: 0, maxFiles: 1 }],
+    });
+    await until(() => c.stdout.endsWith('19999\n'), 3000, 'all output came');
+    const before = readLog(disk);
+    unlinkat(disk, 'log');
+    await c.client.reopenLog();
+    await c.client.closeStdin();
+    assert.equal((await c.client.exit).code, 0);
+    assert.equal(c.stdout.length, 6 * 10000 + 5);
+    const text = readLog(disk);
+    assert.ok(before.length <= 32768 && parseLog(before).stdout.startsWith('10000\n10001\n'));
+    assert.match(before + text, / stderr F \[tare: \d+ bytes of log could not be written\]\n/);
+    assert.match(text, / stdout F more\n$/);
   });
 
   it('REOPEN_LOG continues in a new file after a rename', async () => {
@@ -105,7 +150,11 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
 
   it('a slow reader loses nothing and slows the container', async () => {
     using bench = new Bench();
-    const c = bench.container({ argv: ['/bin/sh', '-c', 'dd if=/dev/zero bs=65536 count=64 2>/dev/null'], log: false, frames: () => {} });
+    const c = bench.container({
+      argv: ['/bin/sh', '-c', 'dd if=/dev/zero bs=65536 count=64 2>/dev/null'],
+      log: false,
+      frames: () => {},
+    });
     let bytes = 0;
     c.client.onStdout = (chunk) => (bytes += chunk.length);
     c.client.attach({ stdout: true });
@@ -154,7 +203,11 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
   it('pty: a terminal with the size asked for, resize, controlling, /dev/console, log as stdout', async () => {
     using bench = new Bench();
     const c = bench.container({
-      argv: ['/bin/sh', '-c', 'tty; stty size; trap "stty size; exit 5" WINCH; echo ready; stat -c %t,%T /dev/console; echo ctl > /dev/tty; while :; do sleep 0.01; done'],
+      argv: [
+        '/bin/sh',
+        '-c',
+        'tty; stty size; trap "stty size; exit 5" WINCH; echo ready; stat -c %t,%T /dev/console; echo ctl > /dev/tty; while :; do sleep 0.01; done',
+      ],
       stdio: STDIO_PTY,
       stdin: true,
     });
@@ -181,7 +234,11 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
     const path = join(bench.dir, 'out');
     const out = openSync(path, 'w');
     const null0 = openSync('/dev/null', 'r');
-    const c = bench.container({ argv: ['/bin/sh', '-c', 'echo direct; echo err >&2; sleep 0.2'], stdio: STDIO_FDS, stdioFds: [null0, out, out] });
+    const c = bench.container({
+      argv: ['/bin/sh', '-c', 'echo direct; echo err >&2; sleep 0.2'],
+      stdio: STDIO_FDS,
+      stdioFds: [null0, out, out],
+    });
     closeSync(out);
     closeSync(null0);
     await c.client.started;
@@ -203,15 +260,24 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     const a = openSync('/etc/hostname', 'r');
     const b = openSync('/etc/os-release', 'r');
-    const c = bench.container({ argv: ['/bin/sh', '-c', 'cat <&3; head -n 1 <&4; ls /proc/self/fd'], preserve: [a, b] });
+    const c = bench.container({
+      argv: ['/bin/sh', '-c', 'cat <&3; head -n 1 <&4; ls /proc/self/fd'],
+      preserve: [a, b],
+    });
     closeSync(a);
     closeSync(b);
     await c.client.exit;
-    const expected = readFileSync('/etc/hostname', 'utf8') + readFileSync('/etc/os-release', 'utf8').split('\n')[0] + '\n';
+    const expected =
+      readFileSync('/etc/hostname', 'utf8') + readFileSync('/etc/os-release', 'utf8').split('\n')[0] + '\n';
     // ls opens the directory itself as the next number.
     assert.equal(c.stdout, `${expected}0\n1\n2\n3\n4\n5\n`);
   });
 });
+
+function readLog(dir: Fd): string {
+  using log = openat2(dir, 'log', { flags: O_RDONLY });
+  return readFileSync(log.number, 'utf8');
+}
 
 function linkOf(pid: number, fd: string): string {
   try {

@@ -10,7 +10,8 @@ export const verb = defineVerb({
   examples: [['diff job', 'What a container changed, running or ended']],
   async run(context, values, [name = '']) {
     const changes = await diffContainer(context.engine, name);
-    if (values.format === 'json') context.print(`${JSON.stringify(changes.map(({ kind, path }) => ({ Kind: kind, Path: path })))}\n`);
+    if (values.format === 'json')
+      context.print(`${JSON.stringify(changes.map(({ kind, path }) => ({ Kind: kind, Path: path })))}\n`);
     else context.print(changes.map(({ kind, path }) => `${kind} ${printable(path)}\n`).join(''));
     return 0;
   },

@@ -18,7 +18,12 @@ export const verb = defineVerb({
     env: { type: 'list', short: 'e', value: 'KEY[=VALUE]', help: 'Set an environment variable' },
     'env-file': { type: 'list', value: 'FILE', help: 'Read environment variables from a file' },
     workdir: { type: 'text', short: 'w', value: 'PATH', help: 'Working directory in the container' },
-    user: { type: 'text', short: 'u', value: 'USER[:GROUP]', help: 'User and group, names or numbers of the container' },
+    user: {
+      type: 'text',
+      short: 'u',
+      value: 'USER[:GROUP]',
+      help: 'User and group, names or numbers of the container',
+    },
     privileged: { type: 'switch', help: 'Give the command all capabilities' },
     'detach-keys': attachFlags['detach-keys'],
   },
@@ -34,7 +39,9 @@ export const verb = defineVerb({
     const interactive = values.interactive === true;
     const detach = values.detach === true;
     const keys = parseDetachKeys(values['detach-keys'] ?? attachFlags['detach-keys'].standard);
-    const files = values['env-file'].flatMap((path) => readEnvFile('--env-file', path, resolve(context.cwd, path), context.env));
+    const files = values['env-file'].flatMap((path) =>
+      readEnvFile('--env-file', path, resolve(context.cwd, path), context.env),
+    );
     const env = [...files, ...values.env.flatMap((text) => variable('--env', text, context.env))];
     if (terminal && interactive && !detach) {
       const { inputIsNoTerminal } = await import('../terminal.ts');

@@ -11,7 +11,11 @@ export const verb = defineVerb({
     all: { type: 'switch', short: 'a', help: 'Accepted for compatibility: all images are always shown' },
     quiet: { type: 'switch', short: 'q', help: 'Print ids only' },
     digests: { type: 'switch', help: 'Show digests' },
-    format: { type: 'text', value: 'json|table ...|TEMPLATE', help: 'Print fields: Repository, Tag, ID, Digest, CreatedAt, CreatedSince, Size' },
+    format: {
+      type: 'text',
+      value: 'json|table ...|TEMPLATE',
+      help: 'Print fields: Repository, Tag, ID, Digest, CreatedAt, CreatedSince, Size',
+    },
     'no-trunc': { type: 'switch', help: 'Print ids in full' },
   },
   args: { min: 0, max: 1 },
@@ -25,8 +29,18 @@ export const verb = defineVerb({
       return 0;
     }
     const now = context.now();
-    const columns = values.digests === true ? imageColumns.flatMap((column) => (column === 'ID' ? ['Digest', column] : [column])) : imageColumns;
-    context.print(renderRows(images.flatMap((image) => imageRows(image, now, full)), format, columns, imageHeadings));
+    const columns =
+      values.digests === true
+        ? imageColumns.flatMap((column) => (column === 'ID' ? ['Digest', column] : [column]))
+        : imageColumns;
+    context.print(
+      renderRows(
+        images.flatMap((image) => imageRows(image, now, full)),
+        format,
+        columns,
+        imageHeadings,
+      ),
+    );
     return 0;
   },
 });

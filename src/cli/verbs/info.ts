@@ -9,9 +9,9 @@ export const verb = defineVerb({
   flags: { format: { type: 'text', short: 'f', value: 'json|TEMPLATE', help: 'Print JSON or {{.field.path}}' } },
   args: { min: 0, max: 0 },
   examples: [['info', 'Places, kernel, cgroups, and what is missing here']],
-  async run(context, values) {
+  run(context, values) {
     const format = values.format === undefined ? undefined : compileFormat(values.format);
-    const info = await engineInfo(context.engine);
+    const info = engineInfo(context.engine);
     context.print(format === undefined ? outline(info) : `${format.render(info)}\n`);
     return 0;
   },

@@ -9,8 +9,17 @@ import { defineVerb } from '../verb.ts';
 export const verb = defineVerb({
   usage: '[OPTIONS] NAME|ID [NAME|ID...]',
   flags: {
-    format: { type: 'text', short: 'f', value: 'json|TEMPLATE', help: 'Print {{.Field.Path}}, {{json .}} or {{json .Field}}' },
-    type: { type: 'text', choices: ['container', 'image'], help: 'Look only among these (default: containers, then images)' },
+    format: {
+      type: 'text',
+      short: 'f',
+      value: 'json|TEMPLATE',
+      help: 'Print {{.Field.Path}}, {{json .}} or {{json .Field}}',
+    },
+    type: {
+      type: 'text',
+      choices: ['container', 'image'],
+      help: 'Look only among these (default: containers, then images)',
+    },
   },
   args: { min: 1 },
   examples: [
@@ -29,7 +38,12 @@ export const verb = defineVerb({
       }
     }
     if (format === undefined) context.print(`${JSON.stringify(found, undefined, 4)}\n`);
-    else context.print(values.format === 'json' ? `${JSON.stringify(found)}\n` : found.map((item) => `${format.render(item)}\n`).join(''));
+    else
+      context.print(
+        values.format === 'json'
+          ? `${JSON.stringify(found)}\n`
+          : found.map((item) => `${format.render(item)}\n`).join(''),
+      );
     context.complain(errors);
     return errors === '' ? 0 : 1;
   },
@@ -45,6 +59,10 @@ async function inspectAny(context: Context, name: string, type: string | undefin
   }
   const { inspectImage } = await import('../image-view.ts');
   const image = await inspectImage(context.engine, name);
-  if (image === undefined) throw new TareError('not-found', `Cannot inspect ${name}: no such ${type === 'image' ? 'image' : 'container or image'}`);
+  if (image === undefined)
+    throw new TareError(
+      'not-found',
+      `Cannot inspect ${name}: no such ${type === 'image' ? 'image' : 'container or image'}`,
+    );
   return image;
 }

@@ -25,10 +25,14 @@ export const verb = defineVerb({
   ],
   async run(context, values, [name = '']) {
     const now = context.now();
-    const tail = values.tail === undefined || values.tail === 'all' || values.tail === '-1' ? undefined : parseInteger('--tail', values.tail);
+    const tail =
+      values.tail === undefined || values.tail === 'all' || values.tail === '-1'
+        ? undefined
+        : parseInteger('--tail', values.tail);
     const since = values.since === undefined ? undefined : parseTime('--since', values.since, now);
     const until = values.until === undefined ? undefined : parseTime('--until', values.until, now);
-    if (since !== undefined && until !== undefined && since > until) throw new UsageError('Cannot use --since and --until: the end is before the beginning');
+    if (since !== undefined && until !== undefined && since > until)
+      throw new UsageError('Cannot use --since and --until: the end is before the beginning');
     const records = readLogs(context.engine, name, {
       follow: values.follow === true,
       ...(tail === undefined ? {} : { tail }),
@@ -39,7 +43,8 @@ export const verb = defineVerb({
     /** Streams whose last record goes on: their next one gets no time. */
     const open = new Set<number>();
     for await (const record of records) {
-      if (values.timestamps === true && !open.has(record.stream)) await batch.add(record.stream, Buffer.from(`${record.time} `));
+      if (values.timestamps === true && !open.has(record.stream))
+        await batch.add(record.stream, Buffer.from(`${record.time} `));
       await batch.add(record.stream, record.text);
       if (record.partial) {
         open.add(record.stream);

@@ -19,7 +19,10 @@ export const verb = defineVerb({
       context,
       names,
       async (name) => {
-        await removeContainer(context.engine, name, { force, ...(values.time === undefined ? {} : { timeoutSeconds: values.time }) });
+        await removeContainer(context.engine, name, {
+          force,
+          ...(values.time === undefined ? {} : { timeoutSeconds: values.time }),
+        });
         context.print(`${name}\n`);
       },
       { ignoreMissing: force || values.ignore === true },

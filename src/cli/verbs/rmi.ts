@@ -15,7 +15,9 @@ export const verb = defineVerb({
       names,
       async (name) => {
         const { untagged, deleted } = await removeImage(context.engine, name, { force });
-        context.print([...untagged.map((tag) => `Untagged: ${tag}\n`), ...deleted.map((id) => `Deleted: sha256:${id}\n`)].join(''));
+        context.print(
+          [...untagged.map((tag) => `Untagged: ${tag}\n`), ...deleted.map((id) => `Deleted: sha256:${id}\n`)].join(''),
+        );
       },
       { ignoreMissing: force },
     );

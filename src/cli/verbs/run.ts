@@ -22,7 +22,10 @@ export const verb = defineVerb({
   commandFollows: true,
   errorCode: 125,
   examples: [
-    ['run --rm host: sh -c "echo hello from $(hostname)"', "Try something on a throw-away copy of this machine's file system"],
+    [
+      'run --rm host: sh -c "echo hello from $(hostname)"',
+      "Try something on a throw-away copy of this machine's file system",
+    ],
     ['run --rm -it docker.io/library/alpine sh', 'A shell in an image'],
     ['run -d --name web -m 512m -v ./site:/srv:ro IMAGE', 'A service with a memory limit and a folder of this machine'],
     ['run --rm --rootfs ./debian:O apt-get update', 'A directory as root file system; what changes is thrown away'],
@@ -31,14 +34,19 @@ export const verb = defineVerb({
     const detach = values.detach === true;
     const streams = streamsOf(values.attach, values.interactive === true);
     if (detach && values.attach.length > 0) throw new UsageError('Cannot use --detach and --attach together');
-    const options = createOptions({ ...values, interactive: streams.stdin || values.interactive === true }, args, context);
+    const options = createOptions(
+      { ...values, interactive: streams.stdin || values.interactive === true },
+      args,
+      context,
+    );
     const stay = detach ? undefined : await stayAttached(streams, values.tty === true, values);
     using ids = idFile('--cidfile', values.cidfile, context.cwd);
     const container = await runContainer(context.engine, options, { detach });
     ids.write(container.id);
-    if (values.pidfile !== undefined) idFile('--pidfile', values.pidfile, context.cwd, true).write(String(container.pid));
+    if (values.pidfile !== undefined)
+      idFile('--pidfile', values.pidfile, context.cwd, true).write(String(container.pid));
     context.warn(container.warnings);
-    if (stay !== undefined) return stay(container, values.rm === true);
+    if (stay !== undefined) return await stay(container, values.rm === true);
     context.print(`${container.id}\n`);
     return 0;
   },

@@ -27,7 +27,8 @@ export const verb = defineVerb({
       });
     }
     const [name, ...more] = names;
-    if (name === undefined || more.length > 0) throw new UsageError('Cannot attach to several containers at once: start one at a time');
+    if (name === undefined || more.length > 0)
+      throw new UsageError('Cannot attach to several containers at once: start one at a time');
     const record = readRecord(context.engine, resolveContainer(context.engine, name));
     const stay = await stayAttached({ ...streamsOf([], stdin && record.openStdin) }, record.terminal, values);
     const container = await startContainer(context.engine, name, { attach: true, stdin });

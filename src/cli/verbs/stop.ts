@@ -7,7 +7,13 @@ import { defineVerb } from '../verb.ts';
 export const verb = defineVerb({
   usage: '[OPTIONS] CONTAINER [CONTAINER...]',
   flags: {
-    time: { type: 'seconds', short: 't', alias: 'timeout', minusOne: true, help: "Seconds until SIGKILL (default: the container's own, 10); -1: never" },
+    time: {
+      type: 'seconds',
+      short: 't',
+      alias: 'timeout',
+      minusOne: true,
+      help: "Seconds until SIGKILL (default: the container's own, 10); -1: never",
+    },
     signal: { type: 'text', short: 's', value: 'SIGNAL', help: 'Signal to send first' },
     ignore: { type: 'switch', help: 'A container that does not exist is no error' },
   },

@@ -1,8 +1,8 @@
-import type { CgroupPlan } from '../cgroup/plan.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
 import type { Draft } from './draft.ts';
 import { type MountOptions, mountAttr } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
+import type { ContainerCgroup } from './types.ts';
 
 const { MOUNT_NOFOLLOW, KIND_DIRECTORY } = planConstants;
 
@@ -22,7 +22,7 @@ export function compileCgroupMount(
   draft: Draft,
   target: string,
   options: MountOptions,
-  cgroup: CgroupPlan,
+  cgroup: ContainerCgroup,
   namespaces: Namespaces,
 ): void {
   const shared = !namespaces.has('cgroup');

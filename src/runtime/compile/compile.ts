@@ -1,6 +1,5 @@
 import type { Process, RuntimeConfig } from '../../spec/runtime-types.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
-import type { CgroupPlan } from '../cgroup/plan.ts';
 import { Draft, invalid, unsupported } from './draft.ts';
 import { containerPath } from './container-path.ts';
 import { type HookIdentity, compileCreateHooks, compileMonitorHooks, compileStartHooks } from './hooks.ts';
@@ -10,7 +9,7 @@ import { compileMounts } from './mounts.ts';
 import { CLONE_NEWCGROUP, Namespaces, compileClone } from './namespaces.ts';
 import { boundingMask, compileAttributes, compileIdentity, processCwd, seccompOf } from './process.ts';
 import { compileSysctls } from './sysctl.ts';
-import type { CompileExecOptions, CompileOptions, CompiledPlan, ExecTarget } from './types.ts';
+import type { CompileExecOptions, CompileOptions, CompiledPlan, ContainerCgroup, ExecTarget } from './types.ts';
 
 const SIGKILL = 9;
 /** MS_SLAVE|MS_REC: the host's unmounts still reach our copy of its tree, our mounts never reach the host. */
@@ -103,7 +102,7 @@ export function compileExec(process: Process, container: ExecTarget, options: Co
   const { config, cgroup } = container;
   const own = config.process;
   if (process.execCPUAffinity !== undefined) throw unsupported('process.execCPUAffinity', 'it is not supported yet');
-  if ((process.terminal === true) !== (options.stdio === 'pty'))
+  if (options.stdio !== undefined && (process.terminal === true) !== (options.stdio === 'pty'))
     throw invalid('process.terminal', `it is ${String(process.terminal === true)} but stdio is ${options.stdio}`);
   const draft = new Draft();
   const namespaces = new Namespaces(config.linux);
@@ -147,11 +146,11 @@ export function compileExec(process: Process, container: ExecTarget, options: Co
   return draft.finish();
 }
 
-function cgroupSlot(draft: Draft, cgroup: CgroupPlan): number {
+function cgroupSlot(draft: Draft, cgroup: ContainerCgroup): number {
   return draft.fd(cgroup.unified === undefined ? undefined : { kind: 'cgroup-dir', path: cgroup.unified });
 }
 
-function compileTasks(draft: Draft, cgroup: CgroupPlan): void {
+function compileTasks(draft: Draft, cgroup: ContainerCgroup): void {
   for (const path of cgroup.tasks)
     draft.add({ op: 'cgroupTask', fd: draft.fd({ kind: 'cgroup-file', path, write: true }) });
 }

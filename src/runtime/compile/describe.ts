@@ -21,11 +21,8 @@ export function describeStep(ops: readonly Op[], step: number, errno: number, te
 }
 
 function errorName(errno: number): string {
-  try {
-    return getSystemErrorName(-errno);
-  } catch {
-    return `error ${errno}`;
-  }
+  const name = errno > 0 ? getSystemErrorName(-errno) : '';
+  return /^E[A-Z0-9]+$/.test(name) ? name : `error ${errno}`;
 }
 
 function describeExec(op: Extract<Op, { op: 'exec' }>, name: string, text: string): string {

@@ -11,6 +11,7 @@ export type {
   CompileFeatures,
   CompileOptions,
   CompiledPlan,
+  ContainerCgroup,
   ExecTarget,
   FdSource,
   MonitorSettings,

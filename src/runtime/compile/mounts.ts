@@ -1,12 +1,12 @@
 import type { Device, Mount, RuntimeConfig } from '../../spec/runtime-types.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
-import type { CgroupPlan } from '../cgroup/plan.ts';
 import { compileCgroupMount } from './cgroup-mount.ts';
 import { containerPath, isWithin } from './container-path.ts';
 import { compileDevices, compileFilePoint } from './devices.ts';
 import { type Draft, invalid, unsupported } from './draft.ts';
 import { type MountOptions, mountAttr, parseMountOptions } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
+import type { ContainerCgroup } from './types.ts';
 
 const { MOUNT_COPYUP, MOUNT_NOFOLLOW, KIND_DIRECTORY, KIND_FILE } = planConstants;
 
@@ -51,7 +51,7 @@ const virtualTypes = new Set([
 export interface MountContext {
   readonly config: RuntimeConfig;
   readonly namespaces: Namespaces;
-  readonly cgroup: CgroupPlan;
+  readonly cgroup: ContainerCgroup;
   readonly mountKinds: (source: string) => 'directory' | 'file';
   readonly bundle: string | undefined;
   /** Device nodes can be made. */

@@ -36,6 +36,12 @@ export interface CompiledPlan {
 /** How the process's standard streams are made. */
 export type StdioMode = 'null' | 'pipes' | 'pty' | 'fds';
 
+/** What compiling needs of a cgroup plan. */
+export type ContainerCgroup = Pick<
+  CgroupPlan,
+  'root' | 'dirs' | 'tasks' | 'leave' | 'unified' | 'kill' | 'procs' | 'freezer' | 'oom'
+>;
+
 /** What the monitor is told besides the container's own configuration. */
 export interface MonitorSettings {
   /** Process title: the container's name. */
@@ -74,7 +80,7 @@ export type SeccompCompiler = (profile: LinuxSeccomp | 'default', capabilities: 
 export interface CompileOptions {
   /** An existing empty host directory: where the root is attached until pivot_root. */
   readonly rootMountPoint: string;
-  readonly cgroup: CgroupPlan;
+  readonly cgroup: ContainerCgroup;
   readonly monitor: MonitorSettings;
   readonly features?: CompileFeatures;
   /** Compiles (or finds) the filter for a profile and the bounding set of the process. */
@@ -111,5 +117,5 @@ export interface CompileExecOptions {
 /** The container an exec session enters. */
 export interface ExecTarget {
   readonly config: RuntimeConfig;
-  readonly cgroup: CgroupPlan;
+  readonly cgroup: ContainerCgroup;
 }

@@ -1,4 +1,5 @@
-/* Test program: compiles rules read from standard input with libseccomp, the way container runtimes do, and writes the BPF program to standard output.
+/* Test program: compiles rules read from standard input with libseccomp, the way container runtimes do, and
+ * writes the BPF program to standard output.
  *
  *   default ACTION            arch TOKEN            rule ACTION NAME COUNT (INDEX OP A B)*
  */

@@ -64,7 +64,7 @@ export class BackwardAssembler {
   }
 
   /** An instruction that goes on at `next`: LOAD, AND. */
-  then(code: number, k: number, next: Label): Label {
+  onward(code: number, k: number, next: Label): Label {
     if (this.#distance(next) !== 0) this.#push(bpf.JUMP, 0, 0, this.#distance(next));
     return this.#push(code, 0, 0, k);
   }

@@ -39,7 +39,7 @@ export function compileProfile(profile: LinuxSeccomp, native: NativeArch): Uint8
     const search = emitFamily(out, family, profile, fallback);
     entry = out.branch(bpf.JEQ, audit, search, entry);
   }
-  return out.finish(out.then(bpf.LOAD, ARCH_OFFSET, entry));
+  return out.finish(out.onward(bpf.LOAD, ARCH_OFFSET, entry));
 }
 
 /** All numberings with one audit value: a single one, or x86-64 and x32, told apart by a bit of the number. */
@@ -70,7 +70,7 @@ function emitFamily(
       );
   }
   const tree = emitSearch(out, merge(segments), fallback);
-  return out.then(bpf.LOAD, NR_OFFSET, tree);
+  return out.onward(bpf.LOAD, NR_OFFSET, tree);
 }
 
 /** One architecture's verdicts as segments that cover `first` to `last`. */

@@ -46,7 +46,7 @@ export function emitCondition(
   ): Label => {
     if (code === bpf.JEQ && mask === 0) return (k & mask) >>> 0 === 0 ? whenTrue : whenFalse;
     const compared = out.branch(code, k, whenTrue, whenFalse);
-    return out.then(bpf.LOAD, offset, mask === 0xffffffff ? compared : out.then(bpf.AND, mask, compared));
+    return out.onward(bpf.LOAD, offset, mask === 0xffffffff ? compared : out.onward(bpf.AND, mask, compared));
   };
   const equal = (whenTrue: Label, whenFalse: Label): Label => {
     const lowPart = half(low, bpf.JEQ, low1, whenTrue, whenFalse);
@@ -57,7 +57,7 @@ export function emitCondition(
     const lowPart = half(low, code, low1, whenTrue, whenFalse);
     if (!wide) return lowPart;
     const same = out.branch(bpf.JEQ, high1, lowPart, whenFalse);
-    return out.then(bpf.LOAD, low + 4, out.branch(bpf.JGT, high1, whenTrue, same));
+    return out.onward(bpf.LOAD, low + 4, out.branch(bpf.JGT, high1, whenTrue, same));
   };
   switch (op) {
     case 'SCMP_CMP_EQ':
