@@ -73,9 +73,9 @@ function buildNative(): void {
 /** One file per verb and what they share, instead of a hundred modules: see docs/decisions/0005-dependencies.md. */
 async function bundle(): Promise<void> {
   const { rolldown } = await import('rolldown');
-  const build = await rolldown({ input: at('dist/cli/main.js'), platform: 'node', logLevel: 'warn' });
+  const build = await rolldown({ input: at('dist/cli/main.js'), platform: 'node', logLevel: 'silent' });
   rmSync(at('dist/bin'), { recursive: true, force: true });
-  await build.write({ dir: at('dist/bin'), format: 'esm', minify: false });
+  await build.write({ dir: at('dist/bin'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs', minify: false });
   await build.close();
   rmSync(at('build/compile-cache'), { recursive: true, force: true });
 }

@@ -20,7 +20,7 @@
 #endif
 
 #define EXIT_ENGINE 125
-#define ENTRY "/dist/bin/main.js"
+#define ENTRY "/dist/bin/main.cjs"
 #define HIDDEN_PREFIX "TARE_HIDDEN_"
 
 /* See docs: measured with hyperfine; each of these lowers start-up or quietens Node, none changes what a
