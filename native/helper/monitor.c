@@ -118,6 +118,7 @@ static void container_started(struct monitor *m) {
   bool recorded = m->phase == PHASE_CREATED || record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
   if (!recorded || set_phase(m, PHASE_RUNNING) < 0)
     return container_fail(m, NO_STEP, errno, "state directory");
+  if (!m->is_volatile) record_reserve(m->state_dir);
   m->main.state = SESSION_STARTED;
   broadcast_pid(m, FRAME_STARTED);
   struct frame f = {0};

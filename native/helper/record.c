@@ -19,14 +19,23 @@ void exit_info_time(struct text *t, const struct timespec *at) {
     text_add(t, "0001-01-01T00:00:00Z");
 }
 
+#define RESERVED_EXIT ".exit.tmp"
+
+void record_reserve(int dir) {
+  static const char room[256];
+  SCOPED_FD fd = openat(dir, RESERVED_EXIT, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0 || write_all(fd, room, sizeof room) < 0) errno = 0;
+}
+
 static int replace(int dir, const char *name, const struct text *content, bool is_volatile) {
   struct text temp = {0};
   text_add(&temp, ".");
   text_add(&temp, name);
   text_add(&temp, ".tmp");
-  if (unlinkat(dir, temp.s, 0) < 0 && errno != ENOENT) return -1;
-  SCOPED_FD fd = openat(dir, temp.s, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  /* Written over what is there: it may be the space that was reserved. */
+  SCOPED_FD fd = openat(dir, temp.s, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0 || write_all(fd, content->s, content->len) < 0) return -1;
+  if (ftruncate(fd, (off_t)content->len) < 0) return -1;
   if (!is_volatile && fdatasync(fd) < 0) return -1;
   if (renameat(dir, temp.s, dir, name) < 0) return -1;
   return is_volatile ? 0 : fsync(dir);

@@ -14,5 +14,7 @@ void exit_info_time(struct text *t, const struct timespec *at);
 /* Atomic; durable unless volatile. subdir: NULL or the directory made on demand. */
 int record_exit(int dir, const char *subdir, const char *name, const struct exit_info *info,
                 bool is_volatile);
+/* Takes the space for the next exit record, so that a full disk cannot lose it. Best effort. */
+void record_reserve(int dir);
 /* `pid`: PID and start time, read through proc. */
 int record_pid(int dir, int proc, pid_t pid);

@@ -134,7 +134,8 @@ static int exec_candidates(struct init *in, const struct op *op, const char **ar
   for (uint64_t i = 0; i < op->f[0].n; i++) {
     const char *path = strv_next(&at);
     execve(path, (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
-    bool absent = errno == ENOENT || errno == ENOTDIR;
+    /* A file where $PATH has a directory hides nothing; in a path that was named it is what is wrong. */
+    bool absent = errno == ENOENT || (errno == ENOTDIR && op->f[0].n > 1);
     if (!err || (!absent && err == ENOENT)) {
       err = absent ? ENOENT : errno;
       if (!absent) blamed = path;

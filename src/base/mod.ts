@@ -1,6 +1,7 @@
 /**
  * What every layer shares and nothing else: errors with a closed `kind`, byte helpers, clean-up.
  *
- * Reading order: errors.ts.
+ * Reading order: errors.ts, clock.ts.
  */
+export { monotonicMs } from './clock.ts';
 export { TareError, isKind, messageOf, type ErrorKind } from './errors.ts';

@@ -50,7 +50,7 @@ export async function prepareContainer(engine: Engine, options: CreateOptions, o
   const id = newId();
   const dir = containerDir(engine, id);
   using stack = new DisposableStack();
-  const life = stack.use(createStateDir(dir));
+  const life = stack.use(makeStateDir(dir));
   let name: string | undefined;
   try {
     name = claimName(engine, options.name, id);
@@ -87,7 +87,15 @@ export async function prepareContainer(engine: Engine, options: CreateOptions, o
   } catch (error) {
     await deleteContainer(engine, id);
     if (name !== undefined) releaseName(engine, name, id);
-    throw error;
+    throw fileError(error, 'create container');
+  }
+}
+
+function makeStateDir(dir: string): Fd {
+  try {
+    return createStateDir(dir);
+  } catch (error) {
+    throw fileError(error, 'create container');
   }
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileError } from './file-error.ts';
 import type { Store } from '../storage/mod.ts';
 
 /** Where Tare keeps what. All absolute. */
@@ -59,7 +60,20 @@ export function createEngine(options: EngineOptions): Engine {
 /** Creates the directories of an engine that are missing. */
 export function ensureLayout(engine: Engine): void {
   for (const dir of [engine.containersDir, engine.namesDir, engine.trashDir, engine.cacheDir, engine.socketsDir, engine.mountPoint]) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+    } catch {
+      makeDirectory(dir);
+    }
+  }
+}
+
+/** Node calls any failure of a recursive mkdir ENOENT: this one says what it is. */
+function makeDirectory(dir: string): void {
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, 'use the root directories');
   }
 }
 

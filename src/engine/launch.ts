@@ -4,6 +4,7 @@ import { createCgroup, killCgroup, removeCgroup, type CgroupPlan } from '../runt
 import { launch } from '../runtime/launch.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Mount } from '../spec/mount.ts';
+import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT } from '../sys/monitor/frames.ts';
 import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
 import { containerCgroupPlan } from './cgroups.ts';
@@ -50,17 +51,17 @@ export async function launchContainer(
     const warnings = [...options.warnings, ...cgroup.warnings];
     compiled = compile(config, planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }));
     const paths = { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, socketPath: socketPath(engine, record.id) };
-    const client = launch(compiled, { ...paths, rootfs: rootfsFd, life }, (monitor) => {
-      if (!options.detach) void monitor.take(true);
-      if (options.attach.output) monitor.attach({ stdin: options.attach.stdin, stdout: true, stderr: true });
-    });
+    const client = launch(compiled, { ...paths, rootfs: rootfsFd, life }, [
+      ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
+      ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
+    ]);
     started = client;
     const running = connection(client, {
       id: record.id,
       name: record.name,
       pid: 0,
       warnings,
-      ...(record.autoRemove || options.owner ? { cleanUp: () => deleteContainer(engine, record.id) } : {}),
+      ...(record.autoRemove || options.owner ? { cleanUp: () => deleteContainer(engine, record.id, record) } : {}),
     });
     const pid = await client.started;
     return Object.assign(running, { pid });
@@ -70,6 +71,10 @@ export async function launchContainer(
     removeCgroup(planned);
     throw toLaunchError(error, compiled.ops);
   }
+}
+
+function attachedStreams(stdin: boolean): number {
+  return (stdin ? ATTACH_STDIN : 0) | ATTACH_STDOUT | ATTACH_STDERR;
 }
 
 /** What the Plan of a container is compiled with. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { changePhase, readExit, readLifeState, readPid, readPhase, takeLife, writeExit } from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import type { Engine } from './engine.ts';
+import { fileError } from './file-error.ts';
 import { containerIds } from './names.ts';
 import { containerDir, readRecord } from './record.ts';
 import { deleteContainer } from './remove.ts';
@@ -91,7 +92,11 @@ function recordLostExit(dir: string): void {
   // The monitor may have died after the record and before the phase; an older record is of an earlier run.
   if (known !== undefined && (startedAt === undefined || known.finishedAt >= startedAt)) return;
   const finishedAt = new Date().toISOString();
-  writeExit(dir, { code: LOST_EXIT, signal: 9, oom: false, startedAt: startedAt ?? finishedAt, finishedAt });
+  try {
+    writeExit(dir, { code: LOST_EXIT, signal: 9, oom: false, startedAt: startedAt ?? finishedAt, finishedAt });
+  } catch (error) {
+    throw fileError(error, 'record the end of a container whose monitor died');
+  }
 }
 
 async function removeIfWanted(engine: Engine, id: string): Promise<void> {

@@ -7,7 +7,7 @@ import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import type { Engine } from './engine.ts';
 import { releaseName, resolveContainer } from './names.ts';
 import { reconcile, removeSocket } from './reconcile.ts';
-import { containerDir, readRecord } from './record.ts';
+import { type ContainerRecord, containerDir, readRecord } from './record.ts';
 import { stopContainer } from './stop.ts';
 import { waitContainer } from './wait.ts';
 
@@ -82,18 +82,11 @@ async function removeHeld(engine: Engine, id: string, dir: string): Promise<bool
  * Deletes what belongs to a container whose life lock the caller holds (or that never had one): storage record and layer, cgroup, socket, directory, name.
  * The directory goes by one rename into the trash, which any later command empties; until then the next command finds phase `removing` and goes on.
  */
-export async function deleteContainer(engine: Engine, id: string): Promise<void> {
+export async function deleteContainer(engine: Engine, id: string, known?: ContainerRecord): Promise<void> {
   const dir = containerDir(engine, id);
-  let name: string | undefined;
-  let inStorage = true;
-  try {
-    const record = readRecord(engine, id);
-    name = record.name;
-    inStorage = record.source.kind === 'image';
-  } catch {
-    // No record was written yet: only a creation from an image can have touched the storage.
-    inStorage = existsSync(join(engine.storageRoot, 'overlay-containers'));
-  }
+  const record = known ?? recordOf(engine, id);
+  // Without a record yet, only a creation from an image can have touched the storage.
+  const inStorage = record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id);
   await killCgroup(cgroup);
   removeCgroup(cgroup);
@@ -106,8 +99,16 @@ export async function deleteContainer(engine: Engine, id: string): Promise<void>
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  if (name !== undefined) releaseName(engine, name, id);
+  if (record !== undefined) releaseName(engine, record.name, id);
   rmSync(trash, { recursive: true, force: true });
+}
+
+function recordOf(engine: Engine, id: string): ContainerRecord | undefined {
+  try {
+    return readRecord(engine, id);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Deletes what a removal that died left in the trash. */

@@ -1,7 +1,8 @@
 import { openSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { Fd, openDirectory, openTree, memfdSealed, mountDetached, socketpair, spawnHelper } from '../sys/mod.ts';
+import { Fd, openDirectory, openTree, memfdSealed, mountDetached, sendFds, socketpair, spawnHelper } from '../sys/mod.ts';
+import { type ClientFrame, encodeClientFrame } from '../sys/monitor/frames.ts';
 import { MonitorClient } from '../sys/monitor/client.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import type { CompiledPlan, FdSource } from './compile/mod.ts';
@@ -90,21 +91,21 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
 
 /**
  * Starts a monitor for a compiled Plan and returns the starter's connection to it. The life lock travels to the monitor with its descriptor; our
- * copies of all descriptors may be closed afterwards. `ask` makes the requests the monitor finds waiting when it starts: an attachment made there
- * misses no output.
+ * copies of all descriptors may be closed afterwards. `requests` are what the monitor finds waiting when it starts: an attachment
+ * made there misses no output.
  */
-export function launch(compiled: CompiledPlan, resources: PlanResources, ask: (monitor: MonitorClient) => void): MonitorClient {
+export function launch(compiled: CompiledPlan, resources: PlanResources, requests: readonly ClientFrame[]): MonitorClient {
   using opened = openPlan(compiled, resources);
   using plan = memfdSealed('tare-plan', opened.bytes);
   const [ours, theirs] = socketpair();
   using peer = theirs;
-  const monitor = MonitorClient.over(ours, { socketPath: resources.socketPath });
   try {
-    ask(monitor);
+    for (const request of requests) sendFds(ours, encodeClientFrame(request));
     spawnHelper('monitor', [peer, plan, ...opened.fds]);
-    return monitor;
+    // Only now: making a socket of it loads node:net, which takes as long as the helper needs to make the container.
+    return MonitorClient.over(ours, { socketPath: resources.socketPath });
   } catch (error) {
-    monitor.close();
+    ours.close();
     throw error;
   }
 }

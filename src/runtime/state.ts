@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { Fd, isLocked, tryLock } from '../sys/mod.ts';
@@ -31,10 +31,17 @@ export interface ExitRecord {
 /** Creates the directory of a new container with phase `creating` and returns its life lock, held. Errors: already-exists. */
 export function createStateDir(dir: string): Fd {
   mkdirSync(dir, { mode: 0o700 });
-  const life = openLife(dir, true);
-  if (!tryLock(life, 'write')) throw new TareError('internal', `Cannot create ${dir}: its life lock is held`);
-  writeFileSync(join(dir, 'phase.creating'), '', { mode: 0o600 });
-  return life;
+  let life: Fd | undefined;
+  try {
+    life = openLife(dir, true);
+    if (!tryLock(life, 'write')) throw new TareError('internal', `Cannot create ${dir}: its life lock is held`);
+    writeFileSync(join(dir, 'phase.creating'), '', { mode: 0o600 });
+    return life;
+  } catch (error) {
+    life?.close();
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** The life lock file of a container directory, opened but not locked. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../../base/clock.ts';
 import { TareError } from '../../base/errors.ts';
 import { keyedNumber, readKernelFile, writeKernelFile } from './files.ts';
 import type { CgroupPlan } from './plan.ts';
@@ -20,9 +21,9 @@ export interface FreezeOptions {
  */
 export async function freezeCgroup(plan: Freezable, options: FreezeOptions = {}): Promise<void> {
   setFrozen(plan, true);
-  const deadline = performance.now() + (options.timeoutMs ?? 10_000);
+  const deadline = monotonicMs() + (options.timeoutMs ?? 10_000);
   for (let round = 0; !isCgroupFrozen(plan); round++) {
-    if (performance.now() > deadline || options.signal?.aborted) {
+    if (monotonicMs() > deadline || options.signal?.aborted) {
       setFrozen(plan, false);
       if (options.signal?.aborted) throw new TareError('cancelled', 'Cannot pause the container: cancelled');
       throw new TareError('deadline', 'Cannot pause the container: a process does not stop (it hangs in the kernel)');

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../../base/clock.ts';
 import { TareError } from '../../base/errors.ts';
 import { codeOf, writeKernelFile } from './files.ts';
 import { pidsBelow } from './members.ts';
@@ -22,14 +23,14 @@ export async function killCgroup(
   plan: Pick<CgroupPlan, 'root' | 'dirs' | 'kill' | 'freezer'>,
   options: KillOptions = {},
 ): Promise<void> {
-  const deadline = performance.now() + (options.timeoutMs ?? 10_000);
+  const deadline = monotonicMs() + (options.timeoutMs ?? 10_000);
   const dirs = plan.dirs.map((dir) => `${plan.root}/${dir}`).filter((dir) => existsSync(dir));
   if (dirs.length === 0) return;
   for (let round = 0; ; round++) {
     const left = [...new Set(dirs.flatMap(pidsBelow))];
     if (left.length === 0) return;
     killOnce(plan, left, round);
-    if (performance.now() > deadline) {
+    if (monotonicMs() > deadline) {
       throw new TareError(
         'deadline',
         `Cannot kill the processes of cgroup ${dirs[0] ?? ''}: ${left.join(', ')} did not die (they hang in the kernel; see /proc/PID/stack)`,
