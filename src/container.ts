@@ -42,6 +42,11 @@ export class Container implements AsyncDisposable {
   readonly #exit: Promise<ExitRecord>;
   readonly #streams: OutputStreams;
 
+  /** @internal Settles when it is removed; unlike `wait` it leaves unread output alone. */
+  get gone(): Promise<unknown> {
+    return this.#exit;
+  }
+
   /** @internal */
   constructor(engine: Engine, running: Running, signal: AbortSignal | undefined) {
     this.#engine = engine;
@@ -101,10 +106,11 @@ export class Container implements AsyncDisposable {
     };
   }
 
-  /** Sends a signal to the first process. A container that has ended is no error. */
+  /** Sends a signal to the first process. A container that has ended is no error. Errors: invalid signal name. */
   async kill(signal: string | number = 'KILL'): Promise<void> {
+    const number = signalNumber(signal);
     try {
-      await this.#running.kill(signalNumber(signal));
+      await this.#running.kill(number);
     } catch (error) {
       if (!(error instanceof TareError)) throw error;
     }

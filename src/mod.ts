@@ -13,36 +13,62 @@
  * Everything throws `TareError` with a closed `kind`.
  */
 import { fileURLToPath } from 'node:url';
+import { TareError } from './base/errors.ts';
 import { Container } from './container.ts';
+import { cancelled } from './engine/create.ts';
 import type { CreateOptions } from './engine/create-options.ts';
 import { createEngine, ensureLayout, type Engine } from './engine/engine.ts';
 import { listContainers, type ContainerSummary } from './engine/list.ts';
 import { runContainer } from './engine/run.ts';
+import type { PullEvent } from './image/pull.ts';
 
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
 export { LaunchError } from './engine/launch-error.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './engine/create-options.ts';
-export type { ContainerSummary } from './engine/list.ts';
+export type { ContainerState, ContainerSummary } from './engine/list.ts';
+export type { PullEvent } from './image/pull.ts';
 
 /** Where Tare keeps its state; the defaults are the command line's. */
 export interface OpenOptions {
+  /** Containers and their writable layers; `/var/lib/tare`. */
   readonly root?: string;
+  /** Sockets and mount points; `/run/tare`. */
   readonly runRoot?: string;
+  /** The image store, shared with podman; `/var/lib/containers/storage`. */
   readonly storageRoot?: string;
+  /** Run-time state of the image store; `/run/containers/storage`. */
   readonly storageRunRoot?: string;
+  /** Parent of the containers' cgroups; `/tare`. */
   readonly cgroupParent?: string;
 }
 
-/** Options of `Tare.run`: those of a container, and an AbortSignal that kills it. */
+/** Options of `Tare.run`: those of a container, and what accompanies its start. */
 export interface RunOptions extends Omit<CreateOptions, 'source' | 'argv' | 'autoRemove'> {
+  /** Aborting it gives up the start, or kills the container that runs. */
   readonly signal?: AbortSignal;
+  /** Hears of the pull when the image is not in the store. */
+  readonly onProgress?: (event: PullEvent) => void;
+}
+
+/** Options of `Tare.pull`. */
+export interface PullOptions {
+  /** os/arch[/variant]; default the machine's. */
+  readonly platform?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (event: PullEvent) => void;
+  /** PEM certificates of authorities to trust besides the system's. */
+  readonly ca?: readonly string[];
+  /** Where relative `oci:` and `oci-archive:` paths start; default `/`. */
+  readonly cwd?: string;
 }
 
 /** An opened Tare. Disposing it kills and removes every container it still runs. */
 export class Tare implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #containers = new Set<Container>();
+  readonly #disposed = new AbortController();
+  readonly #starting = new Set<Promise<unknown>>();
 
   /** @internal */
   constructor(engine: Engine) {
@@ -50,18 +76,31 @@ export class Tare implements AsyncDisposable {
   }
 
   /**
-   * Runs a container that this program owns. `source` is an image reference, `host:`, `host:/path`, `rootfs:/path[:O]` or `bundle:/path`;
-   * an empty `argv` runs the image's own command.
+   * Runs a container that this program owns. `source` is an image reference (or `oci:`, `oci-archive:`), `host:`, `host:/path`, `rootfs:/path[:O]` or
+   * `bundle:/path`; an empty `argv` runs the image's own command. Settles when the process runs.
    *
-   * Errors: invalid options; not-found source; LaunchError when it cannot start; cancelled.
+   * Errors: invalid options; not-found source; LaunchError when it cannot start; cancelled; failed-precondition after disposal.
    */
   async run(source: string, argv: readonly string[] = [], options: RunOptions = {}): Promise<Container> {
-    const { signal, ...rest } = options;
-    signal?.throwIfAborted();
-    const running = await runContainer(this.#engine, { log: { driver: 'none' }, ...rest, source, argv, autoRemove: true }, { detach: false, owner: true });
+    if (this.#disposed.signal.aborted) throw new TareError('failed-precondition', 'Cannot run container: this Tare is disposed');
+    const start = this.#start(source, argv, options);
+    this.#starting.add(start);
+    try {
+      return await start;
+    } finally {
+      this.#starting.delete(start);
+    }
+  }
+
+  async #start(source: string, argv: readonly string[], options: RunOptions): Promise<Container> {
+    const { signal, onProgress, ...rest } = options;
+    const given = signal === undefined ? this.#disposed.signal : AbortSignal.any([signal, this.#disposed.signal]);
+    if (given.aborted) throw cancelled(given);
+    const how = { detach: false, owner: true, signal: given, ...(onProgress === undefined ? {} : { onProgress }) };
+    const running = await runContainer(this.#engine, { log: { driver: 'none' }, ...rest, source, argv, autoRemove: true }, how);
     const container = new Container(this.#engine, running, signal);
     this.#containers.add(container);
-    running.exit.finally(() => this.#containers.delete(container)).catch(() => {});
+    container.gone.finally(() => this.#containers.delete(container)).catch(() => {});
     return container;
   }
 
@@ -70,13 +109,20 @@ export class Tare implements AsyncDisposable {
     return listContainers(this.#engine);
   }
 
-  /** Pulls an image into the store. Returns its id. Errors: not-found, denied, unavailable, invalid (bad content). */
-  async pull(reference: string, options: { readonly platform?: string; readonly signal?: AbortSignal } = {}): Promise<string> {
+  /**
+   * Pulls an image into the store, from a registry, `oci:` or `oci-archive:`. Returns its id. Idempotent: layers that are there are not fetched.
+   *
+   * Errors: not-found, denied, unavailable, invalid (bad reference or content), cancelled.
+   */
+  async pull(reference: string, options: PullOptions = {}): Promise<string> {
     const { pullImage } = await import('./engine/images.ts');
     return (await pullImage(this.#engine, reference, options)).imageId;
   }
 
+  /** Kills and removes what it runs, gives up what it starts, and returns when all of it is gone. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort();
+    await Promise.allSettled(this.#starting);
     await Promise.all([...this.#containers].map((container) => container[Symbol.asyncDispose]()));
   }
 }
@@ -88,12 +134,13 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
   const storageRoot = options.storageRoot ?? '/var/lib/containers/storage';
   const storageRunRoot = options.storageRunRoot ?? '/run/containers/storage';
   const launcher = fileURLToPath(new URL('../bin/tare', import.meta.url));
+  const parent = options.cgroupParent === undefined ? [] : ['--cgroup-parent', options.cgroupParent];
   const engine = createEngine({
     root,
     runRoot,
     storageRoot,
     storageRunRoot,
-    self: [launcher, '--root', root, '--runroot', runRoot, '--storage-root', storageRoot, '--storage-runroot', storageRunRoot],
+    self: [launcher, '--root', root, '--runroot', runRoot, '--storage-root', storageRoot, '--storage-runroot', storageRunRoot, ...parent],
     ...(options.cgroupParent === undefined ? {} : { cgroupParent: options.cgroupParent }),
   });
   ensureLayout(engine);

@@ -1,6 +1,7 @@
 /** Builds everything a checkout needs: C into build/, JavaScript into dist/, the launcher into bin/. Incremental by time stamps. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { planConstants, planOps, NO_FD, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_MAX_FDS, PLAN_VERSION } from '../src/sys/plan/schema.ts';
 
@@ -84,14 +85,25 @@ async function bundle(): Promise<void> {
   rmSync(at('dist/bin'), { recursive: true, force: true });
   await build.write({ dir: at('dist/bin'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs', minify: false, codeSplitting: { groups: [{ name: 'core', test: isHot }] } });
   await build.close();
+  warmCompileCache();
+}
+
+/** The compile cache keeps what the first command compiled: that should be the longest way through, not `version`. Only root can go it. */
+function warmCompileCache(): void {
   rmSync(at('build/compile-cache'), { recursive: true, force: true });
+  if (process.getuid?.() !== 0) return;
+  const dir = mkdtempSync(join(tmpdir(), 'tare-build-'));
+  const roots = ['--root', join(dir, 'root'), '--runroot', join(dir, 'run'), '--storage-root', join(dir, 'storage'), '--storage-runroot', join(dir, 'storage-run')];
+  spawnSync(at('bin/tare'), [...roots, 'run', '--rm', `host:${root}`, 'true'], { stdio: 'ignore', timeout: 10_000 });
+  rmSync(dir, { recursive: true, force: true });
 }
 
 async function buildJavaScript(): Promise<void> {
   const inputs = [...sources('src', '.ts'), at('tsconfig.json'), at('tsconfig.build.json')];
   const stamp = at('dist/.stamp');
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest(inputs)) return;
-  execFileSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], { stdio: 'inherit', cwd: root });
+  const tsc = spawnSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], { stdio: 'inherit', cwd: root });
+  if (tsc.status !== 0) fail('cannot compile TypeScript: see the messages above');
   // Data that sits beside sources.
   for (const file of sources('src', '.json')) cpSync(file, file.replace(at('src'), at('dist')));
   await bundle();

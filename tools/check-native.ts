@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { filesBelow, runProgram, type CheckResult, type Problem } from './_problem.ts';
 
-/** DESIGN: what runs with all rights stays small enough to be read. */
-const limits = { 'native/helper': 3000, 'native/addon': 2000 } as const;
+/** What runs with all rights stays small enough to be read: lines of code, without blank and comment lines (docs/decisions/0006-size-of-the-helper.md). */
+const limits = { 'native/helper': 3800, 'native/addon': 2000 } as const;
 
 /** C files and headers below native/. */
 export function nativeSources(root: string): string[] {
@@ -16,17 +16,23 @@ export function checkNativeSize(root: string): CheckResult {
   const problems: Problem[] = [];
   for (const [dir, max] of Object.entries(limits)) {
     const lines = filesBelow(root, dir, (path) => /\.[ch]$/.test(path)).reduce(
-      (sum, path) => sum + readFileSync(join(root, path), 'utf8').split('\n').length - 1,
+      (sum, path) => sum + codeLines(readFileSync(join(root, path), 'utf8')),
       0,
     );
     if (lines > max)
       problems.push({
         file: dir,
         line: 0,
-        message: `has ${lines} lines of C, more than ${max}: move decisions to TypeScript`,
+        message: `has ${lines} lines of C code, more than ${max}: move decisions to TypeScript`,
       });
   }
   return { problems };
+}
+
+/** Lines that are neither blank nor comment alone. */
+export function codeLines(source: string): number {
+  const bare = source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ''));
+  return bare.split('\n').filter((line) => line.trim() !== '' && !line.trim().startsWith('//')).length;
 }
 
 /** clang-format with .clang-format. Skipped where it is not installed. */

@@ -226,8 +226,8 @@ function exampleTree(t: TestContext, readme: string): string {
 test('checkNativeSize refuses a helper over its budget', (t) => {
   const { problems } = checkNativeSize(
     tree(t, {
-      'native/helper/a.c': '\n'.repeat(2000),
-      'native/helper/b.h': '\n'.repeat(1001),
+      'native/helper/a.c': 'int a;\n'.repeat(2800),
+      'native/helper/b.h': 'int b;\n'.repeat(1001),
       'native/addon/a.c': '\n',
     }),
   );

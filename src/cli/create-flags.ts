@@ -94,6 +94,7 @@ export const createFlags = {
     help: 'When to pull the image',
   },
   platform: { type: 'text', value: 'OS/ARCH[/VARIANT]', help: 'Platform of the image' },
+  quiet: { type: 'switch', short: 'q', help: 'Print no progress of a pull' },
   rootfs: {
     type: 'text',
     value: 'DIR[:O]',

@@ -1,4 +1,4 @@
-import { isTerminal, RawMode, windowSize } from '../sys/tty.ts';
+import { isTerminal, RawMode, windowSize, type WindowSize } from '../sys/tty.ts';
 import type { Session } from './foreground.ts';
 
 /** Our terminal while it is lent to a session. */
@@ -15,12 +15,23 @@ export interface TerminalOptions {
   readonly restoreOn: readonly NodeJS.Signals[];
 }
 
+/** What our terminal measures; undefined without one, or when nobody told it. */
+export function ownTerminalSize(): WindowSize | undefined {
+  const screen = ownScreen();
+  const size = screen === undefined ? undefined : windowSize(screen);
+  return size !== undefined && size.rows > 0 && size.cols > 0 ? size : undefined;
+}
+
+function ownScreen(): number | undefined {
+  return [1, 0, 2].find((fd) => isTerminal(fd));
+}
+
 /**
  * Keeps the session's terminal as large as ours, and passes keys through in raw mode. Disposing, a thrown error, `process.exit` and the signals of
  * `restoreOn` restore ours.
  */
 export function connectTerminal(session: Session, options: TerminalOptions): LentTerminal {
-  const screen = [1, 0, 2].find((fd) => isTerminal(fd));
+  const screen = ownScreen();
   const stack = new DisposableStack();
   if (screen !== undefined) {
     const resize = (): void => {

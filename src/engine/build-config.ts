@@ -5,6 +5,7 @@ import { defaultConfig } from '../runtime/default-config.ts';
 import type { LinuxSeccomp, Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import { allCapabilities, capabilityMask, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
 import type { Fd } from '../sys/fd.ts';
+import { defaultPidsLimit } from './cgroups.ts';
 import { requestedDevices } from './config-devices.ts';
 import { environment } from './config-env.ts';
 import { configFiles } from './config-files.ts';
@@ -26,9 +27,6 @@ export interface ConfigInput {
   readonly rootfs: Fd;
   readonly cgroupPath: string;
 }
-
-/** What podman sets: enough for anything but a fork bomb. */
-const DEFAULT_PIDS_LIMIT = 2048;
 
 /**
  * Puts image config and user options together as an OCI config: the user's word over the image's, the image's over the default.
@@ -70,7 +68,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
     ulimits: options.ulimits ?? [],
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     namespaces: { network: hostNetwork ? 'host' : 'private' },
-    resources: linuxResources(options.resources ?? {}, DEFAULT_PIDS_LIMIT),
+    resources: linuxResources(options.resources ?? {}, defaultPidsLimit()),
     cgroupsPath: input.cgroupPath,
     annotations: options.annotations ?? {},
   });
@@ -83,6 +81,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const taken = new Set(asked.map(({ destination }) => destination));
   const config: RuntimeConfig = {
     ...base,
+    ...(base.process === undefined || options.terminalSize === undefined ? {} : { process: { ...base.process, consoleSize: { height: options.terminalSize.rows, width: options.terminalSize.cols } } }),
     mounts: [...prepared.mounts, ...[...(base.mounts ?? []), ...own].filter(({ destination }) => !taken.has(destination)), ...asked],
     linux: { ...base.linux, maskedPaths: [...(base.linux?.maskedPaths ?? []), ...prepared.masked] },
   };

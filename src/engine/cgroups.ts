@@ -2,6 +2,10 @@ import { readCgroupHost, type CgroupHost } from '../runtime/cgroup/host.ts';
 import { planCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
 import type { Engine } from './engine.ts';
+import { readRecord } from './record.ts';
+
+/** What podman sets: enough for anything but a fork bomb. */
+const DEFAULT_PIDS_LIMIT = 2048;
 
 let host: CgroupHost | undefined;
 
@@ -11,6 +15,12 @@ export function cgroupHost(): CgroupHost {
   return host;
 }
 
+/** Nobody asked for the default limit of processes: where it cannot be set there is none (-1), and the start warns of the unusable cgroups. */
+export function defaultPidsLimit(): number {
+  const usable = cgroupHost().hierarchies.some(({ controllers, readOnly }) => !readOnly && controllers.includes('pids'));
+  return usable ? DEFAULT_PIDS_LIMIT : -1;
+}
+
 /** The cgroup of a container with its limits. */
 export function containerCgroupPlan(cgroupPath: string, resources: LinuxResources | undefined): CgroupPlan {
   return planCgroup(cgroupHost(), { cgroupPath, resources: resources ?? {} });
@@ -18,7 +28,13 @@ export function containerCgroupPlan(cgroupPath: string, resources: LinuxResource
 
 /** Where a container's cgroup is, to kill or remove it, whatever its record says. */
 export function containerCgroup(engine: Engine, id: string): CgroupPlan {
-  return containerCgroupPlan(cgroupPathOf(engine, id), undefined);
+  let path = cgroupPathOf(engine, id);
+  try {
+    path = readRecord(engine, id).cgroupPath;
+  } catch {
+    // It died before it had a record, and so before it had a cgroup.
+  }
+  return containerCgroupPlan(path, undefined);
 }
 
 /** "/tare/ID". */

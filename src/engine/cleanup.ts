@@ -2,7 +2,7 @@ import { lockWait } from '../sys/lock.ts';
 import type { Engine } from './engine.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir } from './record.ts';
-import { emptyTrash } from './remove.ts';
+import { emptyTrash } from './delete.ts';
 import { openLife } from '../runtime/state.ts';
 
 /**

@@ -14,7 +14,7 @@ export function requestedMounts(requests: readonly MountRequest[]): OciMount[] {
     if (seen.has(destination)) throw new TareError('invalid', `Cannot mount on ${destination}: two mounts want it`);
     seen.add(destination);
     if (request.type === 'tmpfs') {
-      return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', ...request.options] };
+      return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...request.options] };
     }
     if (request.createSource === true) mkdirSync(request.source, { recursive: true });
     bindKind(request.source);

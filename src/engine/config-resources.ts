@@ -5,8 +5,8 @@ import type { ResourceLimits } from './create-options.ts';
 const DEFAULT_PERIOD_US = 100_000;
 const MIN_MEMORY_BYTES = 512 * 1024;
 
-/** Limits as the OCI config states them. Errors: invalid combinations. */
-export function linuxResources(limits: ResourceLimits, defaultPidsLimit: number): LinuxResources {
+/** Limits as the OCI config states them; the default one where the host can enforce it. Errors: invalid combinations. */
+export function linuxResources(limits: ResourceLimits, defaultPidsLimit: number | undefined): LinuxResources {
   if (limits.cpus !== undefined && (limits.cpuQuotaUs !== undefined || limits.cpuPeriodUs !== undefined)) {
     throw new TareError('invalid', 'Cannot use --cpus together with --cpu-quota or --cpu-period: they set the same limit');
   }
@@ -35,9 +35,10 @@ export function linuxResources(limits: ResourceLimits, defaultPidsLimit: number)
     ...(limits.cpusetCpus === undefined ? {} : { cpus: limits.cpusetCpus }),
     ...(limits.cpusetMems === undefined ? {} : { mems: limits.cpusetMems }),
   };
+  const pids = limits.pidsLimit ?? defaultPidsLimit;
   return {
     ...(Object.keys(memory).length === 0 ? {} : { memory }),
     ...(Object.keys(cpu).length === 0 ? {} : { cpu }),
-    pids: { limit: limits.pidsLimit ?? defaultPidsLimit },
+    ...(pids === undefined ? {} : { pids: { limit: pids } }),
   };
 }

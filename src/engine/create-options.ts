@@ -21,6 +21,12 @@ export type MountRequest =
       readonly options: readonly string[];
     };
 
+/** In characters. */
+export interface TerminalSize {
+  readonly rows: number;
+  readonly cols: number;
+}
+
 /** Resource limits, in the kernel's units. */
 export interface ResourceLimits {
   readonly memoryBytes?: number;
@@ -76,6 +82,8 @@ export interface CreateOptions {
   readonly stopTimeoutSeconds?: number;
   readonly log?: { readonly driver?: 'k8s-file' | 'none'; readonly maxSizeBytes?: number; readonly maxFiles?: number };
   readonly terminal?: boolean;
+  /** What the terminal measures when the process starts. */
+  readonly terminalSize?: TerminalSize;
   /** Keep standard input open. */
   readonly openStdin?: boolean;
   readonly autoRemove?: boolean;
@@ -97,6 +105,7 @@ export interface ExecOptions {
   readonly workdir?: string;
   readonly user?: string;
   readonly terminal?: boolean;
+  readonly terminalSize?: TerminalSize;
   readonly openStdin?: boolean;
   readonly privileged?: boolean;
   readonly detach?: boolean;

@@ -1,4 +1,5 @@
 import { TareError } from '../base/errors.ts';
+import type { PullEvent } from '../image/pull.ts';
 import { changePhase, createStateDir } from '../runtime/state.ts';
 import type { Mount } from '../spec/mount.ts';
 import { parseSignal } from '../spec/signals.ts';
@@ -9,11 +10,12 @@ import { buildConfig } from './build-config.ts';
 import { cgroupPathOf } from './cgroups.ts';
 import type { CreateOptions } from './create-options.ts';
 import { type Engine, ensureLayout } from './engine.ts';
+import { fileError } from './file-error.ts';
 import { generatedName, newId } from './ids.ts';
 import { checkName, releaseName, reserveName } from './names.ts';
 import { prepareSource, resolveSource } from './prepare-source.ts';
 import { type ContainerRecord, containerDir, writeRecord } from './record.ts';
-import { deleteContainer } from './remove.ts';
+import { deleteContainer } from './delete.ts';
 
 /** A container that exists on disk, with its rootfs mounted and its life lock held, not started. Disposing closes both and keeps it. */
 export interface Prepared extends Disposable {
@@ -25,27 +27,41 @@ export interface Prepared extends Disposable {
   readonly warnings: readonly string[];
 }
 
+/** The caller's part in a creation. */
+export interface CreateHow {
+  /** Hears of a pull that the source needs. */
+  readonly onProgress?: (event: PullEvent) => void;
+  /** Gives up before the container exists. */
+  readonly signal?: AbortSignal;
+}
+
+/** The error of a creation or start given up because of `signal`. */
+export function cancelled(signal: AbortSignal): TareError {
+  return new TareError('cancelled', 'Cannot run container: it was cancelled', { cause: signal.reason });
+}
+
 const DEFAULT_STOP_SECONDS = 10;
 const NAME_TRIES = 20;
 
 /**
  * Creates a container without starting it. A failure leaves nothing.
  *
- * Errors: invalid options; not-found source, user or group; already-exists name; those of pull.
+ * Errors: invalid options; not-found source, user or group; already-exists name; cancelled; those of pull.
  */
-export async function createContainer(engine: Engine, options: CreateOptions): Promise<{ id: string; name: string; warnings: string[] }> {
-  using prepared = await prepareContainer(engine, options, false);
+export async function createContainer(engine: Engine, options: CreateOptions, how: CreateHow = {}): Promise<{ id: string; name: string; warnings: string[] }> {
+  using prepared = await prepareContainer(engine, options, how, false);
   const { id, name } = prepared.record;
   changePhase(containerDir(engine, id), 'creating', 'created');
   return { id, name, warnings: [...prepared.warnings] };
 }
 
 /** What `createContainer` and `runContainer` share: everything up to the Plan. The phase is still `creating`: until it changes, a crash leaves garbage. */
-export async function prepareContainer(engine: Engine, options: CreateOptions, owned: boolean): Promise<Prepared> {
+export async function prepareContainer(engine: Engine, options: CreateOptions, how: CreateHow, owned: boolean): Promise<Prepared> {
   if (options.name !== undefined) checkName(options.name);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   ensureLayout(engine);
-  const resolved = await resolveSource(engine, options);
+  const resolved = await resolveSource(engine, options, how);
+  if (how.signal?.aborted === true) throw cancelled(how.signal);
 
   const id = newId();
   const dir = containerDir(engine, id);

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
 import { getXattr } from '../sys/xattr.ts';
-import { Fd } from '../sys/fd.ts';
+import type { Fd } from '../sys/fd.ts';
 import { AT_SYMLINK_NOFOLLOW, statx } from '../sys/stat.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openDirectory, openat2 } from '../sys/open.ts';
 import { S_IFCHR, S_IFDIR, S_IFMT } from '../sys/at.ts';

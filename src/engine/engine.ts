@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileError } from './file-error.ts';
 import type { Store } from '../storage/mod.ts';
+import { fileError } from './file-error.ts';
 
 /** Where Tare keeps what. All absolute. */
 export interface EngineOptions {

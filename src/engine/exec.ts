@@ -1,12 +1,13 @@
-import { TareError } from '../base/errors.ts';
+import { TareError, isKind } from '../base/errors.ts';
 import { compileExec, type StdioMode } from '../runtime/compile/mod.ts';
 import { openPlan } from '../runtime/launch.ts';
 import { readPid } from '../runtime/state.ts';
 import { allCapabilities } from '../spec/capabilities.ts';
 import type { Process, RuntimeConfig } from '../spec/runtime-config.ts';
+import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { openDirectory } from '../sys/open.ts';
-import { pidfdOpen, startTime } from '../sys/process.ts';
+import { pidfdOpen, processStat, startTime } from '../sys/process.ts';
 import { planConstants } from '../sys/plan/schema.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connectMonitor } from './connect.ts';
@@ -67,7 +68,8 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
       socketPath: socketPath(engine, id),
       pidfd: pidfd.fd,
     });
-    const output = new OutputQueue(() => {});
+    // This connection carries nothing but the session.
+    const output = new OutputQueue((on) => monitor.pauseOutput(on));
     const execId = newId().slice(0, 32);
     const session = await monitor
       .exec(opened.bytes, opened.fds, {
@@ -79,6 +81,9 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
         onStderr: (bytes) => output.push(2, bytes),
       })
       .catch((error: unknown) => {
+        // ECHILD: our process was killed before its exec, usually because the container's first one was.
+        const gone = isErrno(error, 'ECHILD') && isOver(pidfd.pid);
+        if (gone || isErrno(error, 'ESRCH') || isKind(error, 'unavailable')) throw ended(id, error);
         throw toLaunchError(error, compiled.ops);
       });
     const exit = session.exit.then(async (status) => {
@@ -127,7 +132,16 @@ function openInit(engine: Engine, id: string): { readonly fd: Fd; readonly pid: 
       open.close();
     }
   }
-  throw new TareError('failed-precondition', `Cannot exec in container ${id.slice(0, 12)}: it has ended`);
+  throw ended(id);
+}
+
+function isOver(pid: number): boolean {
+  const state = processStat(pid)?.state;
+  return state === undefined || state === 'Z' || state === 'X';
+}
+
+function ended(id: string, cause?: unknown): TareError {
+  return new TareError('failed-precondition', `Cannot exec in container ${id.slice(0, 12)}: it has ended`, { cause });
 }
 
 /** The OCI process of an exec: the container's own with the user's changes. */
@@ -142,6 +156,7 @@ function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): 
   return {
     ...base,
     terminal: options.terminal === true,
+    ...(options.terminalSize === undefined ? {} : { consoleSize: { height: options.terminalSize.rows, width: options.terminalSize.cols } }),
     args: options.argv,
     env: [...env].map(([key, value]) => `${key}=${value}`),
     cwd: options.workdir ?? base.cwd,

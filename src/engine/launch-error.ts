@@ -2,6 +2,7 @@ import { TareError, isKind, messageOf } from '../base/errors.ts';
 import { describeStep } from '../runtime/compile/mod.ts';
 import { HelperError } from '../sys/monitor/helper-error.ts';
 import type { Op } from '../sys/plan/schema.ts';
+import { fileError } from './file-error.ts';
 
 /** A process that could not start; `exitCode` is what a shell expects (127 not found, 126 not executable, 125 anything else). */
 export class LaunchError extends TareError {
@@ -27,7 +28,8 @@ export function toLaunchError(error: unknown, ops: readonly Op[]): LaunchError {
     const code = !isExec ? ENGINE_FAILED : error.errno === ENOENT ? EXEC_NOT_FOUND : EXEC_DENIED;
     return new LaunchError(error.kind, describeStep(ops, error.step ?? BEFORE_ANY_STEP, error.errno, error.text), code, error);
   }
-  const kind = error instanceof TareError ? error.kind : 'internal';
-  const message = isKind(error, 'unavailable') ? 'Cannot start process: the monitor ended before it started' : messageOf(error);
+  const known = fileError(error, 'start container');
+  const kind = known instanceof TareError ? known.kind : 'internal';
+  const message = isKind(known, 'unavailable') ? 'Cannot start process: the monitor ended before it started' : messageOf(known);
   return new LaunchError(kind, message, ENGINE_FAILED, error);
 }

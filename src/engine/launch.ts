@@ -12,7 +12,7 @@ import { connection } from './connection.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
 import { LOG_NAME, containerDir, type ContainerRecord } from './record.ts';
-import { deleteContainer } from './remove.ts';
+import { deleteContainer } from './delete.ts';
 import type { Running } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
 import { bindKind } from './source.ts';
@@ -49,7 +49,7 @@ export async function launchContainer(
   try {
     const cgroup = createCgroup(planned);
     const warnings = [...options.warnings, ...cgroup.warnings];
-    compiled = compile(config, planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }));
+    compiled = compile(withoutMknod(config, record, cgroup), planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }));
     const paths = { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, socketPath: socketPath(engine, record.id) };
     const client = launch(compiled, { ...paths, rootfs: rootfsFd, life }, [
       ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
@@ -71,6 +71,14 @@ export async function launchContainer(
     removeCgroup(planned);
     throw toLaunchError(error, compiled.ops);
   }
+}
+
+/** Where no device rules can be set, making nodes would be opening any device of the machine. */
+function withoutMknod(config: RuntimeConfig, record: ContainerRecord, cgroup: CgroupPlan): RuntimeConfig {
+  const capabilities = config.process?.capabilities;
+  if (cgroup.devices !== 'none' || record.privileged || config.process === undefined || capabilities === undefined) return config;
+  const kept = Object.fromEntries(Object.entries(capabilities).map(([set, names]) => [set, (names as readonly string[]).filter((name) => name !== 'CAP_MKNOD')]));
+  return { ...config, process: { ...config.process, capabilities: kept } };
 }
 
 function attachedStreams(stdin: boolean): number {

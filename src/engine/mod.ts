@@ -7,7 +7,7 @@
  */
 export { attachContainer } from './attach.ts';
 export { cleanupContainer } from './cleanup.ts';
-export { createContainer } from './create.ts';
+export { createContainer, type CreateHow } from './create.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './create-options.ts';
 export { diffContainer, type Change } from './diff.ts';
 export { createEngine, ensureLayout, type Engine, type EngineOptions } from './engine.ts';
@@ -15,6 +15,7 @@ export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
 export { imageForRun, listImages, pullImage, removeImage, type ImageSummary, type PulledImage, type PullImageOptions } from './images.ts';
 export { engineInfo, engineVersion, type VersionInfo } from './info.ts';
 export { inspectContainer } from './inspect.ts';
+export { inspectImage } from './inspect-image.ts';
 export { LaunchError } from './launch-error.ts';
 export { listContainers, type ContainerState, type ContainerSummary } from './list.ts';
 export { readLogs, type LogOptions, type LogRecord } from './logs.ts';

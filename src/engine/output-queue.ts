@@ -12,6 +12,7 @@ export class OutputQueue {
   #handler: OutputHandler | undefined;
   #queuedBytes = 0;
   #paused = false;
+  readonly #handled = Promise.withResolvers<void>();
   #delivering: Promise<void> | undefined;
 
   constructor(pause: (on: boolean) => void) {
@@ -27,12 +28,13 @@ export class OutputQueue {
 
   setHandler(handler: OutputHandler): void {
     this.#handler = handler;
+    this.#handled.resolve();
     this.#deliver();
   }
 
-  /** Settles when the handler has had everything; at once when there is none. Rejects with the handler's own failure. */
+  /** Settles when a handler has had everything that came: with output waiting, not before there is one. Rejects with the handler's own failure. */
   async drained(): Promise<void> {
-    while (this.#delivering !== undefined) await this.#delivering;
+    while (this.#delivering !== undefined || this.#chunks.length > 0) await (this.#delivering ?? this.#handled.promise);
   }
 
   /** Synchronous as long as the handler is: a chunk costs no promise then. */

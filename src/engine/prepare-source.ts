@@ -4,6 +4,7 @@ import { TareError } from '../base/errors.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
 import type { Mount } from '../spec/mount.ts';
 import { type Mount as OciMount, type RuntimeConfig, parseRuntimeConfig } from '../spec/runtime-config.ts';
+import type { CreateHow } from './create.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import type { Source } from './record.ts';
@@ -34,12 +35,12 @@ export type ResolvedSource =
 const CONFIG_MAX_BYTES = 16 * 1024 * 1024;
 
 /** Looks the source up, pulling an image where the policy says so. Creates no container state. Errors: invalid, not-found, those of pull. */
-export async function resolveSource(engine: Engine, options: CreateOptions): Promise<ResolvedSource> {
+export async function resolveSource(engine: Engine, options: CreateOptions, how: CreateHow): Promise<ResolvedSource> {
   const parsed = parseSource(options.source, options.cwd ?? '/');
   switch (parsed.kind) {
     case 'image': {
       const { imageForRun } = await import('./images.ts');
-      return { kind: 'image', ...(await imageForRun(engine, parsed.reference, options)) };
+      return { kind: 'image', ...(await imageForRun(engine, parsed.reference, options, how)) };
     }
     case 'host':
       return { kind: 'host', path: realDirectory(parsed.path, 'host path') };

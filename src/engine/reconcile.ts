@@ -1,4 +1,4 @@
-import { existsSync, statSync, unlinkSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { changePhase, readExit, readLifeState, readPid, readPhase, takeLife, writeExit } from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
@@ -6,7 +6,7 @@ import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds } from './names.ts';
 import { containerDir, readRecord } from './record.ts';
-import { deleteContainer } from './remove.ts';
+import { deleteContainer, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
 
 /** A creation without a life lock older than this is dead: its creator needs microseconds between the two. */
@@ -102,13 +102,3 @@ function recordLostExit(dir: string): void {
 async function removeIfWanted(engine: Engine, id: string): Promise<void> {
   if (readRecord(engine, id).autoRemove) await deleteContainer(engine, id);
 }
-
-/** Removes the monitor's socket of a container nobody supervises. */
-export function removeSocket(engine: Engine, id: string): void {
-  try {
-    unlinkSync(join(engine.socketsDir, id));
-  } catch {
-    // Already gone.
-  }
-}
-

@@ -1,13 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { TareError, isKind } from '../base/errors.ts';
 import { changePhase, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
-import { containerCgroup } from './cgroups.ts';
-import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import type { Engine } from './engine.ts';
-import { releaseName, resolveContainer } from './names.ts';
-import { reconcile, removeSocket } from './reconcile.ts';
-import { type ContainerRecord, containerDir, readRecord } from './record.ts';
+import { deleteContainer } from './delete.ts';
+import { resolveContainer } from './names.ts';
+import { reconcile } from './reconcile.ts';
+import { containerDir } from './record.ts';
 import { stopContainer } from './stop.ts';
 import { waitContainer } from './wait.ts';
 
@@ -76,48 +74,4 @@ async function removeHeld(engine: Engine, id: string, dir: string): Promise<bool
   if (phase !== 'removing') changePhase(dir, phase, 'removing');
   await deleteContainer(engine, id);
   return true;
-}
-
-/**
- * Deletes what belongs to a container whose life lock the caller holds (or that never had one): storage record and layer, cgroup, socket, directory, name.
- * The directory goes by one rename into the trash, which any later command empties; until then the next command finds phase `removing` and goes on.
- */
-export async function deleteContainer(engine: Engine, id: string, known?: ContainerRecord): Promise<void> {
-  const dir = containerDir(engine, id);
-  const record = known ?? recordOf(engine, id);
-  // Without a record yet, only a creation from an image can have touched the storage.
-  const inStorage = record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
-  const cgroup = containerCgroup(engine, id);
-  await killCgroup(cgroup);
-  removeCgroup(cgroup);
-  if (inStorage) await (await engine.store()).removeContainer(id);
-  removeSocket(engine, id);
-  mkdirSync(engine.trashDir, { recursive: true, mode: 0o700 });
-  const trash = join(engine.trashDir, id);
-  try {
-    renameSync(dir, trash);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  if (record !== undefined) releaseName(engine, record.name, id);
-  rmSync(trash, { recursive: true, force: true });
-}
-
-function recordOf(engine: Engine, id: string): ContainerRecord | undefined {
-  try {
-    return readRecord(engine, id);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Deletes what a removal that died left in the trash. */
-export function emptyTrash(engine: Engine): void {
-  let names: string[];
-  try {
-    names = readdirSync(engine.trashDir);
-  } catch {
-    return;
-  }
-  for (const name of names) rmSync(join(engine.trashDir, name), { recursive: true, force: true });
 }

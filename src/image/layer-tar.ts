@@ -100,7 +100,7 @@ async function* gunzipped(body: AsyncIterable<Uint8Array>, what: string): AsyncG
     for await (const chunk of gunzip) yield chunk as Uint8Array;
     await feeding;
   } catch (error) {
-    if (failure !== undefined) throw failure;
+    if (failure instanceof Error) throw failure;
     throw new TareError('invalid', `Cannot unpack ${what}: its gzip data is damaged: ${messageOf(error)}`, {
       cause: error,
     });

@@ -1,7 +1,7 @@
 import { TareError } from '../base/errors.ts';
 import { TarReader, cleanPath, type TarEntry } from '../archive/mod.ts';
 import { isErrno } from '../sys/error.ts';
-import { Fd } from '../sys/fd.ts';
+import type { Fd } from '../sys/fd.ts';
 import { AT_FDCWD, O_NOCTTY, O_NONBLOCK, O_RDONLY, openat2 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
 import { fileRange } from './_file-range.ts';

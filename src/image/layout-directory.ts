@@ -1,6 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import { isErrno } from '../sys/error.ts';
-import { Fd } from '../sys/fd.ts';
+import type { Fd } from '../sys/fd.ts';
 import {
   O_NOCTTY,
   O_NONBLOCK,

@@ -2,7 +2,7 @@ import { TareError } from '../base/errors.ts';
 
 /** The error for work given up because of `signal`: `deadline` when its time ran out, otherwise `cancelled`. */
 export function cancelledBy(signal: AbortSignal, doing: string): TareError {
-  const { reason } = signal;
+  const reason: unknown = signal.reason;
   const late = reason instanceof Error && reason.name === 'TimeoutError';
   if (reason instanceof TareError) return reason;
   return new TareError(

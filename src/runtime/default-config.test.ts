@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allCapabilities } from '../spec/capabilities.ts';
 import { parseRuntimeConfig } from '../spec/runtime-config.ts';
-import { monitor, options } from './compile/_fixture.ts';
+import { monitor, options } from './compile/fixture.suite.ts';
 import { compile } from './compile/mod.ts';
 import { defaultConfig } from './default-config.ts';
 

@@ -95,11 +95,11 @@ export class Fields {
   }
 
   array(key: string, max: number): unknown[] | undefined {
-    const value = own(this.#object, key);
+    const value: unknown = own(this.#object, key);
     if (value === undefined) return undefined;
     if (!Array.isArray(value)) this.fail(key, 'is not an array');
     if (value.length > max) this.fail(key, `has ${value.length} items, more than ${max}`);
-    return value;
+    return value as unknown[];
   }
 
   objects(key: string, max: number): Fields[] | undefined {

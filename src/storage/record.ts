@@ -21,6 +21,8 @@ export interface ImageRecord {
   readonly digests: readonly Digest[];
   /** Fully qualified, `registry/path:tag`. */
   readonly names: readonly string[];
+  /** Every name it ever had here, newest first. */
+  readonly namesHistory: readonly string[];
   /** Its topmost layer; none for an image without layers. */
   readonly layer?: string;
   /** RFC 3339. */
@@ -113,6 +115,7 @@ export function imageOf({ id, raw }: Row): ImageRecord {
     ...(digest === undefined ? {} : { digest }),
     digests: [...digests],
     names: texts(raw, 'names'),
+    namesHistory: texts(raw, 'names-history'),
     ...(layer === undefined ? {} : { layer }),
     created: text(raw, 'created') ?? '',
     bigDataNames: texts(raw, 'big-data-names'),

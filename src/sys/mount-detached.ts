@@ -80,7 +80,17 @@ function bind(mount: BindMount): Fd {
 
 function overlay(mount: OverlayMount, forced: OverlayWay | undefined): Fd {
   if (mount.lowers.length === 0) throw new TareError('invalid', 'Cannot mount overlay: it has no lower directory');
-  return (forced ?? overlayWay()) === 'appended' ? appended(mount) : inOneString(mount);
+  const way = forced ?? learned;
+  if (way !== undefined) return way === 'appended' ? appended(mount) : inOneString(mount);
+  try {
+    const fd = appended(mount);
+    learned = 'appended';
+    return fd;
+  } catch (error) {
+    // Asking costs a millisecond of a first mount: only where the new way did not work.
+    if (overlayWay() === 'appended') throw error;
+    return inOneString(mount);
+  }
 }
 
 /** Splits Mount options into mount attributes and file system parameters. */

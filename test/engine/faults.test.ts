@@ -233,9 +233,9 @@ test('a full disk: create and run say exhausted and leave nothing', { skip: skip
 
 test('no inodes left: create says exhausted and leaves nothing', { skip: skip || needs.program('mount') }, async () => {
   await using lab = new Lab();
-  using _mounted = tmpfs(lab, 'nr_inodes=20');
+  using _mounted = tmpfs(lab, 'nr_inodes=40');
   await lab.run(['true']);
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 34; i++) {
     try {
       writeFileSync(join(lab.engine.cacheDir, `seccomp-1-x64-${i}`), '');
     } catch {
@@ -248,7 +248,7 @@ test('no inodes left: create says exhausted and leaves nothing', { skip: skip ||
     } catch (error) {
       clear('exhausted', /no space left|full/i)(error);
     }
-    assert.equal(statfsSync(lab.engine.root).ffree, before);
+    await until(() => statfsSync(lab.engine.root).ffree >= before, 2000, 'its inodes are free');
     assert.deepEqual(await lab.leftovers(0), []);
   }
 });
@@ -268,7 +268,6 @@ test('a full disk under a running container: its log stops, it does not', { skip
 
 test('a read-only root directory: clear, nothing left', { skip: skip || needs.program('mount') }, async () => {
   await using lab = new Lab();
-  mkdirSync(lab.engine.root);
   using _mounted = tmpfs(lab, 'ro');
   await assert.rejects(lab.run(['true']), clear('denied', /read-only/i));
   const { code, stderr } = await lab.tare('run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true');
@@ -297,20 +296,18 @@ test('no cgroup write access: a container runs with a warning, a limit is refuse
   assert.deepEqual(await lab.leftovers(), []);
   const limited = await run('--memory', '64m');
   assert.equal(limited.code, 125, limited.stderr);
-  assert.match(limited.stderr, /Cannot set the memory limit[^\n]*not permitted|read-only/);
+  assert.match(limited.stderr, /^Error: Cannot set the memory limit: /);
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-test('no overlayfs: clear, names what to do, nothing left', { skip: skip || needs.program('mount') }, async () => {
+test('a root that overlayfs cannot use: clear, says what to do, nothing left', { skip: skip || needs.program('mount') }, async () => {
   await using lab = new Lab();
-  // A writable layer on a file system that overlayfs takes no upper directory from: the kernel's answer is a real EINVAL.
-  mkdirSync(lab.engine.root);
-  execFileSync('mount', ['-t', 'ramfs', 'tare-test', lab.engine.root]);
+  // A root on an overlay: overlayfs takes no upper directory from there.
+  for (const name of ['root', 'up', 'wk', 'low']) mkdirSync(join(lab.dir, name));
+  const layers = `lowerdir=${lab.dir}/low,upperdir=${lab.dir}/up,workdir=${lab.dir}/wk`;
+  execFileSync('mount', ['-t', 'overlay', '-o', layers, 'tare-test', lab.engine.root]);
   try {
-    await lab.run(['true']).then(
-      ({ code }) => assert.equal(code, 0),
-      (error: unknown) => clear('invalid', /--root/)(error),
-    );
+    await assert.rejects(lab.run(['true']), clear('invalid', /choose another --root/));
     assert.deepEqual(await lab.leftovers(), []);
   } finally {
     spawnSync('umount', ['-l', lab.engine.root]);
@@ -342,7 +339,7 @@ test('the command: 127 when it is missing, 126 when it cannot be executed', { sk
     [['/bin/lost'], 127, 'not-found', /lost/],
     [['/bin/plain'], 126, 'denied', /plain/],
     [['/bin'], 126, 'denied', /\/bin/],
-    [['/etc/passwd/x'], 126, 'invalid', /passwd/],
+    [['/etc/passwd/x'], 126, 'failed-precondition', /passwd/],
     [['/bin/headless'], 126, 'invalid', /headless/],
     [[''], 127, 'not-found', /./],
   ];

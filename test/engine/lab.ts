@@ -191,7 +191,7 @@ export class Lab implements AsyncDisposable {
   #mounts(): string[] {
     return read('/proc/self/mountinfo')
       .split('\n')
-      .filter((line) => line.includes(this.engine.root) || line.includes(this.engine.runRoot));
+      .filter((line) => line.includes(`${this.engine.root}/`) || line.includes(`${this.engine.runRoot}/`));
   }
 
   /** Processes that hold anything of this lab: a descriptor, a mount, a cgroup, a command line. */

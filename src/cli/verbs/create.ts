@@ -3,6 +3,7 @@ import { createFlags } from '../create-flags.ts';
 import { createOptions } from '../create-options.ts';
 import { idFile } from '../id-file.ts';
 import { defineVerb } from '../verb.ts';
+import { watched } from '../watch-pull.ts';
 
 /** `tare create`: prints the id. */
 export const verb = defineVerb({
@@ -15,7 +16,9 @@ export const verb = defineVerb({
   async run(context, values, args) {
     const options = createOptions(values, args, context);
     using ids = idFile('--cidfile', values.cidfile, context.cwd);
-    const { id, warnings } = await createContainer(context.engine, options);
+    const { id, warnings } = await watched(context, values.quiet === true, (how) =>
+      createContainer(context.engine, options, how),
+    );
     ids.write(id);
     context.warn(warnings);
     context.print(`${id}\n`);

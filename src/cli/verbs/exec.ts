@@ -47,12 +47,14 @@ export const verb = defineVerb({
       const { inputIsNoTerminal } = await import('../terminal.ts');
       if (inputIsNoTerminal()) throw new UsageError('the input device is not a TTY');
     }
+    const size = terminal ? (await import('../terminal.ts')).ownTerminalSize() : undefined;
     const session = await execContainer(
       context.engine,
       name,
       {
         argv,
         terminal,
+        ...(size === undefined ? {} : { terminalSize: size }),
         openStdin: interactive,
         detach,
         privileged: values.privileged === true,

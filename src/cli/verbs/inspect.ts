@@ -57,12 +57,11 @@ async function inspectAny(context: Context, name: string, type: string | undefin
       if (!isKind(error, 'not-found') || type === 'container') throw error;
     }
   }
-  const { inspectImage } = await import('../image-view.ts');
-  const image = await inspectImage(context.engine, name);
-  if (image === undefined)
-    throw new TareError(
-      'not-found',
-      `Cannot inspect ${name}: no such ${type === 'image' ? 'image' : 'container or image'}`,
-    );
-  return image;
+  const { inspectImage } = await import('../../engine/inspect-image.ts');
+  try {
+    return await inspectImage(context.engine, name);
+  } catch (error) {
+    if (!isKind(error, 'not-found') || type === 'image') throw error;
+    throw new TareError('not-found', `Cannot inspect ${name}: no such container or image`, { cause: error });
+  }
 }

@@ -1,8 +1,7 @@
 import { pullImage } from '../../engine/images.ts';
-import { isTerminal, windowSize } from '../../sys/tty.ts';
 import { forEach } from '../for-each.ts';
-import { type PullProgress, barProgress, plainProgress } from '../pull-progress.ts';
 import { defineVerb } from '../verb.ts';
+import { watchPull } from '../watch-pull.ts';
 
 /** `tare pull`: progress goes to stderr, the image id to stdout. */
 export const verb = defineVerb({
@@ -17,31 +16,17 @@ export const verb = defineVerb({
     ['pull oci-archive:./image.tar', 'From a file'],
   ],
   async run(context, values, references) {
-    const abort = new AbortController();
-    let interrupted = 0;
-    const onSignal = (number: number) => (): void => {
-      // The second time nobody wants to wait for tidying up.
-      if (interrupted !== 0) process.exit(128 + number);
-      interrupted = number;
-      abort.abort();
-    };
-    process.on('SIGINT', onSignal(2));
-    process.on('SIGTERM', onSignal(15));
+    using watch = watchPull(context, values.quiet === true);
     const code = await forEach(context, references, async (reference) => {
-      using progress = values.quiet === true ? undefined : progressFor(context.complain, context.now);
       const { imageId } = await pullImage(context.engine, reference, {
         cwd: context.cwd,
-        signal: abort.signal,
+        signal: watch.signal,
         ...(values.platform === undefined ? {} : { platform: values.platform }),
-        ...(progress === undefined ? {} : { onProgress: progress.onProgress }),
+        ...(watch.onProgress === undefined ? {} : { onProgress: watch.onProgress }),
       });
-      progress?.[Symbol.dispose]();
+      watch.next();
       context.print(`${imageId}\n`);
     });
-    return interrupted === 0 ? code : 128 + interrupted;
+    return watch.interrupted === 0 ? code : 128 + watch.interrupted;
   },
 });
-
-function progressFor(write: (text: string) => void, now: () => number): PullProgress {
-  return isTerminal(2) ? barProgress(write, () => windowSize(2), now) : plainProgress(write);
-}

@@ -6,6 +6,7 @@ import { idFile } from '../id-file.ts';
 import { stayAttached, streamsOf } from '../stay-attached.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
+import { watched } from '../watch-pull.ts';
 
 const flags = {
   ...createFlags,
@@ -34,14 +35,16 @@ export const verb = defineVerb({
     const detach = values.detach === true;
     const streams = streamsOf(values.attach, values.interactive === true);
     if (detach && values.attach.length > 0) throw new UsageError('Cannot use --detach and --attach together');
-    const options = createOptions(
-      { ...values, interactive: streams.stdin || values.interactive === true },
-      args,
-      context,
-    );
+    const size = values.tty === true ? (await import('../terminal.ts')).ownTerminalSize() : undefined;
+    const options = {
+      ...createOptions({ ...values, interactive: streams.stdin || values.interactive === true }, args, context),
+      ...(size === undefined ? {} : { terminalSize: size }),
+    };
     const stay = detach ? undefined : await stayAttached(streams, values.tty === true, values);
     using ids = idFile('--cidfile', values.cidfile, context.cwd);
-    const container = await runContainer(context.engine, options, { detach });
+    const container = await watched(context, values.quiet === true, (how) =>
+      runContainer(context.engine, options, { detach, ...how }),
+    );
     ids.write(container.id);
     if (values.pidfile !== undefined)
       idFile('--pidfile', values.pidfile, context.cwd, true).write(String(container.pid));

@@ -15,7 +15,7 @@ import {
   plan,
   v1Cgroup,
   v2Cgroup,
-} from './_fixture.ts';
+} from './fixture.suite.ts';
 import { compile, compileExec } from './compile.ts';
 
 const NEWCGROUP = 0x2000000;

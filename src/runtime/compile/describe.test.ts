@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
-import { opsOf, plan } from './_fixture.ts';
+import { opsOf, plan } from './fixture.suite.ts';
 import { describeStep } from './describe.ts';
 
 const { EPERM, ENOENT, EACCES, ENOEXEC, EINVAL } = constants.errno;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Mount } from '../../spec/runtime-types.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
-import { at, monitor, noCgroup, opsOf, plan, v2Cgroup } from './_fixture.ts';
+import { at, monitor, noCgroup, opsOf, plan, v2Cgroup } from './fixture.suite.ts';
 
 const { KIND_DIRECTORY, KIND_FILE, MOUNT_NOFOLLOW, MOUNT_COPYUP } = planConstants;
 const [RDONLY, NOSUID, NODEV, NOEXEC] = [1, 2, 4, 8];

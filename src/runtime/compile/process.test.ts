@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, baseProcess, configWith, opsOf, options, plan, v1Cgroup } from './_fixture.ts';
+import { at, baseProcess, configWith, opsOf, options, plan, v1Cgroup } from './fixture.suite.ts';
 import { compileExec } from './compile.ts';
 import { execCandidates } from './process.ts';
 
