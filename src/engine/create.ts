@@ -1,4 +1,4 @@
-import { TareError } from '../base/errors.ts';
+import { TareError, isKind } from '../base/errors.ts';
 import type { PullEvent } from '../image/pull.ts';
 import { changePhase, createStateDir } from '../runtime/state.ts';
 import type { Mount } from '../spec/mount.ts';
@@ -12,8 +12,9 @@ import type { CreateOptions } from './create-options.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { generatedName, newId } from './ids.ts';
-import { checkName, releaseName, reserveName } from './names.ts';
+import { checkName, releaseName, reserveName, resolveContainer } from './names.ts';
 import { prepareSource, resolveSource } from './prepare-source.ts';
+import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, writeRecord } from './record.ts';
 import { deleteContainer } from './delete.ts';
 
@@ -69,7 +70,7 @@ export async function prepareContainer(engine: Engine, options: CreateOptions, h
   const life = stack.use(makeStateDir(dir));
   let name: string | undefined;
   try {
-    name = claimName(engine, options.name, id);
+    name = await claimName(engine, options.name, id);
     const autoRemove = options.autoRemove === true || owned;
     const prepared = await prepareSource(engine, dir, resolved, { id, name, volatile: autoRemove, secrets: options.hostSecrets === true });
     const rootfs = stack.use(mountRootfs(prepared.rootfs));
@@ -124,9 +125,16 @@ function mountRootfs(mount: Mount): Fd {
   }
 }
 
-function claimName(engine: Engine, wanted: string | undefined, id: string): string {
+async function claimName(engine: Engine, wanted: string | undefined, id: string): Promise<string> {
   if (wanted !== undefined) {
-    reserveName(engine, wanted, id);
+    try {
+      reserveName(engine, wanted, id);
+    } catch (error) {
+      if (!isKind(error, 'already-exists')) throw error;
+      // Its holder may be what a crash left: a dead creation or removal, or an ended container that was to remove itself.
+      await collectHolder(engine, wanted);
+      reserveName(engine, wanted, id);
+    }
     return wanted;
   }
   for (let attempt = 0; ; attempt++) {
@@ -137,5 +145,13 @@ function claimName(engine: Engine, wanted: string | undefined, id: string): stri
     } catch (error) {
       if (attempt === NAME_TRIES || !(error instanceof TareError) || error.kind !== 'already-exists') throw error;
     }
+  }
+}
+
+async function collectHolder(engine: Engine, name: string): Promise<void> {
+  try {
+    await reconcile(engine, resolveContainer(engine, name));
+  } catch (error) {
+    if (!isKind(error, 'not-found')) throw error;
   }
 }

@@ -28,7 +28,22 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   if (record !== undefined) releaseName(engine, record.name, id);
-  rmSync(trash, { recursive: true, force: true });
+  removeTree(trash);
+}
+
+const REMOVE_TRIES = 10;
+
+/** Several may empty the trash at a time: what another one took from under our hands is no failure. */
+function removeTree(path: string): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (attempt === REMOVE_TRIES || (code !== 'ENOENT' && code !== 'ENOTEMPTY')) throw error;
+    }
+  }
 }
 
 function recordOf(engine: Engine, id: string): ContainerRecord | undefined {
@@ -47,7 +62,7 @@ export function emptyTrash(engine: Engine): void {
   } catch {
     return;
   }
-  for (const name of names) rmSync(join(engine.trashDir, name), { recursive: true, force: true });
+  for (const name of names) removeTree(join(engine.trashDir, name));
 }
 
 /** Removes the monitor's socket of a container nobody supervises. */

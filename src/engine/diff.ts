@@ -7,7 +7,7 @@ import { O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_
 import { S_IFCHR, S_IFDIR, S_IFMT } from '../sys/at.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
-import { type ContainerRecord, containerDir, readRecord } from './record.ts';
+import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
 import { hostLayers } from './source-host.ts';
 
 /** One changed path of a container: added, changed, deleted. */
@@ -40,7 +40,17 @@ export async function diffContainer(engine: Engine, nameOrId: string): Promise<C
     const lowers = layer.lowers.map((lower) => stack.use(openDirectory(lower)));
     walk(upper, '', layer.path === '/' ? '' : layer.path, lowers, changes, 0);
   }
-  return changes.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return withoutMountPoints(changes, readConfig(engine, id).mounts?.map(({ destination }) => destination) ?? []).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Leaves out what the container's mounts made to stand on, with the directories that changed only for them. */
+function withoutMountPoints(changes: readonly Change[], destinations: readonly string[]): Change[] {
+  const mounted = new Set(destinations);
+  const points = changes.filter(({ kind, path }) => kind === 'A' && mounted.has(path)).map(({ path }) => path);
+  if (points.length === 0) return [...changes];
+  const own = changes.filter(({ path }) => !points.includes(path));
+  const isBelow = (path: string, dir: string): boolean => path.startsWith(`${dir}/`);
+  return own.filter(({ path }) => !points.some((point) => isBelow(point, path)) || own.some((other) => isBelow(other.path, path) && !points.some((point) => isBelow(point, other.path))));
 }
 
 async function writableLayers(engine: Engine, record: ContainerRecord): Promise<readonly WritableLayer[]> {

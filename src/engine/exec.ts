@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import { TareError, isKind } from '../base/errors.ts';
 import { compileExec, type StdioMode } from '../runtime/compile/mod.ts';
 import { openPlan } from '../runtime/launch.ts';
@@ -5,14 +6,15 @@ import { readPid } from '../runtime/state.ts';
 import { allCapabilities } from '../spec/capabilities.ts';
 import type { Process, RuntimeConfig } from '../spec/runtime-config.ts';
 import { isErrno } from '../sys/error.ts';
-import type { Fd } from '../sys/fd.ts';
+import { Fd } from '../sys/fd.ts';
 import { openDirectory } from '../sys/open.ts';
-import { pidfdOpen, processStat, startTime } from '../sys/process.ts';
+import { pidfdOpen, startTime } from '../sys/process.ts';
 import { planConstants } from '../sys/plan/schema.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connectMonitor } from './connect.ts';
 import type { ExecOptions } from './create-options.ts';
 import { type Engine, socketPath } from './engine.ts';
+import { fileError } from './file-error.ts';
 import { newId } from './ids.ts';
 import { toLaunchError } from './launch-error.ts';
 import { OutputQueue } from './output-queue.ts';
@@ -68,6 +70,7 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
       socketPath: socketPath(engine, id),
       pidfd: pidfd.fd,
     });
+    using streams = new DisposableStack();
     // This connection carries nothing but the session.
     const output = new OutputQueue((on) => monitor.pauseOutput(on));
     const execId = newId().slice(0, 32);
@@ -75,15 +78,15 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
       .exec(opened.bytes, opened.fds, {
         id: execId,
         stdio: stdioModes[stdio],
-        ...(io === 'inherit' ? { stdioFds: [0, 1, 2] as const } : {}),
+        ...(io === 'inherit' ? { stdioFds: [options.openStdin === true ? 0 : streams.use(Fd.adopt(openSync('/dev/null', 'r'))), 1, 2] as const } : {}),
         detached: io === 'detach',
         onStdout: (bytes) => output.push(1, bytes),
         onStderr: (bytes) => output.push(2, bytes),
       })
       .catch((error: unknown) => {
-        // ECHILD: our process was killed before its exec, usually because the container's first one was.
-        const gone = isErrno(error, 'ECHILD') && isOver(pidfd.pid);
-        if (gone || isErrno(error, 'ESRCH') || isKind(error, 'unavailable')) throw ended(id, error);
+        if (isErrno(error, 'ESRCH') || isKind(error, 'unavailable')) throw ended(id, error);
+        // ENOMEM: nothing can be cloned into a pid namespace whose first process is dying.
+        if (isErrno(error, 'ECHILD', 'ENOMEM')) throw killed(id, error);
         throw toLaunchError(error, compiled.ops);
       });
     const exit = session.exit.then(async (status) => {
@@ -104,9 +107,13 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
     };
   } catch (error) {
     monitor.close();
-    throw error;
+    // Its cgroup files went away while we opened them.
+    if (!(error instanceof TareError) && codeOf(error) === 'ENOENT') throw ended(id, error);
+    throw fileError(error, `exec in container ${id.slice(0, 12)}`);
   }
 }
+
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
 
 const stdioModes = { pty: planConstants.STDIO_PTY, fds: planConstants.STDIO_FDS, null: planConstants.STDIO_NULL, pipes: planConstants.STDIO_PIPES };
 
@@ -135,13 +142,13 @@ function openInit(engine: Engine, id: string): { readonly fd: Fd; readonly pid: 
   throw ended(id);
 }
 
-function isOver(pid: number): boolean {
-  const state = processStat(pid)?.state;
-  return state === undefined || state === 'Z' || state === 'X';
-}
-
 function ended(id: string, cause?: unknown): TareError {
   return new TareError('failed-precondition', `Cannot exec in container ${id.slice(0, 12)}: it has ended`, { cause });
+}
+
+function killed(id: string, cause: unknown): TareError {
+  const why = 'it was killed before it started (the container is ending, or out of memory)';
+  return new TareError('failed-precondition', `Cannot exec in container ${id.slice(0, 12)}: ${why}`, { cause });
 }
 
 /** The OCI process of an exec: the container's own with the user's changes. */

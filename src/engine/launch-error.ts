@@ -26,7 +26,9 @@ export function toLaunchError(error: unknown, ops: readonly Op[]): LaunchError {
   if (error instanceof HelperError) {
     const isExec = error.step !== undefined && ops[error.step]?.op === 'exec';
     const code = !isExec ? ENGINE_FAILED : error.errno === ENOENT ? EXEC_NOT_FOUND : EXEC_DENIED;
-    return new LaunchError(error.kind, describeStep(ops, error.step ?? BEFORE_ANY_STEP, error.errno, error.text), code, error);
+    // The errno of a failed exec is about the user's file, never about us.
+    const kind = isExec && error.kind === 'internal' ? 'invalid' : error.kind;
+    return new LaunchError(kind, describeStep(ops, error.step ?? BEFORE_ANY_STEP, error.errno, error.text), code, error);
   }
   const known = fileError(error, 'start container');
   const kind = known instanceof TareError ? known.kind : 'internal';

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
@@ -51,6 +51,22 @@ export function releaseName(engine: Engine, name: string, id: string): void {
     else renameSync(aside, link);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** Releases the names of containers that are gone: their creator or remover died. A name is only ever taken by a container whose directory exists. */
+export function releaseStaleNames(engine: Engine): void {
+  let names: string[];
+  try {
+    names = readdirSync(engine.namesDir);
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    const holder = holderOf(engine, name);
+    if (holder === undefined || existsSync(join(engine.containersDir, holder))) continue;
+    if (NAME.test(name)) releaseName(engine, name, holder);
+    else rmSync(join(engine.namesDir, name), { force: true });
   }
 }
 

@@ -4,9 +4,9 @@ import { changePhase, readExit, readLifeState, readPid, readPhase, takeLife, wri
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
-import { containerIds } from './names.ts';
+import { containerIds, releaseStaleNames } from './names.ts';
 import { containerDir, readRecord } from './record.ts';
-import { deleteContainer, removeSocket } from './delete.ts';
+import { deleteContainer, emptyTrash, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
 
 /** A creation without a life lock older than this is dead: its creator needs microseconds between the two. */
@@ -59,9 +59,11 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
   }
 }
 
-/** Collects every container. Called by verbs that list or clean; each container is independent of the others. */
+/** Collects every container, frees the names of those that are gone and empties the trash. Called by verbs that list or clean; each container is independent of the others. */
 export async function reconcileAll(engine: Engine): Promise<void> {
   for (const id of containerIds(engine)) await reconcile(engine, id);
+  releaseStaleNames(engine);
+  emptyTrash(engine);
 }
 
 function holdIfFree(dir: string): Disposable | undefined {

@@ -97,9 +97,15 @@ function realMountsBelow(entries: readonly MountEntry[], path: string): MountEnt
       entry.mountPoint.startsWith(prefix) &&
       entry.mountPoint !== path &&
       !VIRTUAL.has(entry.fsType) &&
+      !isTransient(entry.fsType) &&
       !/^\/(proc|sys|dev|run)(\/|$)/.test(entry.mountPoint) &&
       isDirectory(entry.mountPoint),
   );
+}
+
+/** Overlays below the root are root file systems of other containers, FUSE mounts belong to a user's session: both come and go, and not even root may read some. */
+function isTransient(fsType: string): boolean {
+  return fsType === 'overlay' || fsType.startsWith('fuse.');
 }
 
 function isDirectory(path: string): boolean {

@@ -15,6 +15,9 @@ export interface StartHow {
   readonly stdin: boolean;
 }
 
+/** A monitor needs this long at the most between the exit record and its own end. */
+const ENDING_DEADLINE_MS = 10_000;
+
 /**
  * Starts a created or ended container. Starting a running one is no error: the handle is an attachment then.
  *
@@ -24,7 +27,13 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
   await reconcile(engine, id);
-  const state = readLifeState(dir);
+  const deadline = Date.now() + ENDING_DEADLINE_MS;
+  let state = readLifeState(dir);
+  // Its exit is recorded, its monitor is still answering its clients and cleaning up.
+  while (state?.phase === 'exited' && state.held && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    state = readLifeState(dir);
+  }
   if (state?.phase === 'running' && state.held) return attachContainer(engine, id, { stdin: how.stdin });
   using life = takeLife(dir, `start container ${nameOrId}`);
   const phase = readPhase(dir);

@@ -6,11 +6,11 @@ import type { OverlayMount } from '../spec/mount.ts';
 import { readCapped, storageError } from './_file.ts';
 import { createParts, ensureLayout, imageDir, type StoreParts, tarSplitPath } from './_parts.ts';
 import { bigDataFile } from './big-data.ts';
-import { commitImage, hasChain, type ImageCommit, layerIds } from './commit-image.ts';
+import type { ImageCommit } from './commit-image.ts';
 import { type ContainerCreate, containerRootfs, createContainer, removeContainer } from './containers.ts';
-import { type RemovedImage, removeImage, tagImage, untagImage } from './image-changes.ts';
+import type { RemovedImage } from './image-changes.ts';
 import { findImage } from './image-names.ts';
-import { LayerWriter, type StageOptions } from './layer-writer.ts';
+import type { LayerWriter, StageOptions } from './layer-writer.ts';
 import {
   type ContainerRecord,
   containerOf,
@@ -32,6 +32,10 @@ export interface StoreOptions {
   readonly userNamespace?: boolean;
   readonly now?: () => Date;
 }
+
+// What a container's life does not need is loaded on first use: unpacking brings the archive formats along.
+const loadCommit = () => import('./commit-image.ts');
+const loadChanges = () => import('./image-changes.ts');
 
 /** Manifests and configs are capped where they are fetched; this is for what others wrote. */
 const MAX_BIG_DATA_BYTES = 64 * 1024 * 1024;
@@ -142,6 +146,7 @@ export class Store {
 
   /** True when the layers with these diffIds, bottom first, are here as one chain: the last one need not be staged. */
   async hasLayer(diffIds: readonly DiffId[]): Promise<boolean> {
+    const { hasChain, layerIds } = await loadCommit();
     return hasChain(this.#parts, await layerIds(diffIds));
   }
 
@@ -156,12 +161,14 @@ export class Store {
   }
 
   /** Starts unpacking a layer. See LayerWriter. */
-  stageLayer(options: StageOptions = {}): Promise<LayerWriter> {
+  async stageLayer(options: StageOptions = {}): Promise<LayerWriter> {
+    const { LayerWriter } = await import('./layer-writer.ts');
     return LayerWriter.open(this.#parts, options);
   }
 
   /** Adds an image and its layers in one step. See `commitImage`. */
-  commitImage(commit: ImageCommit, options: { readonly signal?: AbortSignal } = {}): Promise<ImageRecord> {
+  async commitImage(commit: ImageCommit, options: { readonly signal?: AbortSignal } = {}): Promise<ImageRecord> {
+    const { commitImage } = await loadCommit();
     return commitImage(this.#parts, commit, options.signal);
   }
 
@@ -170,17 +177,20 @@ export class Store {
     reference: string,
     options: { readonly force?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<RemovedImage> {
-    return this.#change(`remove image ${reference}`, removeImage(this.#parts, reference, options));
+    const change = loadChanges().then(({ removeImage }) => removeImage(this.#parts, reference, options));
+    return this.#change(`remove image ${reference}`, change);
   }
 
   /** Gives an image another name, which moves from the image that had it. Errors: `not-found`. */
   tag(reference: string, name: string): Promise<ImageRecord> {
-    return this.#change(`tag image ${reference}`, tagImage(this.#parts, reference, name));
+    const change = loadChanges().then(({ tagImage }) => tagImage(this.#parts, reference, name));
+    return this.#change(`tag image ${reference}`, change);
   }
 
   /** Takes a name from an image, which stays. Errors: `not-found`. */
   untag(name: string): Promise<ImageRecord> {
-    return this.#change(`untag ${name}`, untagImage(this.#parts, name));
+    const change = loadChanges().then(({ untagImage }) => untagImage(this.#parts, name));
+    return this.#change(`untag ${name}`, change);
   }
 
   /** Adds a container with a writable layer. See `createContainer`. */

@@ -31,7 +31,7 @@ const probeSource = String.raw`
 int main(int argc, char **argv, char **env) {
   char out[8192], cwd[100], line[300], target[200], path[40];
   int n = 0;
-  n += sprintf(out + n, "argc=%d argv0=%s env=%d cwd=%s leader=%d\n", argc, argv[0], env[0] != 0, getcwd(cwd, 100), getsid(0) == getpid());
+  n += sprintf(out + n, "argc=%d argv0=%s env=%s cwd=%s leader=%d\n", argc, argv[0], env[0] && strncmp(env[0], "TARE_TITLE=", 11) == 0 && !env[1] ? "room" : "other", getcwd(cwd, 100), getsid(0) == getpid());
   FILE *f = fopen("/proc/self/status", "r");
   while (fgets(line, 300, f)) if (!strncmp(line, "Sig", 3) && line[3] != 'Q') n += sprintf(out + n, "%s", line);
   fclose(f);
@@ -77,7 +77,7 @@ for (const sealing of ['clone', 'memfd'] as const) {
       const socket = /fd3=(.*)/.exec(report)?.[1] ?? '';
       assert.match(socket, /^socket:/);
       assert.deepEqual(report.trimEnd().split('\n'), [
-        'argc=1 argv0=tare-monitor env=0 cwd=/ leader=1',
+        'argc=1 argv0=tare-monitor env=room cwd=/ leader=1',
         'SigPnd:\t0000000000000000',
         'SigBlk:\t0000000000000000',
         'SigIgn:\t0000000000000000',

@@ -204,6 +204,8 @@ export class Lab implements AsyncDisposable {
   }
 
   #holds(pid: number): string {
+    // Dead, and its parent's business.
+    if (!isAlive(pid)) return '';
     if (read(`/proc/${pid}/cgroup`).includes(`${this.cgroupParent}/`)) return 'cgroup';
     if (read(`/proc/${pid}/cmdline`).includes(this.dir)) return 'command line';
     if (read(`/proc/${pid}/mountinfo`).includes(`${this.engine.root}/`)) return 'mount';

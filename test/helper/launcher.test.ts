@@ -56,7 +56,7 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
           .split('\n')
           .filter((line) => line.startsWith('arg '))
           .map((line) => line.slice(4));
-        assert.deepEqual(args.slice(-5), [join(dir, root, 'dist/bin/main.js'), 'run', '--rm', 'a b', '']);
+        assert.deepEqual(args.slice(-5), [join(dir, root, 'dist/bin/main.cjs'), 'run', '--rm', 'a b', '']);
       }
     }),
   );
