@@ -83,7 +83,7 @@ async function bundle(): Promise<void> {
   const { rolldown } = await import('rolldown');
   const build = await rolldown({ input: at('dist/cli/main.js'), platform: 'node', logLevel: 'silent' });
   rmSync(at('dist/bin'), { recursive: true, force: true });
-  await build.write({ dir: at('dist/bin'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs', minify: false, codeSplitting: { groups: [{ name: 'core', test: isHot }] } });
+  await build.write({ dir: at('dist/bin'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs', minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } }, codeSplitting: { groups: [{ name: 'core', test: isHot }] } });
   await build.close();
   warmCompileCache();
 }
