@@ -36,7 +36,7 @@ const below =
 const lanes: Readonly<Record<string, Lane>> = {
   unit: {
     files: (path) => below('src', 'tools', 'test', 'bench')(path) && !below('test/interop', 'test/long')(path),
-    packages: ['busybox-static', 'docker-registry', 'e2fsprogs', 'mmdebstrap', 'skopeo'],
+    packages: ['buildah', 'busybox-static', 'clang-format', 'crun', 'docker-registry', 'e2fsprogs', 'mmdebstrap', 'openssl', 'podman', 'python3', 'runc', 'skopeo'],
     testTimeoutMs: 60_000,
     totalTimeoutMs: 600_000,
   },
@@ -49,7 +49,7 @@ const lanes: Readonly<Record<string, Lane>> = {
   },
   long: {
     files: below('test/long'),
-    packages: ['busybox-static', 'docker-registry', 'mmdebstrap', 'skopeo'],
+    packages: ['busybox-static', 'clang', 'docker-registry', 'libclang-rt-14-dev', 'mmdebstrap', 'podman', 'runc', 'skopeo'],
     testTimeoutMs: 1_800_000,
     totalTimeoutMs: 4 * 3_600_000,
     log: 'docs/measurements/long.md',

@@ -49,7 +49,8 @@ export function resolveUser(rootfs: Fd, spec: string, groupAdd: readonly string[
   // Like docker: an explicit group replaces the user's own memberships.
   const memberships =
     groupPart !== '' || name === undefined ? [] : group.filter((fields) => (fields[3] ?? '').split(',').includes(name)).map((fields) => requiredId(fields[2], `gid of ${fields[0] ?? '?'}`));
-  const additionalGids = [...new Set([...memberships, ...groupAdd.map(groupId)])];
+  // The group itself, too: else a file's denial to it could be shaken off with setgroups (CVE-2022-36109).
+  const additionalGids = [...new Set([gid, ...memberships, ...groupAdd.map(groupId)])];
   return { uid, gid, additionalGids, home };
 }
 

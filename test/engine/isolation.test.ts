@@ -1,7 +1,7 @@
 /** What a container sees and may do, asked from inside. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -39,8 +39,9 @@ test('a default container: capabilities, seccomp, no_new_privs, umask, signals, 
   assert.equal(status['NoNewPrivs'], '0');
   assert.deepEqual([status['Uid'], status['Gid'], status['Groups']], ['0\t0\t0\t0', '0\t0\t0\t0', '0']);
   assert.equal(status['Umask'], '0022');
-  const first = fields(await lab.sh('cat /proc/1/status', { argv: [] }));
-  assert.deepEqual([first['SigBlk'], first['SigIgn']], [hex(0n), hex(0n)]);
+  // Not through a shell: busybox's ignores SIGQUIT.
+  const first = fields((await lab.run(['cat', '/proc/self/status'])).stdout);
+  assert.deepEqual([first['SigBlk'], first['SigIgn'], first['SigCgt']], [hex(0n), hex(0n), hex(0n)]);
   assert.equal(await lab.sh('umask'), '0022');
   assert.equal(fields(await lab.sh('cat /proc/self/status', { securityOpt: ['no-new-privileges'] }))['NoNewPrivs'], '1');
   assert.deepEqual(await lab.leftovers(), []);
@@ -92,14 +93,14 @@ test('/proc and /sys: masked and read-only where docker has them', { skip }, asy
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-test('/dev: the usual devices and no others, and device rules forbid making more', { skip }, async () => {
+test('/dev: the usual devices and no others', { skip }, async () => {
   await using lab = new Lab();
   const listed = (await lab.sh('ls /dev')).split(/\s+/);
   assert.deepEqual(
     listed.filter((name) => name !== 'core' && name !== 'mqueue'),
     ['fd', 'full', 'null', 'ptmx', 'pts', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'tty', 'urandom', 'zero'],
   );
-  assert.equal(await lab.sh('head -c 3 /dev/zero | wc -c; echo x > /dev/null; echo y > /dev/full || echo full'), "3\nsh: write error: No space left on device\nfull".replace("sh: write error: No space left on device\n", (await lab.sh('echo y > /dev/full')).trim() + '\n'));
+  assert.equal(await lab.sh('head -c 3 /dev/zero | wc -c; echo x > /dev/null; echo y 2>/dev/null > /dev/full || echo full'), '3\nfull');
 });
 
 test('device rules: a node may be made, opening it may not; --device gives one', { skip: skip || (host.mode === 'hybrid' || host.mode === 'v1' ? controller('devices') : false) }, async () => {
@@ -225,10 +226,10 @@ test('process: users and groups by name and number, from the container\'s own fi
   await using lab = new Lab();
   const id = (user: string, groupAdd: string[] = []): Promise<string> =>
     lab.sh('grep -E "^(Uid|Gid|Groups)" /proc/self/status | tr "\\t\\n" "  "; echo; echo $HOME', { user, groupAdd });
-  assert.match(await id('user'), /Uid: 1000 1000 .*Gid: 1000 1000 .*Groups: 29 50 .*\n\/home\/user$/s);
-  assert.match(await id('1000:audio'), /Uid: 1000 .*Gid: 29 29 /);
+  assert.match(await id('user'), /Uid: 1000 1000 .*Gid: 1000 1000 .*Groups: 29 50 1000 .*\n\/home\/user$/s);
+  assert.match(await id('1000:audio'), /Uid: 1000 .*Gid: 29 29 .*Groups: 29 /);
   assert.match(await id('4321'), /Uid: 4321 .*Gid: 0 0 .*\n\/$/s);
-  assert.match(await id('4321:5', ['staff', '7']), /Gid: 5 5 .*Groups: .*7 50/);
+  assert.match(await id('4321:5', ['staff', '7']), /Gid: 5 5 .*Groups: 5 7 50/);
   assert.match(await id('odd'), /Uid: 1001 .*Gid: 77 77 /);
 });
 
@@ -238,14 +239,14 @@ test('process: nothing but its three streams is open, and the session is its own
   assert.equal((await lab.sh('ls /proc/self/fd')).split(/\s+/).join(' '), '0 1 2 3');
   const { id } = await lab.detached(['sleep', '60']);
   assert.deepEqual(execFileSync('sh', ['-c', `ls /proc/$(cut -d' ' -f1 ${lab.at(id, 'pid')})/fd`], { encoding: 'utf8' }).trim().split('\n'), ['0', '1', '2']);
-  const session = await execContainer(lab.engine, id, { argv: ['sh', '-c', 'ls /proc/$$/fd; cat /proc/self/status'] }, 'pipe');
+  const session = await execContainer(lab.engine, id, { argv: ['sh', '-c', 'ls /proc/$$/fd; grep -E "Bnd|Secc|Blk" /proc/self/status'] }, 'pipe');
   let out = '';
   session.onOutput((_, bytes) => void (out += Buffer.from(bytes).toString()));
   assert.equal((await session.exit).code, 0);
   session.close();
-  assert.match(out, /^0\n1\n2\n(10\n)?Name/);
+  assert.match(out, /^0\n1\n2\n(10\n)?Sig/);
   const status = fields(out);
-  assert.deepEqual([status['CapBnd'], status['Seccomp'], status['SigIgn']], ['00000000a80425fb', '2', hex(0n)]);
+  assert.deepEqual([status['CapBnd'], status['Seccomp'], status['SigBlk']], ['00000000a80425fb', '2', hex(0n)]);
   await removeContainer(lab.engine, id, { force: true });
 });
 
@@ -302,7 +303,6 @@ test('host:/path: a folder of the machine as root, changes listed as A, C and D,
       'D /data/two',
       'C /etc',
       'D /etc/group',
-      ...['hostname', 'hosts'].map((name) => `A /etc/${name}`),
       'A /etc/moved',
       'A /made',
       'A /made/dir',
@@ -333,16 +333,18 @@ test('a rootfs made of traps: symlinks in it never lead to the host', { skip }, 
   await using lab = new Lab();
   const victim = join(lab.dir, 'victim');
   mkdirSync(victim);
-  chmodSync(lab.rootfs, 0o755);
-  for (const name of ['tmp', 'var', 'run']) rmSync(join(lab.rootfs, name), { recursive: true });
-  execFileSync('ln', ['-s', victim, join(lab.rootfs, 'tmp')]);
-  execFileSync('ln', ['-s', `../../../../../../..${victim}`, join(lab.rootfs, 'var')]);
+  symlinkSync(victim, join(lab.rootfs, 'abs'));
+  symlinkSync(`../../../../../../..${victim}`, join(lab.rootfs, 'rel'));
   rmSync(join(lab.rootfs, 'etc/passwd'));
-  execFileSync('ln', ['-s', '/etc/shadow', join(lab.rootfs, 'etc/passwd')]);
+  symlinkSync('/etc/shadow', join(lab.rootfs, 'etc/passwd'));
   const shared = join(lab.dir, 'shared');
   mkdirSync(shared);
-  for (const destination of ['/tmp/x', '/var/y']) {
-    const out = await lab.sh(`ls -d ${destination}`, { mounts: [{ type: 'bind', source: shared, destination, readOnly: false }], workdir: '/tmp/cwd' });
+  const mount = (destination: string) => [{ type: 'bind', source: shared, destination, readOnly: false }] as const;
+  // A link that leads nowhere inside leads nowhere.
+  await assert.rejects(lab.run(['true'], { mounts: mount('/abs/x') }), { exitCode: 125, message: /\/abs\/x/ });
+  mkdirSync(join(lab.rootfs, victim), { recursive: true });
+  for (const destination of ['/abs/x', '/rel/y']) {
+    const out = await lab.sh(`ls -d ${destination}`, { mounts: mount(destination), workdir: '/abs/cwd' });
     assert.match(out, new RegExp(destination));
   }
   assert.equal(existsSync(join(victim, 'x')) || existsSync(join(victim, 'y')) || existsSync(join(victim, 'cwd')), false);
