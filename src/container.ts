@@ -86,7 +86,12 @@ export class Container implements AsyncDisposable {
   /** Runs another process in the container. Errors: failed-precondition when it ended; LaunchError. */
   async exec(argv: readonly string[], options: Omit<ExecOptions, 'argv' | 'detach'> = {}): Promise<ContainerProcess> {
     const { execContainer } = await import('./engine/exec.ts');
-    const session = await execContainer(this.#engine, this.id, { ...options, argv, openStdin: options.openStdin ?? false }, 'pipe');
+    const session = await execContainer(
+      this.#engine,
+      this.id,
+      { ...options, argv, openStdin: options.openStdin ?? false },
+      'pipe',
+    );
     const streams = new OutputStreams(session);
     const exit = session.exit.finally(() => {
       streams.end();

@@ -26,7 +26,11 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
     const script = 'pwd; id -u; id -g; echo $A; echo err >&2; exit 3';
-    const box = await tare.run(lab.source, ['sh', '-c', script], { env: ['A=b c'], user: 'user:staff', workdir: '/data' });
+    const box = await tare.run(lab.source, ['sh', '-c', script], {
+      env: ['A=b c'],
+      user: 'user:staff',
+      workdir: '/data',
+    });
     assert.match(box.id, /^[0-9a-f]{64}$/);
     assert.ok(box.pid > 1);
     assert.deepEqual(await ended(box), { code: 3, out: '/data\n1000\n50\nb c\n', err: 'err\n' });
@@ -44,9 +48,20 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     assert.equal((await ended(await tare.run(lab.source, ['cat', '/data/one', '/data/mine']))).out, '1\nmine\n');
     const bundle = join(lab.dir, 'bundle');
     mkdirSync(bundle);
-    const process = { args: ['sh', '-c', 'echo $B; cat /data/mine'], cwd: '/', env: ['PATH=/bin', 'B=bundle'], user: { uid: 0, gid: 0 } };
+    const process = {
+      args: ['sh', '-c', 'echo $B; cat /data/mine'],
+      cwd: '/',
+      env: ['PATH=/bin', 'B=bundle'],
+      user: { uid: 0, gid: 0 },
+    };
     const namespaces = ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type }));
-    const config = { ociVersion: '1.2.0', root: { path: lab.rootfs }, process, linux: { namespaces }, mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }] };
+    const config = {
+      ociVersion: '1.2.0',
+      root: { path: lab.rootfs },
+      process,
+      linux: { namespaces },
+      mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+    };
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
     assert.deepEqual(await ended(await tare.run(`bundle:${bundle}`)), { code: 0, out: 'bundle\nmine\n', err: '' });
   });
@@ -98,7 +113,11 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
   test('wait: lets output that nobody reads run off', async () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
-    const box = await tare.run(lab.source, ['sh', '-c', 'head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; exit 4']);
+    const box = await tare.run(lab.source, [
+      'sh',
+      '-c',
+      'head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; exit 4',
+    ]);
     assert.deepEqual((await box.wait()).code, 4);
     // Asked for in one breath, output is still read.
     const other = await tare.run(lab.source, ['head', '-c', '3000000', '/dev/zero']);
@@ -110,7 +129,11 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
     await using box = await tare.run(lab.source, ['sleep', '1000']);
-    const first = await box.exec(['sh', '-c', 'cat; id -u; echo $A >&2; exit 7'], { openStdin: true, user: 'user', env: ['A=1'] });
+    const first = await box.exec(['sh', '-c', 'cat; id -u; echo $A >&2; exit 7'], {
+      openStdin: true,
+      user: 'user',
+      env: ['A=1'],
+    });
     first.stdin.end('in\n');
     const [out, err, exit] = await Promise.all([text(first.stdout), text(first.stderr), first.wait()]);
     assert.deepEqual([out, err, exit.code], ['in\n1000\n', '1\n', 7]);
@@ -122,7 +145,10 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     assert.equal(tare.ps()[0]?.state, 'running');
     await box.kill();
     assert.equal((await box.wait()).signal, 9);
-    await assert.rejects(box.exec(['true']), (error) => isKind(error, 'failed-precondition') || isKind(error, 'not-found'));
+    await assert.rejects(
+      box.exec(['true']),
+      (error) => isKind(error, 'failed-precondition') || isKind(error, 'not-found'),
+    );
   });
 
   test('exec: large output arrives whole, held back by its reader', async () => {
@@ -152,7 +178,9 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
   test('signal: aborted before, during the start and during the run', async () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
-    await assert.rejects(tare.run(lab.source, ['true'], { signal: AbortSignal.abort() }), (error) => isKind(error, 'cancelled'));
+    await assert.rejects(tare.run(lab.source, ['true'], { signal: AbortSignal.abort() }), (error) =>
+      isKind(error, 'cancelled'),
+    );
     for (const delay of [0, 1, 3, 6]) {
       const abort = new AbortController();
       const start = tare.run(lab.source, ['sleep', '1000'], { signal: abort.signal });
@@ -184,7 +212,9 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
       await other.run(lab.source, ['sleep', '1000']);
       late = Promise.allSettled([other.run(lab.source, ['sleep', '1000'])]);
       await Promise.resolve();
-      stack.defer(() => assert.rejects(other.run(lab.source, ['true']), (error) => isKind(error, 'failed-precondition')));
+      stack.defer(() =>
+        assert.rejects(other.run(lab.source, ['true']), (error) => isKind(error, 'failed-precondition')),
+      );
     }
     assert.equal((await late)[0]?.status, 'rejected');
     assert.deepEqual(await lab.leftovers(), []);
@@ -194,13 +224,20 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
     const launch = (argv: string[], code: number) =>
-      assert.rejects(tare.run(lab.source, argv), (error) => error instanceof LaunchError && error.exitCode === code && /^Cannot /.test(error.message));
+      assert.rejects(
+        tare.run(lab.source, argv),
+        (error) => error instanceof LaunchError && error.exitCode === code && /^Cannot /.test(error.message),
+      );
     await launch(['nope'], 127);
     await launch(['/etc/passwd'], 126);
     await launch(['/data'], 126);
     await assert.rejects(tare.run('rootfs:/nowhere', ['true']), (error) => isKind(error, 'not-found'));
-    await assert.rejects(tare.run('no.such.image:1', ['true'], { pull: 'never' }), (error) => isKind(error, 'not-found'));
-    await assert.rejects(tare.run(lab.source, ['true'], { user: 'nobody-here' }), (error) => isKind(error, 'not-found'));
+    await assert.rejects(tare.run('no.such.image:1', ['true'], { pull: 'never' }), (error) =>
+      isKind(error, 'not-found'),
+    );
+    await assert.rejects(tare.run(lab.source, ['true'], { user: 'nobody-here' }), (error) =>
+      isKind(error, 'not-found'),
+    );
     await assert.rejects(tare.run(lab.source, []), (error) => isKind(error, 'invalid'));
     await assert.rejects(tare.run(lab.source, ['true'], { workdir: 'relative' }), (error) => isKind(error, 'invalid'));
     assert.deepEqual(await lab.leftovers(), []);
@@ -213,24 +250,39 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     {
       await using other = await open(lab.options);
       await other.run(lab.source, ['sleep', '1000'], { name: 'yours' });
-      await assert.rejects(other.run(lab.source, ['true'], { name: 'mine' }), (error) => isKind(error, 'already-exists'));
-      assert.deepEqual(tare.ps().map(({ name }) => name), ['yours', 'mine']);
+      await assert.rejects(other.run(lab.source, ['true'], { name: 'mine' }), (error) =>
+        isKind(error, 'already-exists'),
+      );
+      assert.deepEqual(
+        tare.ps().map(({ name }) => name),
+        ['yours', 'mine'],
+      );
     }
     const [left, ...none] = tare.ps();
-    assert.deepEqual([left?.name, left?.state, left?.pid, left?.labels, none], ['mine', 'running', mine.pid, { of: 'one' }, []]);
+    assert.deepEqual(
+      [left?.name, left?.state, left?.pid, left?.labels, none],
+      ['mine', 'running', mine.pid, { of: 'one' }, []],
+    );
   });
 
   test('run: parallel containers each end with their own output and code', async () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
-    const runs = Array.from({ length: 12 }, async (_, index) => ended(await tare.run(lab.source, ['sh', '-c', `echo ${index}; exit ${index}`])));
-    assert.deepEqual(await Promise.all(runs), Array.from({ length: 12 }, (_, index) => ({ code: index, out: `${index}\n`, err: '' })));
+    const runs = Array.from({ length: 12 }, async (_, index) =>
+      ended(await tare.run(lab.source, ['sh', '-c', `echo ${index}; exit ${index}`])),
+    );
+    assert.deepEqual(
+      await Promise.all(runs),
+      Array.from({ length: 12 }, (_, index) => ({ code: index, out: `${index}\n`, err: '' })),
+    );
   });
 
   test('run: limits hold, and warnings are empty when all could be set', async () => {
     await using stack = new AsyncDisposableStack();
     const { lab, tare } = await opened(stack);
-    const box = await tare.run(lab.source, ['sh', '-c', 'sh -c : & sh -c : & sh -c : & sh -c : & wait'], { resources: { pidsLimit: 2 } });
+    const box = await tare.run(lab.source, ['sh', '-c', 'sh -c : & sh -c : & sh -c : & sh -c : & wait'], {
+      resources: { pidsLimit: 2 },
+    });
     const { err } = await ended(box);
     assert.match(err, /can't fork|Resource temporarily unavailable/);
     assert.deepEqual(box.warnings, []);

@@ -82,7 +82,8 @@ export class Tare implements AsyncDisposable {
    * Errors: invalid options; not-found source; LaunchError when it cannot start; cancelled; failed-precondition after disposal.
    */
   async run(source: string, argv: readonly string[] = [], options: RunOptions = {}): Promise<Container> {
-    if (this.#disposed.signal.aborted) throw new TareError('failed-precondition', 'Cannot run container: this Tare is disposed');
+    if (this.#disposed.signal.aborted)
+      throw new TareError('failed-precondition', 'Cannot run container: this Tare is disposed');
     const start = this.#start(source, argv, options);
     this.#starting.add(start);
     try {
@@ -97,7 +98,11 @@ export class Tare implements AsyncDisposable {
     const given = signal === undefined ? this.#disposed.signal : AbortSignal.any([signal, this.#disposed.signal]);
     if (given.aborted) throw cancelled(given);
     const how = { detach: false, owner: true, signal: given, ...(onProgress === undefined ? {} : { onProgress }) };
-    const running = await runContainer(this.#engine, { log: { driver: 'none' }, ...rest, source, argv, autoRemove: true }, how);
+    const running = await runContainer(
+      this.#engine,
+      { log: { driver: 'none' }, ...rest, source, argv, autoRemove: true },
+      how,
+    );
     const container = new Container(this.#engine, running, signal);
     this.#containers.add(container);
     container.gone.finally(() => this.#containers.delete(container)).catch(() => {});
@@ -140,7 +145,18 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
     runRoot,
     storageRoot,
     storageRunRoot,
-    self: [launcher, '--root', root, '--runroot', runRoot, '--storage-root', storageRoot, '--storage-runroot', storageRunRoot, ...parent],
+    self: [
+      launcher,
+      '--root',
+      root,
+      '--runroot',
+      runRoot,
+      '--storage-root',
+      storageRoot,
+      '--storage-runroot',
+      storageRunRoot,
+      ...parent,
+    ],
     ...(options.cgroupParent === undefined ? {} : { cgroupParent: options.cgroupParent }),
   });
   ensureLayout(engine);

@@ -84,7 +84,8 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
         onStderr: (bytes) => output.push(2, bytes),
       })
       .catch((error: unknown) => {
-        if (isErrno(error, 'ESRCH') || isKind(error, 'unavailable')) throw ended(id, error);
+        // ESRCH: its first process is gone; ENODEV: its cgroup is.
+        if (isErrno(error, 'ESRCH', 'ENODEV') || isKind(error, 'unavailable')) throw ended(id, error);
         // ENOMEM: nothing can be cloned into a pid namespace whose first process is dying.
         if (isErrno(error, 'ECHILD', 'ENOMEM')) throw killed(id, error);
         throw toLaunchError(error, compiled.ops);

@@ -41,7 +41,11 @@ export interface ImageSummary {
  *
  * Errors: not-found, denied, unavailable, invalid (bad reference or content), cancelled, exhausted.
  */
-export async function pullImage(engine: Engine, reference: string, options: PullImageOptions = {}): Promise<PulledImage> {
+export async function pullImage(
+  engine: Engine,
+  reference: string,
+  options: PullImageOptions = {},
+): Promise<PulledImage> {
   const { openImageSource, parseImageLocation, pullImage: pull } = await import('../image/mod.ts');
   const store = await engine.store();
   await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
@@ -62,7 +66,9 @@ function platformOf(options: PullImageOptions): Platform {
 
 /** The same without what is undefined: "not given" is absence. */
 function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 /** An image of the store, and the name of it that was meant; no name when it was found by id. */
@@ -128,16 +134,27 @@ export async function imageForRun(
   const isFile = /^oci(-archive)?:/.test(reference);
   const stored = isFile || policy === 'always' ? undefined : storedForRun(store, reference, options.platform);
   if (stored !== undefined && policy !== 'newer') return stored;
-  if (policy === 'never' && !isFile) throw new TareError('not-found', `Cannot find image ${reference}: it is not in the store, and --pull never forbids to fetch it`);
-  const pullOptions = definedOf({ platform: options.platform, cwd: options.cwd, onProgress: how.onProgress, signal: how.signal });
+  if (policy === 'never' && !isFile)
+    throw new TareError(
+      'not-found',
+      `Cannot find image ${reference}: it is not in the store, and --pull never forbids to fetch it`,
+    );
+  const pullOptions = definedOf({
+    platform: options.platform,
+    cwd: options.cwd,
+    onProgress: how.onProgress,
+    signal: how.signal,
+  });
   try {
     if (stored !== undefined && (await isCurrent(store, stored.imageId, reference, pullOptions))) return stored;
     const { imageId, names } = await pullImage(engine, reference, pullOptions);
     const image = store.image(imageId);
-    if (image === undefined) throw new TareError('unavailable', `Cannot use image ${reference}: it was removed right after the pull`);
+    if (image === undefined)
+      throw new TareError('unavailable', `Cannot use image ${reference}: it was removed right after the pull`);
     return forRun(store, { image, ...(names[0] === undefined ? {} : { name: names[0] }) }, reference);
   } catch (error) {
-    if (stored !== undefined && (isKind(error, 'unavailable') || isKind(error, 'not-found') || isKind(error, 'denied'))) return stored;
+    if (stored !== undefined && (isKind(error, 'unavailable') || isKind(error, 'not-found') || isKind(error, 'denied')))
+      return stored;
     throw error;
   }
 }
@@ -146,16 +163,27 @@ function storedForRun(store: Store, reference: string, platform: string | undefi
   const found = findNamed(store, reference);
   if (found === undefined) return undefined;
   const stored = forRun(store, found, reference);
-  const fits = platform === undefined || choosePlatform([{ platform: stored.config.platform }], parsePlatform(platform)) !== undefined;
+  const fits =
+    platform === undefined ||
+    choosePlatform([{ platform: stored.config.platform }], parsePlatform(platform)) !== undefined;
   return fits ? stored : undefined;
 }
 
 function forRun(store: Store, { image, name }: Found, reference: string): ImageForRun {
-  return { reference: name ?? image.names[0] ?? reference, imageId: image.id, config: parseImageConfig(store.readConfig(image)) };
+  return {
+    reference: name ?? image.names[0] ?? reference,
+    imageId: image.id,
+    config: parseImageConfig(store.readConfig(image)),
+  };
 }
 
 /** Whether the registry still has what we have. */
-async function isCurrent(store: Store, imageId: string, reference: string, options: PullImageOptions): Promise<boolean> {
+async function isCurrent(
+  store: Store,
+  imageId: string,
+  reference: string,
+  options: PullImageOptions,
+): Promise<boolean> {
   const { openImageSource, parseImageLocation, resolveImage } = await import('../image/mod.ts');
   await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
   const { instance } = await resolveImage(source, platformOf(options), options.signal);
@@ -183,7 +211,11 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
  *
  * Errors: not-found; failed-precondition while containers use it, or by id for several names without `force`.
  */
-export async function removeImage(engine: Engine, nameOrId: string, options: { readonly force?: boolean } = {}): Promise<{ untagged: string[]; deleted: string[] }> {
+export async function removeImage(
+  engine: Engine,
+  nameOrId: string,
+  options: { readonly force?: boolean } = {},
+): Promise<{ untagged: string[]; deleted: string[] }> {
   const store = await engine.store();
   const found = findNamed(store, nameOrId);
   if (found === undefined) throw new TareError('not-found', `Cannot remove image ${nameOrId}: no such image`);

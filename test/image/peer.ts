@@ -12,7 +12,16 @@ export function peer(lab: Lab, program: 'podman' | 'buildah', ...args: string[])
   const { storageRoot, storageRunRoot } = lab.options;
   const own =
     program === 'podman'
-      ? ['--tmpdir', join(lab.dir, 'podman'), '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', '--runtime', 'runc']
+      ? [
+          '--tmpdir',
+          join(lab.dir, 'podman'),
+          '--cgroup-manager',
+          'cgroupfs',
+          '--events-backend',
+          'none',
+          '--runtime',
+          'runc',
+        ]
       : [];
   const argv = ['--root', storageRoot, '--runroot', storageRunRoot, '--storage-driver', 'overlay', ...own, ...args];
   const result = spawnSync(program, argv, { encoding: 'utf8', cwd: lab.dir, timeout: 60_000, killSignal: 'SIGKILL' });
@@ -23,5 +32,17 @@ export function peer(lab: Lab, program: 'podman' | 'buildah', ...args: string[])
 /** `podman run --rm` on the lab's store, in the lab's cgroup. */
 export function podmanRun(lab: Lab, image: string, ...argv: string[]): string {
   const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096'];
-  return peer(lab, 'podman', 'run', '--rm', '--network', 'none', '--cgroup-parent', lab.cgroupParent, ...limits, image, ...argv);
+  return peer(
+    lab,
+    'podman',
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    '--cgroup-parent',
+    lab.cgroupParent,
+    ...limits,
+    image,
+    ...argv,
+  );
 }

@@ -19,7 +19,10 @@ import { canPodman, peer, podmanRun } from './peer.ts';
 const skip = canRun || noBusybox() || noRegistry();
 
 /** Busybox with a layer of one file on it. */
-function variant(mark: string, parts: { readonly config?: Record<string, unknown>; readonly architecture?: string } = {}): BuiltImage {
+function variant(
+  mark: string,
+  parts: { readonly config?: Record<string, unknown>; readonly architecture?: string } = {},
+): BuiltImage {
   const base = gunzipSync(buildBusybox().layers[0]?.bytes ?? assert.fail());
   return buildImage({
     layers: [base, tarOf([{ name: 'mark', content: mark }])],
@@ -42,13 +45,25 @@ const storageFile = (lab: Lab, name: string): string => join(lab.options.storage
 async function containerTraces(lab: Lab): Promise<string[]> {
   const store = await lab.anotherEngine().store();
   const kept = new Set(store.images().flatMap((image) => store.imageLayers(image).map(({ id }) => id)));
-  const dirs = readdirSync(storageFile(lab, 'overlay')).filter((name) => /^[0-9a-f]{64}$/.test(name) && !kept.has(name));
+  const dirs = readdirSync(storageFile(lab, 'overlay')).filter(
+    (name) => /^[0-9a-f]{64}$/.test(name) && !kept.has(name),
+  );
   const records = ['containers.json', 'volatile-containers.json'].flatMap((name) => {
     const path = storageFile(lab, `overlay-containers/${name}`);
-    return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { id: string }[]).map(({ id }) => `${name} ${id}`) : [];
+    return existsSync(path)
+      ? (JSON.parse(readFileSync(path, 'utf8')) as { id: string }[]).map(({ id }) => `${name} ${id}`)
+      : [];
   });
   const folders = readdirSync(storageFile(lab, 'overlay-containers')).filter((name) => /^[0-9a-f]{64}$/.test(name));
-  return [...dirs, ...records, ...folders, ...store.layers().filter(({ id }) => !kept.has(id)).map(({ id }) => `layer ${id}`)];
+  return [
+    ...dirs,
+    ...records,
+    ...folders,
+    ...store
+      .layers()
+      .filter(({ id }) => !kept.has(id))
+      .map(({ id }) => `layer ${id}`),
+  ];
 }
 
 describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
@@ -75,7 +90,11 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     await using lab = new Lab();
     await using registry = await startRegistry();
     registry.push((await busyboxImage()).source, 'box:1');
-    assert.deepEqual(await lab.tare('run', '-q', '--rm', `${registry.domain}/box:1`, 'echo', 'hi'), { code: 0, stdout: 'hi\n', stderr: '' });
+    assert.deepEqual(await lab.tare('run', '-q', '--rm', `${registry.domain}/box:1`, 'echo', 'hi'), {
+      code: 0,
+      stdout: 'hi\n',
+      stderr: '',
+    });
     const { stdout } = await lab.tare('pull', '-q', `docker://${registry.domain}/box:1`);
     const [image] = await listImages(lab.engine);
     assert.equal(stdout, `${image?.id ?? ''}\n`);
@@ -88,12 +107,25 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
   test('pull: TLS with an authority of its own; without it the registry is not trusted', async () => {
     await using lab = new Lab();
     await using registry = await startRegistry({ tls: true });
-    execFileSync('skopeo', ['--insecure-policy', 'copy', '-q', '--dest-tls-verify=false', (await busyboxImage()).source, `docker://${registry.domain}/box:1`]);
+    execFileSync('skopeo', [
+      '--insecure-policy',
+      'copy',
+      '-q',
+      '--dest-tls-verify=false',
+      (await busyboxImage()).source,
+      `docker://${registry.domain}/box:1`,
+    ]);
     await using tare = await open(lab.options);
-    await assert.rejects(tare.pull(`${registry.domain}/box:1`), (error) => isKind(error, 'denied') || isKind(error, 'unavailable'));
+    await assert.rejects(
+      tare.pull(`${registry.domain}/box:1`),
+      (error) => isKind(error, 'denied') || isKind(error, 'unavailable'),
+    );
     assert.deepEqual(await listImages(lab.engine), []);
     const events: PullEvent['phase'][] = [];
-    const id = await tare.pull(`${registry.domain}/box:1`, { ca: [registry.ca ?? ''], onProgress: ({ phase }) => events.push(phase) });
+    const id = await tare.pull(`${registry.domain}/box:1`, {
+      ca: [registry.ca ?? ''],
+      onProgress: ({ phase }) => events.push(phase),
+    });
     assert.deepEqual([events[0], events.at(-1)], ['resolved', 'commit']);
     await using box = await tare.run(id.slice(0, 12), ['echo', 'by id']);
     assert.equal(await text(box.stdout), 'by id\n');
@@ -137,7 +169,9 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     const source = layoutOf(lab, 'rich', buildImage({ layers: [base, layer], config }));
     const out = await lab.tare('run', '-q', '--name', 'rich', '-e', 'B=flag', '-l', 'b=flag', source);
     assert.deepEqual(out, { code: 0, stdout: 'user /home/deep image flag\nvolume\n', stderr: '' });
-    const [seen] = JSON.parse((await lab.tare('inspect', 'rich')).stdout) as [{ Config: Record<string, unknown>; ImageName: string }];
+    const [seen] = JSON.parse((await lab.tare('inspect', 'rich')).stdout) as [
+      { Config: Record<string, unknown>; ImageName: string },
+    ];
     assert.equal(seen.ImageName, 'localhost/rich:latest');
     assert.deepEqual(seen.Config['Labels'], { a: 'image', b: 'flag' });
     assert.equal(seen.Config['StopSignal'], 10);
@@ -146,10 +180,24 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     assert.equal((await lab.tare('run', '--rm', 'rich', 'cat /var/data/given')).stdout, 'given');
     assert.equal((await lab.tare('diff', 'rich')).stdout, '');
     // The user's word over the image's.
-    assert.equal((await lab.tare('run', '--rm', '--entrypoint', 'id', '-u', '0', '-w', '/', 'rich', '-u')).stdout, '0\n');
+    assert.equal(
+      (await lab.tare('run', '--rm', '--entrypoint', 'id', '-u', '0', '-w', '/', 'rich', '-u')).stdout,
+      '0\n',
+    );
     assert.match((await lab.tare('run', '--rm', '--entrypoint', '', 'rich')).stderr, /no command/);
-    const image = (await inspectImage(lab.engine, 'rich')) as { Config: Record<string, unknown>; NamesHistory: string[]; RepoDigests: string[] };
-    assert.deepEqual(image.Config['Healthcheck'], { Test: ['CMD', 'true'], Interval: 5_000_000_000, Timeout: undefined, StartPeriod: undefined, StartInterval: undefined, Retries: undefined });
+    const image = (await inspectImage(lab.engine, 'rich')) as {
+      Config: Record<string, unknown>;
+      NamesHistory: string[];
+      RepoDigests: string[];
+    };
+    assert.deepEqual(image.Config['Healthcheck'], {
+      Test: ['CMD', 'true'],
+      Interval: 5_000_000_000,
+      Timeout: undefined,
+      StartPeriod: undefined,
+      StartInterval: undefined,
+      Retries: undefined,
+    });
     assert.match(image.RepoDigests[0] ?? '', /^localhost\/rich@sha256:[0-9a-f]{64}$/);
     assert.deepEqual(image.NamesHistory, ['localhost/rich:latest']);
   });
@@ -186,7 +234,10 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     await using lab = new Lab();
     await using registry = await startRegistry();
     const other = hostArchitecture() === 'amd64' ? 'arm64' : 'amd64';
-    const images = [hostArchitecture(), other].map((architecture) => ({ architecture, image: variant(architecture, { architecture }) }));
+    const images = [hostArchitecture(), other].map((architecture) => ({
+      architecture,
+      image: variant(architecture, { architecture }),
+    }));
     const index = buildIndex(images);
     const dir = join(lab.dir, 'index');
     writeLayout(dir, [index, ...images.flatMap(({ image }) => blobsOf(image))], { all: index });
@@ -197,7 +248,12 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     assert.equal(await run('--pull', 'never', '--platform', `linux/${other}`), '');
     assert.equal(await run('--platform', `linux/${other}`), other);
     const events: string[] = [];
-    await imageForRun(lab.engine, name, { pull: 'newer', platform: `linux/${other}` }, { onProgress: ({ phase }) => void events.push(phase) });
+    await imageForRun(
+      lab.engine,
+      name,
+      { pull: 'newer', platform: `linux/${other}` },
+      { onProgress: ({ phase }) => void events.push(phase) },
+    );
     assert.deepEqual(events, [], 'newer compares with the manifest of the platform');
     const missing = await lab.tare('pull', '-q', '--platform', 'linux/s390x', name);
     assert.match(missing.stderr, /^Error: Cannot find an image for linux\/s390x/);
@@ -219,7 +275,11 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     await lab.tare('stop', '-t', '0', id);
     assert.match((await lab.tare('rmi', 'two')).stderr, /uses it/);
     await lab.tare('rm', id);
-    assert.deepEqual(await lab.tare('rmi', 'two'), { code: 0, stdout: `Untagged: docker.io/library/two:latest\nDeleted: sha256:${imageId}\n`, stderr: '' });
+    assert.deepEqual(await lab.tare('rmi', 'two'), {
+      code: 0,
+      stdout: `Untagged: docker.io/library/two:latest\nDeleted: sha256:${imageId}\n`,
+      stderr: '',
+    });
     assert.equal((await lab.tare('rmi', 'two')).code, 1);
     assert.equal((await lab.tare('rmi', '-f', 'two')).code, 0);
     assert.deepEqual([store.images(), store.layers(), readdirSync(storageFile(lab, 'overlay/l'))], [[], [], []]);
@@ -236,7 +296,10 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     await pullImage(lab.engine, layoutOf(lab, 'web', variant('web')));
     const { stdout } = await lab.tare('images', '--format', '{{.Repository}}:{{.Tag}} {{.ID}}', 'app');
     assert.equal(stdout, `localhost/app:latest ${imageId.slice(0, 12)}\n`);
-    assert.match((await lab.tare('images', '--digests', '--no-trunc')).stdout, new RegExp(`localhost/app +latest +${digest} +sha256:${imageId}`));
+    assert.match(
+      (await lab.tare('images', '--digests', '--no-trunc')).stdout,
+      new RegExp(`localhost/app +latest +${digest} +sha256:${imageId}`),
+    );
     const [first] = await listImages(lab.engine);
     assert.ok((first?.sizeBytes ?? 0) > 1_000_000);
   });
@@ -244,12 +307,29 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
   test('diff, exit codes, and what --rm leaves: nothing', async () => {
     await using lab = new Lab();
     await pullImage(lab.engine, layoutOf(lab, 'app', variant('app')));
-    const changed = await lab.tare('run', '--name', 'changed', 'app', 'sh', '-c', 'echo x >/new; echo y >>/etc/group; rm /mark');
+    const changed = await lab.tare(
+      'run',
+      '--name',
+      'changed',
+      'app',
+      'sh',
+      '-c',
+      'echo x >/new; echo y >>/etc/group; rm /mark',
+    );
     assert.equal(changed.code, 0, changed.stderr);
     assert.equal((await lab.tare('diff', 'changed')).stdout, 'C /etc\nC /etc/group\nD /mark\nA /new\n');
-    assert.equal((await lab.tare('start', '-a', 'changed')).code, 1, 'rm of what is gone: the layer is kept between starts');
+    assert.equal(
+      (await lab.tare('start', '-a', 'changed')).code,
+      1,
+      'rm of what is gone: the layer is kept between starts',
+    );
     await lab.tare('rm', 'changed');
-    for (const [argv, code] of [[['nope'], 127], [['/etc/group'], 126], [['sh', '-c', 'exit 9'], 9], [['sh', '-c', '(exec sh -c "kill -9 \\$\\$"); exit $?'], 137]] as const)
+    for (const [argv, code] of [
+      [['nope'], 127],
+      [['/etc/group'], 126],
+      [['sh', '-c', 'exit 9'], 9],
+      [['sh', '-c', '(exec sh -c "kill -9 \\$\\$"); exit $?'], 137],
+    ] as const)
       assert.equal((await lab.tare('run', '--rm', 'app', ...argv)).code, code, argv.join(' '));
     assert.deepEqual(await containerTraces(lab), []);
     assert.deepEqual(await lab.leftovers(), []);
@@ -267,7 +347,10 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
         return output;
       }),
     );
-    assert.deepEqual(outputs, Array.from({ length: 20 }, (_, index) => `${index}\n`));
+    assert.deepEqual(
+      outputs,
+      Array.from({ length: 20 }, (_, index) => `${index}\n`),
+    );
     assert.deepEqual(await containerTraces(lab), []);
     assert.deepEqual(await lab.leftovers(), []);
     assert.equal(podmanRun(lab, 'localhost/app', 'cat', '/mark'), 'app');
@@ -294,7 +377,11 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     await using registry = await startRegistry();
     registry.push((await debianImage()).source, 'debian:12', { format: 'v2s2' });
     await using tare = await open(lab.options);
-    await using box = await tare.run(`${registry.domain}/debian:12`, ['sh', '-c', 'cat /etc/debian_version; dpkg --verify dpkg; stat -c %a /usr/bin/su']);
+    await using box = await tare.run(`${registry.domain}/debian:12`, [
+      'sh',
+      '-c',
+      'cat /etc/debian_version; dpkg --verify dpkg; stat -c %a /usr/bin/su',
+    ]);
     assert.match(await text(box.stdout), /^12\.\d+\n4755\n$/);
     assert.equal((await box.wait()).code, 0);
   });

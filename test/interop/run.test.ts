@@ -20,7 +20,16 @@ describe('tare and podman on one store', { skip, concurrency: 1, timeout: 240_00
     const name = `${registry.domain}/box:1`;
     peer(lab, 'podman', 'pull', '-q', '--tls-verify=false', name);
     await registry.stop();
-    const { code, stdout, stderr } = await lab.tare('run', '--rm', '--pull', 'never', name, 'sh', '-c', 'echo $FROM_IMAGE >/new && cat /new');
+    const { code, stdout, stderr } = await lab.tare(
+      'run',
+      '--rm',
+      '--pull',
+      'never',
+      name,
+      'sh',
+      '-c',
+      'echo $FROM_IMAGE >/new && cat /new',
+    );
     assert.deepEqual([code, stdout, stderr], [0, 'yes\n', '']);
     assert.equal((await lab.tare('run', '-d', '--name', 'user', name, 'sleep', '1000')).code, 0);
     assert.match(peer(lab, 'podman', 'ps', '-a', '--external'), /user/);
@@ -39,9 +48,19 @@ describe('tare and podman on one store', { skip, concurrency: 1, timeout: 240_00
     const pulled = await pullImage(lab.engine, name);
     await registry.stop();
     assert.equal(podmanRun(lab, name, 'sh', '-c', 'echo $FROM_IMAGE'), 'yes\n');
-    const [seen] = JSON.parse(peer(lab, 'podman', 'image', 'inspect', name)) as { Id: string; Digest: string; NamesHistory: string[]; RepoDigests: string[]; Size: number }[];
+    const [seen] = JSON.parse(peer(lab, 'podman', 'image', 'inspect', name)) as {
+      Id: string;
+      Digest: string;
+      NamesHistory: string[];
+      RepoDigests: string[];
+      Size: number;
+    }[];
     assert.deepEqual([seen?.Id, seen?.Digest, seen?.NamesHistory], [pulled.imageId, pulled.digest, [name]]);
-    const [ours] = JSON.parse((await lab.tare('inspect', '--type', 'image', name)).stdout) as { RepoDigests: string[]; RepoTags: string[]; NamesHistory: string[] }[];
+    const [ours] = JSON.parse((await lab.tare('inspect', '--type', 'image', name)).stdout) as {
+      RepoDigests: string[];
+      RepoTags: string[];
+      NamesHistory: string[];
+    }[];
     assert.deepEqual([ours?.RepoDigests, ours?.RepoTags, ours?.NamesHistory], [seen?.RepoDigests, [name], [name]]);
     peer(lab, 'podman', 'rmi', name);
     const store = await lab.anotherEngine().store();
@@ -52,7 +71,18 @@ describe('tare and podman on one store', { skip, concurrency: 1, timeout: 240_00
     await using lab = new Lab();
     const tar = join(lab.dir, 'rootfs.tar');
     execFileSync('tar', ['-cf', tar, '-C', lab.rootfs, '.']);
-    peer(lab, 'podman', 'import', '-q', '--change', 'CMD ["cat","/data/below/three"]', '--change', 'ENV PATH=/bin', tar, 'imported:1');
+    peer(
+      lab,
+      'podman',
+      'import',
+      '-q',
+      '--change',
+      'CMD ["cat","/data/below/three"]',
+      '--change',
+      'ENV PATH=/bin',
+      tar,
+      'imported:1',
+    );
     const { stdout, stderr } = await lab.tare('run', '--rm', '--pull', 'never', 'imported:1');
     assert.equal(stdout, '3\n', stderr);
   });
@@ -76,7 +106,20 @@ CMD ["id -un; pwd; cat /etc/hard; ls /etc/group; touch /opt/mine && echo may"]
 `,
     );
     // No network and the host's namespaces where a nested machine cannot have its own: the build is podman's matter.
-    peer(lab, 'podman', 'build', '-q', '--pull=never', '--isolation', 'chroot', '--network', 'host', '-t', 'built:1', context);
+    peer(
+      lab,
+      'podman',
+      'build',
+      '-q',
+      '--pull=never',
+      '--isolation',
+      'chroot',
+      '--network',
+      'host',
+      '-t',
+      'built:1',
+      context,
+    );
     const { stdout, stderr } = await lab.tare('run', '--rm', '--pull', 'never', 'built:1');
     assert.equal(stdout, 'user\n/opt\nhello\nmay\n');
     assert.match(stderr, /\/etc\/group: No such file/);
