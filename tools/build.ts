@@ -1,14 +1,44 @@
 /** Builds everything a checkout needs: C into build/, JavaScript into dist/, the launcher into bin/. Incremental by time stamps. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { planConstants, planOps, NO_FD, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_MAX_FDS, PLAN_VERSION } from '../src/sys/plan/schema.ts';
+import {
+  planConstants,
+  planOps,
+  NO_FD,
+  PLAN_MAGIC,
+  PLAN_MAX_BYTES,
+  PLAN_MAX_FDS,
+  PLAN_VERSION,
+} from '../src/sys/plan/schema.ts';
 
 const root = dirname(import.meta.dirname);
 const at = (...parts: string[]): string => join(root, ...parts);
 
-const cFlags = ['-std=c17', '-O2', '-g0', '-Wall', '-Wextra', '-Werror', '-D_GNU_SOURCE', '-fstack-protector-strong', `-I${at('build/gen')}`, `-I${at('native')}`];
+const cFlags = [
+  '-std=c17',
+  '-O2',
+  '-g0',
+  '-Wall',
+  '-Wextra',
+  '-Werror',
+  '-D_GNU_SOURCE',
+  '-fstack-protector-strong',
+  `-I${at('build/gen')}`,
+  `-I${at('native')}`,
+];
 
 function fail(message: string): never {
   console.error(`tare build: ${message}`);
@@ -26,7 +56,12 @@ function planHeader(): string {
     `#define PLAN_NO_FD ${NO_FD}u`,
     ...Object.entries(planConstants).map(([name, value]) => `#define PLAN_${name} ${value}u`),
     'enum plan_op {',
-    ...Object.entries(planOps).map(([name, op]) => `  OP_${name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()} = ${op.code}, /* ${Object.entries(op.fields).map(([f, t]) => `${t} ${f}`).join(', ')} */`),
+    ...Object.entries(planOps).map(
+      ([name, op]) =>
+        `  OP_${name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()} = ${op.code}, /* ${Object.entries(op.fields)
+          .map(([f, t]) => `${t} ${f}`)
+          .join(', ')} */`,
+    ),
     '};',
   ];
   return lines.join('\n') + '\n';
@@ -53,9 +88,12 @@ function compile(folder: string, output: string, flags: string[]): void {
   if (existsSync(target) && statSync(target).mtimeMs >= newest(inputs)) return;
   mkdirSync(dirname(target), { recursive: true });
   const partial = `${target}.${process.pid}`;
-  const result = spawnSync(process.env['CC'] ?? 'cc', [...cFlags, ...flags, '-o', partial, ...files], { stdio: 'inherit' });
+  const result = spawnSync(process.env['CC'] ?? 'cc', [...cFlags, ...flags, '-o', partial, ...files], {
+    stdio: 'inherit',
+  });
   if (result.error) fail(`no C compiler: install one (Debian: apt-get install gcc libc6-dev) or set CC`);
-  if (result.status !== 0) fail(`cannot compile ${folder}: see the messages above (Debian packages needed: gcc libc6-dev)`);
+  if (result.status !== 0)
+    fail(`cannot compile ${folder}: see the messages above (Debian packages needed: gcc libc6-dev)`);
   renameSync(partial, target);
 }
 
@@ -65,17 +103,41 @@ function buildNative(): void {
   const text = planHeader();
   if (!existsSync(header) || readFileSync(header, 'utf8') !== text) writeFileSync(header, text);
   compile('native/launcher', 'bin/tare', ['-static']);
-  compile('native/helper', 'build/tare-helper', ['-static', '-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections', '-s']);
+  compile('native/helper', 'build/tare-helper', [
+    '-static',
+    '-ffunction-sections',
+    '-fdata-sections',
+    '-Wl,--gc-sections',
+    '-s',
+  ]);
   const include = join(dirname(dirname(process.execPath)), 'include', 'node');
-  if (!existsSync(join(include, 'node_api.h'))) fail(`${include}/node_api.h is missing: run through 'npm run build', which uses the pinned Node`);
-  compile('native/addon', 'build/tare.node', ['-shared', '-fPIC', '-pthread', `-I${include}`, '-DNAPI_VERSION=9', '-s']);
+  if (!existsSync(join(include, 'node_api.h')))
+    fail(`${include}/node_api.h is missing: run through 'npm run build', which uses the pinned Node`);
+  compile('native/addon', 'build/tare.node', [
+    '-shared',
+    '-fPIC',
+    '-pthread',
+    `-I${include}`,
+    '-DNAPI_VERSION=9',
+    '-s',
+  ]);
 }
 
 /** What `run`, `exec` and `ps` load: one file of it, because each further one costs a quarter of a millisecond. */
 function isHot(id: string): boolean {
   const path = id.slice(at('dist').length + 1);
-  if (/^runtime\/seccomp\/(?!prepare|default-filter|arch)/.test(path) || /^(sys\/(apply|bpf|tty|probe|plan\/(print|decode|names))|engine\/(images|logs|diff|info|inspect|plan|wait|attach))/.test(path)) return false;
-  return /^(base|sys|spec|runtime|engine)\//.test(path) || /^cli\/(?!main|verbs\/|help|image|table|human|terminal|detach)/.test(path) || /^cli\/verbs\/(run|exec|ps)\.js/.test(path);
+  if (
+    /^runtime\/seccomp\/(?!prepare|default-filter|arch)/.test(path) ||
+    /^(sys\/(apply|bpf|tty|probe|plan\/(print|decode|names))|engine\/(images|logs|diff|info|inspect|plan|wait|attach))/.test(
+      path,
+    )
+  )
+    return false;
+  return (
+    /^(base|sys|spec|runtime|engine)\//.test(path) ||
+    /^cli\/(?!main|verbs\/|help|image|table|human|terminal|detach)/.test(path) ||
+    /^cli\/verbs\/(run|exec|ps)\.js/.test(path)
+  );
 }
 
 /** One file per verb and what they share, instead of a hundred modules: see docs/decisions/0005-dependencies.md. */
@@ -83,7 +145,14 @@ async function bundle(): Promise<void> {
   const { rolldown } = await import('rolldown');
   const build = await rolldown({ input: at('dist/cli/main.js'), platform: 'node', logLevel: 'silent' });
   rmSync(at('dist/bin'), { recursive: true, force: true });
-  await build.write({ dir: at('dist/bin'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs', minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } }, codeSplitting: { groups: [{ name: 'core', test: isHot }] } });
+  await build.write({
+    dir: at('dist/bin'),
+    format: 'cjs',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name]-[hash].cjs',
+    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+    codeSplitting: { groups: [{ name: 'core', test: isHot }] },
+  });
   await build.close();
   warmCompileCache();
 }
@@ -93,7 +162,16 @@ function warmCompileCache(): void {
   rmSync(at('build/compile-cache'), { recursive: true, force: true });
   if (process.getuid?.() !== 0) return;
   const dir = mkdtempSync(join(tmpdir(), 'tare-build-'));
-  const roots = ['--root', join(dir, 'root'), '--runroot', join(dir, 'run'), '--storage-root', join(dir, 'storage'), '--storage-runroot', join(dir, 'storage-run')];
+  const roots = [
+    '--root',
+    join(dir, 'root'),
+    '--runroot',
+    join(dir, 'run'),
+    '--storage-root',
+    join(dir, 'storage'),
+    '--storage-runroot',
+    join(dir, 'storage-run'),
+  ];
   spawnSync(at('bin/tare'), [...roots, 'run', '--rm', `host:${root}`, 'true'], { stdio: 'ignore', timeout: 10_000 });
   rmSync(dir, { recursive: true, force: true });
 }
@@ -102,7 +180,10 @@ async function buildJavaScript(): Promise<void> {
   const inputs = [...sources('src', '.ts'), at('tsconfig.json'), at('tsconfig.build.json')];
   const stamp = at('dist/.stamp');
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest(inputs)) return;
-  const tsc = spawnSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], { stdio: 'inherit', cwd: root });
+  const tsc = spawnSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], {
+    stdio: 'inherit',
+    cwd: root,
+  });
   if (tsc.status !== 0) fail('cannot compile TypeScript: see the messages above');
   // Data that sits beside sources.
   for (const file of sources('src', '.json')) cpSync(file, file.replace(at('src'), at('dist')));

@@ -67,7 +67,8 @@ static int grandchild(void *arg) {
     reset_signals();
     char *const argv[] = {s->name, NULL};
     /* Nothing but room: the monitor writes its title over argv and environment. */
-    static char room[] = "TARE_TITLE=................................................................................";
+    static char room[] =
+        "TARE_TITLE=................................................................................";
     char *const env[] = {room, NULL};
     syscall(SYS_execveat, executable, "", argv, env, AT_EMPTY_PATH);
     s->error = errno;

@@ -10,13 +10,15 @@ const OP_HEADER_BYTES = 8;
  * Errors: `invalid` for a string with a NUL byte, a number out of range, an unknown slot or a Plan over the limits.
  */
 export function encodePlan(ops: readonly Op[], fdCount: number): Buffer {
-  if (fdCount > PLAN_MAX_FDS) throw new TareError('invalid', `Cannot encode plan: ${fdCount} descriptors, at most ${PLAN_MAX_FDS}`);
+  if (fdCount > PLAN_MAX_FDS)
+    throw new TareError('invalid', `Cannot encode plan: ${fdCount} descriptors, at most ${PLAN_MAX_FDS}`);
   let buffer = Buffer.allocUnsafe(16 * 1024);
   let at = HEADER_BYTES;
 
   const reserve = (bytes: number): void => {
     if (at + bytes <= buffer.length) return;
-    if (at + bytes > PLAN_MAX_BYTES) throw new TareError('invalid', `Cannot encode plan: it exceeds ${PLAN_MAX_BYTES} bytes`);
+    if (at + bytes > PLAN_MAX_BYTES)
+      throw new TareError('invalid', `Cannot encode plan: it exceeds ${PLAN_MAX_BYTES} bytes`);
     const grown = Buffer.allocUnsafe(Math.max(buffer.length * 2, at + bytes));
     buffer.copy(grown, 0, 0, at);
     buffer = grown;
@@ -26,7 +28,8 @@ export function encodePlan(ops: readonly Op[], fdCount: number): Buffer {
     at = buffer.writeUInt32LE(value, at);
   };
   const str = (value: string): void => {
-    if (value.includes('\0')) throw new TareError('invalid', `Cannot encode plan: NUL byte in ${JSON.stringify(value)}`);
+    if (value.includes('\0'))
+      throw new TareError('invalid', `Cannot encode plan: NUL byte in ${JSON.stringify(value)}`);
     const bytes = Buffer.byteLength(value);
     reserve(bytes + 5);
     at = buffer.writeUInt32LE(bytes, at);
@@ -38,7 +41,8 @@ export function encodePlan(ops: readonly Op[], fdCount: number): Buffer {
       case 'u32':
         return u32(value as number);
       case 'fd':
-        if ((value as number) >= fdCount && value !== 0xffffffff) throw new TareError('invalid', `Cannot encode plan: no descriptor ${String(value)}`);
+        if ((value as number) >= fdCount && value !== 0xffffffff)
+          throw new TareError('invalid', `Cannot encode plan: no descriptor ${String(value)}`);
         return u32(value as number);
       case 'i32':
         reserve(4);

@@ -85,9 +85,27 @@ export const initOps = {
   /** Set propagation of "/" (MS_* bits incl. MS_REC), then attach the detached rootfs mount `fd` on host directory `at`. */
   root: op(104, { fd: 'fd', at: 'str', propagation: 'u64' }),
   /** New file system mount: fsopen(type), options ("key=value" or "flag"), fsmount(attrs), move_mount to `target`. `mkdir` is the mode for missing directories. flags: MOUNT_OPTIONAL, MOUNT_COPYUP, MOUNT_PROC_CHECK. propagation 0: leave. */
-  mountFs: op(105, { type: 'str', source: 'str', options: 'strv', attrs: 'u64', target: 'str', mkdir: 'u32', flags: 'u32', propagation: 'u64' }),
+  mountFs: op(105, {
+    type: 'str',
+    source: 'str',
+    options: 'strv',
+    attrs: 'u64',
+    target: 'str',
+    mkdir: 'u32',
+    flags: 'u32',
+    propagation: 'u64',
+  }),
   /** Attach detached tree `fd` at `target`; set/clear are MOUNT_ATTR_*, recursive 1 applies them to the tree. kind 1 directory, 2 file: what to create when missing. */
-  mountFd: op(106, { fd: 'fd', target: 'str', set: 'u64', clear: 'u64', recursive: 'u32', propagation: 'u64', kind: 'u32', flags: 'u32' }),
+  mountFd: op(106, {
+    fd: 'fd',
+    target: 'str',
+    set: 'u64',
+    clear: 'u64',
+    recursive: 'u32',
+    propagation: 'u64',
+    kind: 'u32',
+    flags: 'u32',
+  }),
   /** Bind `target` on itself with attributes (readonlyPaths). Missing targets are skipped. */
   readonlyPath: op(107, { target: 'str' }),
   /** Cover `target`: directories by the shared empty read-only directory, other files by its empty file or the real null device. Missing targets are skipped. */
@@ -114,7 +132,15 @@ export const initOps = {
   hookHere: op(120, { path: 'str', argv: 'strv', env: 'strv', timeoutMs: 'u32', state: 'str' }),
   keyring: op(121, { name: 'str' }),
   personality: op(122, { persona: 'u64' }),
-  scheduler: op(123, { policy: 'u32', flags: 'u64', nice: 'i32', priority: 'u32', runtime: 'u64', deadline: 'u64', period: 'u64' }),
+  scheduler: op(123, {
+    policy: 'u32',
+    flags: 'u64',
+    nice: 'i32',
+    priority: 'u32',
+    runtime: 'u64',
+    deadline: 'u64',
+    period: 'u64',
+  }),
   ioprio: op(124, { value: 'u32' }),
   /** Allocate a pty from the container's own devpts, hand the master to the monitor, make it the controlling terminal and stdio; console 1 also binds it on /dev/console. Sizes 0: unset. uid owns it. */
   tty: op(125, { rows: 'u32', cols: 'u32', console: 'u32', uid: 'u32' }),
@@ -172,5 +198,7 @@ export type OpName = keyof typeof planOps;
 
 /** One operation: `{ op: 'hostname', name: 'web' }`. Descriptors are numbers of the *table*, see `PlanBuilder.fd`. */
 export type Op = {
-  [N in OpName]: { readonly op: N } & { readonly [F in keyof (typeof planOps)[N]['fields']]: FieldValue<(typeof planOps)[N]['fields'][F] & FieldType> };
+  [N in OpName]: { readonly op: N } & {
+    readonly [F in keyof (typeof planOps)[N]['fields']]: FieldValue<(typeof planOps)[N]['fields'][F] & FieldType>;
+  };
 }[OpName];
