@@ -1,6 +1,7 @@
 import { TareError } from '../base/errors.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
 import type { ImageRecord } from '../storage/mod.ts';
+import { healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
 import { findImage } from './images.ts';
 
@@ -50,18 +51,7 @@ function processView({ process }: ImageConfig): object {
     ExposedPorts: Object.fromEntries(process.exposedPorts.map((port) => [port, {}])),
     Labels: process.labels,
     StopSignal: process.stopSignal ?? '',
-    ...(healthcheck === undefined
-      ? {}
-      : {
-          Healthcheck: {
-            Test: healthcheck.test,
-            Interval: healthcheck.intervalNs,
-            Timeout: healthcheck.timeoutNs,
-            StartPeriod: healthcheck.startPeriodNs,
-            StartInterval: healthcheck.startIntervalNs,
-            Retries: healthcheck.retries,
-          },
-        }),
+    ...(healthcheck === undefined ? {} : { Healthcheck: healthcheckView(healthcheck) }),
   };
 }
 

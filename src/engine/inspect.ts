@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readExit } from '../runtime/state.ts';
+import { signalName } from '../spec/signals.ts';
+import { healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
 import { summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
@@ -52,9 +54,9 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       Image: record.image,
       WorkingDir: process?.cwd ?? '/',
       Labels: record.labels,
-      StopSignal: record.stopSignal,
+      StopSignal: signalName(record.stopSignal),
       StopTimeout: record.stopTimeoutMs / 1000,
-      ...(record.healthcheck === undefined ? {} : { Healthcheck: record.healthcheck }),
+      ...(record.healthcheck === undefined ? {} : { Healthcheck: healthcheckView(record.healthcheck) }),
     },
     HostConfig: {
       NetworkMode: record.network,

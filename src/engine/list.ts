@@ -1,6 +1,7 @@
-import { readExit, readLifeState, readPid } from '../runtime/state.ts';
+import { type LifeState, readExit, readLifeState, readPid } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
+import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord, type ContainerRecord } from './record.ts';
 
 /** What people call the state of a container. `dead`: its monitor died and nothing collected it yet. */
@@ -22,21 +23,39 @@ export interface ContainerSummary {
   readonly network: string;
 }
 
-/** All containers, newest first. A container that vanishes or is not yet complete is left out. */
+/** All containers, newest first. A container that vanishes or is not yet complete is left out. Changes nothing. */
 export function listContainers(engine: Engine): ContainerSummary[] {
-  const found: ContainerSummary[] = [];
+  return scan(engine).containers;
+}
+
+/** All containers, newest first, after what dead processes left was collected. */
+export async function collectedContainers(engine: Engine): Promise<ContainerSummary[]> {
+  const { containers, dead } = scan(engine);
+  if (dead.length === 0) return containers;
+  for (const id of dead) await reconcile(engine, id);
+  return listContainers(engine);
+}
+
+function scan(engine: Engine): { readonly containers: ContainerSummary[]; readonly dead: string[] } {
+  const containers: ContainerSummary[] = [];
+  const dead: string[] = [];
   for (const id of containerIds(engine)) {
-    const summary = summarize(engine, id);
-    if (summary !== undefined) found.push(summary);
+    const life = readLifeState(containerDir(engine, id));
+    if (life === undefined || (!life.held && life.phase !== 'created' && life.phase !== 'exited')) dead.push(id);
+    const summary = summaryOf(engine, id, life);
+    if (summary !== undefined) containers.push(summary);
   }
-  return found.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  return { containers: containers.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)), dead };
 }
 
 /** The state of one container, or undefined when it is being created or gone. */
 export function summarize(engine: Engine, id: string): ContainerSummary | undefined {
-  const dir = containerDir(engine, id);
-  const life = readLifeState(dir);
+  return summaryOf(engine, id, readLifeState(containerDir(engine, id)));
+}
+
+function summaryOf(engine: Engine, id: string, life: LifeState | undefined): ContainerSummary | undefined {
   if (life === undefined || life.phase === 'creating') return undefined;
+  const dir = containerDir(engine, id);
   let record: ContainerRecord;
   try {
     record = readRecord(engine, id);

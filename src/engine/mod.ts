@@ -17,7 +17,7 @@ export { engineInfo, engineVersion, type VersionInfo } from './info.ts';
 export { inspectContainer } from './inspect.ts';
 export { inspectImage } from './inspect-image.ts';
 export { LaunchError } from './launch-error.ts';
-export { listContainers, type ContainerState, type ContainerSummary } from './list.ts';
+export { collectedContainers, listContainers, type ContainerState, type ContainerSummary } from './list.ts';
 export { readLogs, type LogOptions, type LogRecord } from './logs.ts';
 export { resolveContainer } from './names.ts';
 export { printContainerPlan } from './plan.ts';

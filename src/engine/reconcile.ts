@@ -1,16 +1,13 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { changePhase, readExit, readLifeState, readPid, readPhase, takeLife, writeExit } from '../runtime/state.ts';
+import { changePhase, readExit, readLifeState, readPid, readPhase, takeDeadEmbryo, takeLife, writeExit } from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds, releaseStaleNames } from './names.ts';
 import { containerDir, readRecord } from './record.ts';
-import { deleteContainer, emptyTrash, removeSocket } from './delete.ts';
+import { deleteContainer, emptyTrash, removeSocket, removeTree } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
-
-/** A creation without a life lock older than this is dead: its creator needs microseconds between the two. */
-const EMBRYO_MS = 60_000;
 
 /** Exit code of a container whose monitor died: it was killed, and nobody saw how it would have ended. */
 const LOST_EXIT = 137;
@@ -23,7 +20,8 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
   const dir = containerDir(engine, id);
   const state = readLifeState(dir);
   if (state === undefined) {
-    if (isDeadEmbryo(dir)) await deleteContainer(engine, id);
+    const trash = join(engine.trashDir, id);
+    if (existsSync(dir) && takeDeadEmbryo(dir, trash)) removeTree(trash);
     return;
   }
   if (state.held) return;
@@ -71,14 +69,6 @@ function holdIfFree(dir: string): Disposable | undefined {
     return takeLife(dir, 'collect container');
   } catch {
     return undefined;
-  }
-}
-
-function isDeadEmbryo(dir: string): boolean {
-  try {
-    return Date.now() - statSync(dir).mtimeMs > EMBRYO_MS;
-  } catch {
-    return false;
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
+import type { Healthcheck } from '../spec/image-config.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
@@ -43,7 +44,7 @@ export interface ContainerRecord {
   /** Cgroup path, "/tare/ID". */
   readonly cgroupPath: string;
   /** Healthcheck of the image config, kept as data. */
-  readonly healthcheck?: unknown;
+  readonly healthcheck?: Healthcheck;
 }
 
 /** Name of the log file in the container directory. */

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { Fd, isLocked, tryLock } from '../sys/mod.ts';
+import { Fd, isLocked, lockWaitSync, tryLock } from '../sys/mod.ts';
 
 /**
  * Where a container is in its life. The phase is an empty entry `phase.NAME` in the container's directory, changed by rename(2): a rename whose
@@ -30,6 +30,8 @@ export interface ExitRecord {
 
 /** Creates the directory of a new container with phase `creating` and returns its life lock, held. Errors: already-exists. */
 export function createStateDir(dir: string): Fd {
+  using gate = openGate(dir);
+  lockWaitSync(gate, 'read');
   mkdirSync(dir, { mode: 0o700 });
   let life: Fd | undefined;
   try {
@@ -42,6 +44,25 @@ export function createStateDir(dir: string): Fd {
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
+}
+
+/**
+ * Moves a directory that never got a phase out of the way, because its creator died first. False when it has one, is gone, or somebody is
+ * creating a container right now: creators share a lock for the moment in which theirs has neither life lock nor phase.
+ */
+export function takeDeadEmbryo(dir: string, to: string): boolean {
+  using gate = openGate(dir);
+  if (!tryLock(gate, 'write') || readPhase(dir) !== undefined) return false;
+  try {
+    renameSync(dir, to);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function openGate(dir: string): Fd {
+  return Fd.adopt(openSync(join(dirname(dir), '.creating'), 'a+', 0o600));
 }
 
 /** The life lock file of a container directory, opened but not locked. */

@@ -123,7 +123,10 @@ test('exec against stop: an exec runs, or fails clearly, and ends with its conta
     for (const code of won) assert.equal(code, 137);
     for (const error of lost) {
       assert.ok(error instanceof TareError, String(error));
-      assert.ok(['failed-precondition', 'unavailable', 'not-found'].includes(error.kind), `${error.kind}: ${error.message}`);
+      assert.ok(
+        ['failed-precondition', 'unavailable', 'not-found'].includes(error.kind),
+        `${error.kind}: ${error.message}`,
+      );
       assert.match(error.message, /^Cannot /);
     }
     assert.equal((await waitContainer(lab.engine, id))?.code, 137);
@@ -216,21 +219,25 @@ function fill(path: string): void {
   }
 }
 
-test('a full disk: create and run say exhausted and leave nothing', { skip: skip || needs.program('mount') }, async () => {
-  await using lab = new Lab();
-  using _mounted = tmpfs(lab, 'size=256k');
-  await lab.run(['true']);
-  fill(join(lab.engine.root, 'cache/seccomp-1-x64-0'));
-  const full = /no space left|disk is full|full/i;
-  await assert.rejects(createContainer(lab.engine, { source: lab.source, argv: ['true'] }), clear('exhausted', full));
-  await assert.rejects(lab.run(['true']), clear('exhausted', full));
-  const { code, stderr } = await lab.tare('run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true');
-  assert.equal(code, 125);
-  assert.match(stderr, /^Error: Cannot [^\n]*no space left[^\n]*\n$/i);
-  assert.deepEqual(await lab.leftovers(), []);
-  rmSync(join(lab.engine.root, 'cache/seccomp-1-x64-0'));
-  assert.equal((await lab.run(['true'])).code, 0);
-});
+test(
+  'a full disk: create and run say exhausted and leave nothing',
+  { skip: skip || needs.program('mount') },
+  async () => {
+    await using lab = new Lab();
+    using _mounted = tmpfs(lab, 'size=256k');
+    await lab.run(['true']);
+    fill(join(lab.engine.root, 'cache/seccomp-1-x64-0'));
+    const full = /no space left|disk is full|full/i;
+    await assert.rejects(createContainer(lab.engine, { source: lab.source, argv: ['true'] }), clear('exhausted', full));
+    await assert.rejects(lab.run(['true']), clear('exhausted', full));
+    const { code, stderr } = await lab.tare('run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true');
+    assert.equal(code, 125);
+    assert.match(stderr, /^Error: Cannot [^\n]*no space left[^\n]*\n$/i);
+    assert.deepEqual(await lab.leftovers(), []);
+    rmSync(join(lab.engine.root, 'cache/seccomp-1-x64-0'));
+    assert.equal((await lab.run(['true'])).code, 0);
+  },
+);
 
 test('no inodes left: create says exhausted and leaves nothing', { skip: skip || needs.program('mount') }, async () => {
   await using lab = new Lab();
@@ -254,18 +261,25 @@ test('no inodes left: create says exhausted and leaves nothing', { skip: skip ||
   }
 });
 
-test('a full disk under a running container: its log stops, it does not', { skip: skip || needs.program('mount') }, async () => {
-  await using lab = new Lab();
-  using _mounted = tmpfs(lab, 'size=1m');
-  const { id } = await lab.detached(['sh', '-c', 'for i in $(seq 40000); do echo a line that fills the disk; done; exit 7'], {
-    mounts: [{ type: 'tmpfs', destination: '/tmp', options: [] }],
-  });
-  const exit = await waitContainer(lab.engine, id);
-  // Its exit is known as soon as there is room for the record.
-  if (exit === undefined || exit.code !== 7) assert.fail(JSON.stringify(exit));
-  await removeContainer(lab.engine, id);
-  assert.deepEqual(await lab.leftovers(), []);
-});
+test(
+  'a full disk under a running container: its log stops, it does not',
+  { skip: skip || needs.program('mount') },
+  async () => {
+    await using lab = new Lab();
+    using _mounted = tmpfs(lab, 'size=1m');
+    const { id } = await lab.detached(
+      ['sh', '-c', 'for i in $(seq 40000); do echo a line that fills the disk; done; exit 7'],
+      {
+        mounts: [{ type: 'tmpfs', destination: '/tmp', options: [] }],
+      },
+    );
+    const exit = await waitContainer(lab.engine, id);
+    // Its exit is known as soon as there is room for the record.
+    if (exit === undefined || exit.code !== 7) assert.fail(JSON.stringify(exit));
+    await removeContainer(lab.engine, id);
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);
 
 test('a read-only root directory: clear, nothing left', { skip: skip || needs.program('mount') }, async () => {
   await using lab = new Lab();
@@ -287,45 +301,59 @@ const withoutCgroups = [
   'sh',
 ];
 
-test('no cgroup write access: a container runs with a warning, a limit is refused', { skip: skip || needs.program('unshare', 'mount') }, async () => {
-  await using lab = new Lab();
-  const run = (...args: string[]): Promise<Outcome> =>
-    outcome(lab.startTare(['run', '--rm', ...args, `--rootfs=${lab.rootfs}:O`, 'sh', '-c', 'echo ran'], withoutCgroups));
-  const plain = await run();
-  assert.deepEqual([plain.code, plain.stdout], [0, 'ran\n'], plain.stderr);
-  assert.match(plain.stderr, /cgroup/i);
-  assert.deepEqual(await lab.leftovers(), []);
-  const limited = await run('--memory', '64m');
-  assert.equal(limited.code, 125, limited.stderr);
-  assert.match(limited.stderr, /^Error: Cannot set the memory limit: /);
-  assert.deepEqual(await lab.leftovers(), []);
-});
-
-test('a root that overlayfs cannot use: clear, says what to do, nothing left', { skip: skip || needs.program('mount') }, async () => {
-  await using lab = new Lab();
-  // A root on an overlay: overlayfs takes no upper directory from there.
-  for (const name of ['root', 'up', 'wk', 'low']) mkdirSync(join(lab.dir, name));
-  const layers = `lowerdir=${lab.dir}/low,upperdir=${lab.dir}/up,workdir=${lab.dir}/wk`;
-  execFileSync('mount', ['-t', 'overlay', '-o', layers, 'tare-test', lab.engine.root]);
-  try {
-    await assert.rejects(lab.run(['true']), clear('invalid', /choose another --root/));
+test(
+  'no cgroup write access: a container runs with a warning, a limit is refused',
+  { skip: skip || needs.program('unshare', 'mount') },
+  async () => {
+    await using lab = new Lab();
+    const run = (...args: string[]): Promise<Outcome> =>
+      outcome(
+        lab.startTare(['run', '--rm', ...args, `--rootfs=${lab.rootfs}:O`, 'sh', '-c', 'echo ran'], withoutCgroups),
+      );
+    const plain = await run();
+    assert.deepEqual([plain.code, plain.stdout], [0, 'ran\n'], plain.stderr);
+    assert.match(plain.stderr, /cgroup/i);
     assert.deepEqual(await lab.leftovers(), []);
-  } finally {
-    spawnSync('umount', ['-l', lab.engine.root]);
-  }
-});
+    const limited = await run('--memory', '64m');
+    assert.equal(limited.code, 125, limited.stderr);
+    assert.match(limited.stderr, /^Error: Cannot set the memory limit: /);
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);
 
-test('a missing kernel feature: a process without user namespaces or mounts gets a clear error', { skip: skip || needs.program('setpriv') }, async () => {
-  await using lab = new Lab();
-  const child = lab.startTare(
-    ['run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true'],
-    ['setpriv', '--bounding-set', '-sys_admin', '--inh-caps', '-sys_admin', '--'],
-  );
-  const { code, stderr } = await outcome(child);
-  assert.equal(code, 125);
-  assert.match(stderr, /^Error: Cannot [^\n]*(not permitted|permission)[^\n]*\n$/i);
-  assert.deepEqual(await lab.leftovers(), []);
-});
+test(
+  'a root that overlayfs cannot use: clear, says what to do, nothing left',
+  { skip: skip || needs.program('mount') },
+  async () => {
+    await using lab = new Lab();
+    // A root on an overlay: overlayfs takes no upper directory from there.
+    for (const name of ['root', 'up', 'wk', 'low']) mkdirSync(join(lab.dir, name));
+    const layers = `lowerdir=${lab.dir}/low,upperdir=${lab.dir}/up,workdir=${lab.dir}/wk`;
+    execFileSync('mount', ['-t', 'overlay', '-o', layers, 'tare-test', lab.engine.root]);
+    try {
+      await assert.rejects(lab.run(['true']), clear('invalid', /choose another --root/));
+      assert.deepEqual(await lab.leftovers(), []);
+    } finally {
+      spawnSync('umount', ['-l', lab.engine.root]);
+    }
+  },
+);
+
+test(
+  'a missing kernel feature: a process without user namespaces or mounts gets a clear error',
+  { skip: skip || needs.program('setpriv') },
+  async () => {
+    await using lab = new Lab();
+    const child = lab.startTare(
+      ['run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true'],
+      ['setpriv', '--bounding-set', '-sys_admin', '--inh-caps', '-sys_admin', '--'],
+    );
+    const { code, stderr } = await outcome(child);
+    assert.equal(code, 125);
+    assert.match(stderr, /^Error: Cannot [^\n]*(not permitted|permission)[^\n]*\n$/i);
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);
 
 test('the command: 127 when it is missing, 126 when it cannot be executed', { skip }, async () => {
   await using lab = new Lab();
@@ -412,7 +440,11 @@ test('bad options: refused before anything is made', { skip }, async () => {
     [{ resources: { memoryBytes: 1 } }, 'invalid', /memory/i],
     [{ resources: { cpus: -1 } }, 'invalid', /cpu/i],
     [{ resources: { cpusetCpus: '999' } }, 'invalid', /cpu/i],
-    [{ mounts: [{ type: 'bind', source: '/no/such/source', destination: '/x', readOnly: false }] }, 'not-found', /source/],
+    [
+      { mounts: [{ type: 'bind', source: '/no/such/source', destination: '/x', readOnly: false }] },
+      'not-found',
+      /source/,
+    ],
     [{ mounts: [{ type: 'bind', source: '/etc', destination: 'x', readOnly: false }] }, 'invalid', /absolute/],
     [{ mounts: [{ type: 'bind', source: '/etc', destination: '/', readOnly: false }] }, 'invalid', /root/],
     [{ mounts: [{ type: 'tmpfs', destination: '/x', options: ['size=nonsense'] }] }, 'invalid', /\/x|size/],
@@ -475,9 +507,22 @@ test('bundle: a bad config.json is refused with the field that is wrong', { skip
 
 test('a client without a reader, and one that is stopped, do not harm their container', { skip }, async () => {
   await using lab = new Lab();
-  const child = spawn(lab.options.self[0] ?? '', [...lab.options.self.slice(1), 'run', '--name', 'loud', `--rootfs=${lab.rootfs}:O`, 'sh', '-c', 'yes | head -c 3000000; exit 4'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
+  const child = spawn(
+    lab.options.self[0] ?? '',
+    [
+      ...lab.options.self.slice(1),
+      'run',
+      '--name',
+      'loud',
+      `--rootfs=${lab.rootfs}:O`,
+      'sh',
+      '-c',
+      'yes | head -c 3000000; exit 4',
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  );
   child.stdout.pause();
   await until(() => listContainers(lab.engine)[0]?.state === 'running', 10_000, 'it runs');
   child.kill('SIGKILL');
@@ -486,6 +531,8 @@ test('a client without a reader, and one that is stopped, do not harm their cont
   assert.deepEqual(await lab.leftovers(), []);
   assert.equal(isAlive(child.pid ?? 0), false);
   chmodSync(lab.dir, 0o700);
-  await assert.rejects(runContainer(lab.engine, { source: lab.source, argv: ['nope'], name: 'gone' }, { detach: true }));
+  await assert.rejects(
+    runContainer(lab.engine, { source: lab.source, argv: ['nope'], name: 'gone' }, { detach: true }),
+  );
   assert.deepEqual(await lab.leftovers(), []);
 });

@@ -95,11 +95,7 @@ export class Lab implements AsyncDisposable {
 
   /** Starts a container attached. */
   start(argv: readonly string[], options: Partial<CreateOptions> = {}): Promise<Running> {
-    return runContainer(
-      this.engine,
-      { source: this.source, autoRemove: true, ...options, argv },
-      { detach: false },
-    );
+    return runContainer(this.engine, { source: this.source, autoRemove: true, ...options, argv }, { detach: false });
   }
 
   /** Starts a container that stays when we leave. */
@@ -165,7 +161,9 @@ export class Lab implements AsyncDisposable {
   #leftovers(): string[] {
     const { containersDir, namesDir, trashDir, cacheDir, socketsDir, mountPoint, root, runRoot } = this.engine;
     const files = [containersDir, namesDir, trashDir, socketsDir, mountPoint].flatMap((dir) =>
-      names(dir).map((name) => join(dir, name)),
+      names(dir)
+        .filter((name) => name !== '.creating')
+        .map((name) => join(dir, name)),
     );
     const known = new Set([containersDir, namesDir, trashDir, cacheDir, socketsDir, mountPoint]);
     const others = [root, runRoot].flatMap((dir) => names(dir).map((name) => join(dir, name)));

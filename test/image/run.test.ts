@@ -174,8 +174,8 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     ];
     assert.equal(seen.ImageName, 'localhost/rich:latest');
     assert.deepEqual(seen.Config['Labels'], { a: 'image', b: 'flag' });
-    assert.equal(seen.Config['StopSignal'], 10);
-    assert.deepEqual((seen.Config['Healthcheck'] as { test: unknown }).test, ['CMD', 'true']);
+    assert.equal(seen.Config['StopSignal'], 'SIGUSR1');
+    assert.deepEqual((seen.Config['Healthcheck'] as { Test: unknown }).Test, ['CMD', 'true']);
     // A volume's content is the image's; what is written there is no change of the container.
     assert.equal((await lab.tare('run', '--rm', 'rich', 'cat /var/data/given')).stdout, 'given');
     assert.equal((await lab.tare('diff', 'rich')).stdout, '');

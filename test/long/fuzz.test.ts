@@ -29,10 +29,14 @@ async function program(t: TestContext, ...args: string[]): Promise<void> {
   else assert.equal(code, 0, shown);
 }
 
-test('the helper survives a minute of libFuzzer', { skip: needs.root() }, (t) => program(t, 'test/helper/fuzz.ts', '60'));
+test('the helper survives a minute of libFuzzer', { skip: needs.root() }, (t) =>
+  program(t, 'test/helper/fuzz.ts', '60'),
+);
 
-test('the helper passes its tests under AddressSanitizer and UBSan', { skip: needs.root() || needs.program('busybox') }, (t) =>
-  program(t, 'test/helper/sanitized.ts'),
+test(
+  'the helper passes its tests under AddressSanitizer and UBSan',
+  { skip: needs.root() || needs.program('busybox') },
+  (t) => program(t, 'test/helper/sanitized.ts'),
 );
 
 const seed = Number(process.env['TARE_SEED'] ?? Date.now() % 1_000_000);
@@ -42,7 +46,23 @@ const dice = (): number => {
   return state / 4294967296;
 };
 const pick = <T>(list: readonly T[]): T => list[Math.floor(dice() * list.length)] as T;
-const odd: readonly unknown[] = [null, '', 0, -1, 1e308, 2 ** 53, [], {}, true, 'x'.repeat(1000), '\0', '../..', { __proto__: null }, [[]], NaN];
+const odd: readonly unknown[] = [
+  null,
+  '',
+  0,
+  -1,
+  1e308,
+  2 ** 53,
+  [],
+  {},
+  true,
+  'x'.repeat(1000),
+  '\0',
+  '../..',
+  { __proto__: null },
+  [[]],
+  NaN,
+];
 
 /** Replaces, removes or duplicates something somewhere in a JSON value. */
 function disturb(value: unknown): unknown {
@@ -78,7 +98,10 @@ function survives(t: TestContext, what: string, parse: () => unknown, input: () 
   try {
     parse();
   } catch (error) {
-    assert.ok(error instanceof TareError, `${what}, seed ${seed}: ${String((error as Error).stack)}\ninput: ${input()}`);
+    assert.ok(
+      error instanceof TareError,
+      `${what}, seed ${seed}: ${String((error as Error).stack)}\ninput: ${input()}`,
+    );
     return;
   }
   t.diagnostic; // Accepted: nothing to say.
@@ -89,24 +112,63 @@ const config = {
   root: { path: 'rootfs', readonly: true },
   hostname: 'h',
   process: {
-    terminal: true, consoleSize: { height: 24, width: 80 }, user: { uid: 1, gid: 2, additionalGids: [3], umask: 18 },
-    args: ['sh'], env: ['A=b'], cwd: '/', capabilities: { bounding: ['CAP_KILL'], effective: [], permitted: [] },
-    rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1, hard: 2 }], noNewPrivileges: true, oomScoreAdj: 1,
+    terminal: true,
+    consoleSize: { height: 24, width: 80 },
+    user: { uid: 1, gid: 2, additionalGids: [3], umask: 18 },
+    args: ['sh'],
+    env: ['A=b'],
+    cwd: '/',
+    capabilities: { bounding: ['CAP_KILL'], effective: [], permitted: [] },
+    rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1, hard: 2 }],
+    noNewPrivileges: true,
+    oomScoreAdj: 1,
   },
-  mounts: [{ destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid'], uidMappings: [{ containerID: 0, hostID: 0, size: 1 }] }],
+  mounts: [
+    {
+      destination: '/proc',
+      type: 'proc',
+      source: 'proc',
+      options: ['nosuid'],
+      uidMappings: [{ containerID: 0, hostID: 0, size: 1 }],
+    },
+  ],
   hooks: { poststart: [{ path: '/x', args: ['x'], env: [], timeout: 1 }] },
   annotations: { a: 'b' },
   linux: {
     namespaces: [{ type: 'pid' }, { type: 'network', path: '/proc/1/ns/net' }],
     devices: [{ path: '/dev/x', type: 'c', major: 1, minor: 3, fileMode: 438, uid: 0, gid: 0 }],
-    resources: { memory: { limit: 1 }, cpu: { shares: 2, cpus: '0-1' }, pids: { limit: 5 }, devices: [{ allow: false, access: 'rwm' }] },
-    seccomp: { defaultAction: 'SCMP_ACT_ERRNO', architectures: ['SCMP_ARCH_X86_64'], syscalls: [{ names: ['read'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: 1, op: 'SCMP_CMP_EQ' }] }] },
-    maskedPaths: ['/proc/kcore'], sysctl: { 'net.ipv4.ip_forward': '1' }, cgroupsPath: '/x/y',
+    resources: {
+      memory: { limit: 1 },
+      cpu: { shares: 2, cpus: '0-1' },
+      pids: { limit: 5 },
+      devices: [{ allow: false, access: 'rwm' }],
+    },
+    seccomp: {
+      defaultAction: 'SCMP_ACT_ERRNO',
+      architectures: ['SCMP_ARCH_X86_64'],
+      syscalls: [{ names: ['read'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: 1, op: 'SCMP_CMP_EQ' }] }],
+    },
+    maskedPaths: ['/proc/kcore'],
+    sysctl: { 'net.ipv4.ip_forward': '1' },
+    cgroupsPath: '/x/y',
   },
 };
 const image = {
-  architecture: 'amd64', os: 'linux', created: '2026-01-01T00:00:00Z',
-  config: { User: 'u:g', Env: ['A=b'], Cmd: ['sh'], Entrypoint: ['e'], Volumes: { '/v': {} }, WorkingDir: '/w', Labels: { a: 'b' }, StopSignal: 'SIGTERM', ExposedPorts: { '80/tcp': {} }, Healthcheck: { Test: ['CMD', 'x'], Interval: 1 } },
+  architecture: 'amd64',
+  os: 'linux',
+  created: '2026-01-01T00:00:00Z',
+  config: {
+    User: 'u:g',
+    Env: ['A=b'],
+    Cmd: ['sh'],
+    Entrypoint: ['e'],
+    Volumes: { '/v': {} },
+    WorkingDir: '/w',
+    Labels: { a: 'b' },
+    StopSignal: 'SIGTERM',
+    ExposedPorts: { '80/tcp': {} },
+    Healthcheck: { Test: ['CMD', 'x'], Interval: 1 },
+  },
   rootfs: { type: 'layers', diff_ids: [`sha256:${'0'.repeat(64)}`] },
   history: [{ created: '2026-01-01T00:00:00Z', created_by: 'x', empty_layer: true }],
 };
@@ -114,26 +176,71 @@ const image = {
 const ROUNDS = 200_000;
 
 test('parsers of JSON documents answer random edits with a TareError or a value', (t) => {
-  const seccomp = { defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 1, archMap: [{ architecture: 'SCMP_ARCH_X86_64', subArchitectures: [] }], syscalls: [{ names: ['read'], action: 'SCMP_ACT_ALLOW', args: [], includes: { caps: ['CAP_KILL'], minKernel: '4.8' }, excludes: {} }] };
+  const seccomp = {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrnoRet: 1,
+    archMap: [{ architecture: 'SCMP_ARCH_X86_64', subArchitectures: [] }],
+    syscalls: [
+      {
+        names: ['read'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [],
+        includes: { caps: ['CAP_KILL'], minKernel: '4.8' },
+        excludes: {},
+      },
+    ],
+  };
   t.diagnostic(`seed ${seed}`);
   for (let i = 0; i < ROUNDS / 4; i++) {
     const some = (good: unknown): unknown => disturb(dice() < 0.5 ? good : disturb(good));
-    const a = some(config), b = some(image), c = some(seccomp);
-    survives(t, 'parseRuntimeConfig', () => parseRuntimeConfig(a), () => JSON.stringify(a));
-    survives(t, 'parseImageConfig', () => parseImageConfig(Buffer.from(JSON.stringify(b))), () => JSON.stringify(b));
-    survives(t, 'parseSeccompProfile', () => parseSeccompProfile(c, { capabilities: 0n, native: 'x64', kernel: '6.1.0' }), () => JSON.stringify(c));
+    const a = some(config),
+      b = some(image),
+      c = some(seccomp);
+    survives(
+      t,
+      'parseRuntimeConfig',
+      () => parseRuntimeConfig(a),
+      () => JSON.stringify(a),
+    );
+    survives(
+      t,
+      'parseImageConfig',
+      () => parseImageConfig(Buffer.from(JSON.stringify(b))),
+      () => JSON.stringify(b),
+    );
+    survives(
+      t,
+      'parseSeccompProfile',
+      () => parseSeccompProfile(c, { capabilities: 0n, native: 'x64', kernel: '6.1.0' }),
+      () => JSON.stringify(c),
+    );
   }
 });
 
 test('parsers of text answer random edits with a TareError or a value', (t) => {
-  const references = ['alpine', 'docker.io/library/alpine:3.20', `quay.io:5000/a/b@sha256:${'a'.repeat(64)}`, 'localhost/x_y.z-1:T'];
+  const references = [
+    'alpine',
+    'docker.io/library/alpine:3.20',
+    `quay.io:5000/a/b@sha256:${'a'.repeat(64)}`,
+    'localhost/x_y.z-1:T',
+  ];
   const mountinfo = '36 35 98:0 /mnt1 /mnt2\\040x rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n';
   t.diagnostic(`seed ${seed}`);
   for (let i = 0; i < ROUNDS; i++) {
     const reference = disturbText(pick(references));
-    survives(t, 'parseReference', () => parseReference(reference), () => JSON.stringify(reference));
+    survives(
+      t,
+      'parseReference',
+      () => parseReference(reference),
+      () => JSON.stringify(reference),
+    );
     const lines = disturbText(mountinfo);
-    survives(t, 'parseMountinfo', () => parseMountinfo(lines), () => JSON.stringify(lines));
+    survives(
+      t,
+      'parseMountinfo',
+      () => parseMountinfo(lines),
+      () => JSON.stringify(lines),
+    );
   }
 });
 
@@ -150,8 +257,14 @@ test('decodePlan answers random edits of a Plan with a TareError or a Plan', (t)
   t.diagnostic(`seed ${seed}`);
   for (let i = 0; i < ROUNDS; i++) {
     let bytes = Buffer.from(good);
-    for (let n = 0; n < 1 + dice() * 4; n++) bytes[Math.floor(dice() * bytes.length)] = pick([0, 1, 0x7f, 0xff, Math.floor(dice() * 256)]);
+    for (let n = 0; n < 1 + dice() * 4; n++)
+      bytes[Math.floor(dice() * bytes.length)] = pick([0, 1, 0x7f, 0xff, Math.floor(dice() * 256)]);
     if (dice() < 0.2) bytes = bytes.subarray(0, Math.floor(dice() * bytes.length));
-    survives(t, 'decodePlan', () => decodePlan(bytes), () => bytes.toString('hex'));
+    survives(
+      t,
+      'decodePlan',
+      () => decodePlan(bytes),
+      () => bytes.toString('hex'),
+    );
   }
 });

@@ -120,11 +120,24 @@ interface Victim {
 function victim(lab: Lab, round: number, dice: () => number): Victim {
   const rm = dice() < 0.6;
   const name = `victim-${round}`;
-  const script = ['sleep 0.02; exit 3', 'sleep 1000 & setsid sleep 1000 & sleep 1000', 'yes | head -c 200000', 'exit 3'][
-    Math.floor(dice() * 4)
-  ];
+  const script = [
+    'sleep 0.02; exit 3',
+    'sleep 1000 & setsid sleep 1000 & sleep 1000',
+    'yes | head -c 200000',
+    'exit 3',
+  ][Math.floor(dice() * 4)];
   const how = dice() < 0.3 ? ['-d'] : [];
-  const args = ['run', ...(rm ? ['--rm'] : []), ...how, '--name', name, `--rootfs=${lab.rootfs}:O`, 'sh', '-c', script ?? ''];
+  const args = [
+    'run',
+    ...(rm ? ['--rm'] : []),
+    ...how,
+    '--name',
+    name,
+    `--rootfs=${lab.rootfs}:O`,
+    'sh',
+    '-c',
+    script ?? '',
+  ];
   return { name, args, rm };
 }
 
@@ -168,7 +181,8 @@ async function everythingGone(lab: Lab, bystanders: Bystanders): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
     const left = (await lab.leftovers(0)).filter(
-      (line) => ![...own].some((id) => line.includes(id)) && !/bystander|tare: monitor|process \d+ (sh|sleep)/.test(line),
+      (line) =>
+        ![...own].some((id) => line.includes(id)) && !/bystander|tare: monitor|process \d+ (sh|sleep)/.test(line),
     );
     // The short bystanders come and go.
     if (left.length === 0) return;
@@ -177,7 +191,10 @@ async function everythingGone(lab: Lab, bystanders: Bystanders): Promise<void> {
   }
 }
 
-async function experiment(t: TestContext, kill: (lab: Lab, v: Victim, child: ChildProcess, dice: () => number) => Promise<boolean>): Promise<void> {
+async function experiment(
+  t: TestContext,
+  kill: (lab: Lab, v: Victim, child: ChildProcess, dice: () => number) => Promise<boolean>,
+): Promise<void> {
   t.diagnostic(`seed ${seed}, ${rounds} rounds`);
   const dice = random(seed);
   await using lab = new Lab();
@@ -235,29 +252,42 @@ test(`kill -9 of the monitor at ${rounds} random moments leaves nothing`, { skip
   }),
 );
 
-test(`kill -9 of programs that own containers at ${Math.ceil(rounds / 4)} random moments takes the containers along`, { skip: canRun }, async (t) => {
-  t.diagnostic(`seed ${seed}`);
-  const dice = random(seed + 1);
-  await using lab = new Lab();
-  await lab.run(['true']);
-  const bystanders = new Bystanders(lab);
-  await bystanders.start();
-  const { root, runRoot, storageRoot, storageRunRoot, cgroupParent } = lab.engine;
-  const roots = JSON.stringify({ root, runRoot, storageRoot, storageRunRoot, cgroupParent, source: lab.source });
-  for (let round = 0; round < rounds / 4; round++) {
-    const owner = spawn(process.execPath, [join(import.meta.dirname, '../engine/owner.ts'), roots, '3', 'wait'], { stdio: 'ignore' });
-    const exited = once(owner, 'exit');
-    await sleep(100 + dice() * 300);
-    owner.kill('SIGKILL');
-    await exited;
-    const others = () => listContainers(lab.engine).filter(({ name, labels }) => !name.startsWith('bystander') && labels['short'] === undefined);
-    await until(() => others().every(({ command }) => command.join(' ').includes('bystander')), 2000, 'they are gone');
-    bystanders.check();
-  }
-  await bystanders.end();
-  await reconcileAll(lab.engine);
-  assert.deepEqual(await lab.leftovers(), []);
-});
+test(
+  `kill -9 of programs that own containers at ${Math.ceil(rounds / 4)} random moments takes the containers along`,
+  { skip: canRun },
+  async (t) => {
+    t.diagnostic(`seed ${seed}`);
+    const dice = random(seed + 1);
+    await using lab = new Lab();
+    await lab.run(['true']);
+    const bystanders = new Bystanders(lab);
+    await bystanders.start();
+    const { root, runRoot, storageRoot, storageRunRoot, cgroupParent } = lab.engine;
+    const roots = JSON.stringify({ root, runRoot, storageRoot, storageRunRoot, cgroupParent, source: lab.source });
+    for (let round = 0; round < rounds / 4; round++) {
+      const owner = spawn(process.execPath, [join(import.meta.dirname, '../engine/owner.ts'), roots, '3', 'wait'], {
+        stdio: 'ignore',
+      });
+      const exited = once(owner, 'exit');
+      await sleep(100 + dice() * 300);
+      owner.kill('SIGKILL');
+      await exited;
+      const others = () =>
+        listContainers(lab.engine).filter(
+          ({ name, labels }) => !name.startsWith('bystander') && labels['short'] === undefined,
+        );
+      await until(
+        () => others().every(({ command }) => command.join(' ').includes('bystander')),
+        2000,
+        'they are gone',
+      );
+      bystanders.check();
+    }
+    await bystanders.end();
+    await reconcileAll(lab.engine);
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);
 
 test(`kill -9 of client and monitor together at ${rounds} random moments leaves nothing`, { skip: canRun }, (t) =>
   experiment(t, async (lab, v, child, dice) => {
@@ -287,7 +317,9 @@ test('commands killed at random moments: outcome() of the others is right', { sk
     const ends = children.map((child) => once(child, 'exit'));
     for (const child of children) child.kill('SIGKILL');
     assert.equal((await last).code, 9);
-    await Promise.all(children.map((child, i) => (child.exitCode === null && child.signalCode === null ? ends[i] : undefined)));
+    await Promise.all(
+      children.map((child, i) => (child.exitCode === null && child.signalCode === null ? ends[i] : undefined)),
+    );
     assert.deepEqual(readLifeState(lab.at(id)), { phase: 'running', held: true });
   }
   await removeContainer(lab.engine, id, { force: true });

@@ -4,12 +4,20 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { text } from 'node:stream/consumers';
 import { open } from '../../src/mod.ts';
-import { execContainer, listContainers, removeContainer, startContainer, stopContainer, waitContainer } from '../../src/engine/mod.ts';
+import {
+  execContainer,
+  listContainers,
+  removeContainer,
+  startContainer,
+  stopContainer,
+  waitContainer,
+} from '../../src/engine/mod.ts';
 import { canRun, Lab } from '../engine/lab.ts';
 
 const rounds = Math.max(1, Math.ceil(Number(process.env['TARE_ROUNDS'] ?? 100) / 5));
 const AT_A_TIME = 16;
-const many = <T>(make: (i: number) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: AT_A_TIME }, (_, i) => make(i)));
+const many = <T>(make: (i: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: AT_A_TIME }, (_, i) => make(i)));
 
 test(`tare run: ${AT_A_TIME} at a time, ${rounds} rounds`, { skip: canRun }, async () => {
   await using lab = new Lab();
@@ -42,22 +50,26 @@ test(`Tare.run: ${AT_A_TIME} at a time, ${rounds} rounds, no descriptor lost`, {
   assert.equal(readdirSync('/proc/self/fd').length, descriptors);
 });
 
-test(`create, start, exec, stop, wait, rm: ${AT_A_TIME} lives at a time, ${rounds} rounds, some through the command line`, { skip: canRun }, async () => {
-  await using lab = new Lab();
-  for (let round = 0; round < rounds; round++) {
-    await many(async (i) => {
-      const name = `life-${round}-${i}`;
-      const { id } = await lab.detached(['sh', '-c', 'trap "exit 7" TERM; while :; do sleep 0.01; done'], { name });
-      const session = await execContainer(lab.engine, name, { argv: ['sh', '-c', `exit ${i}`] }, 'pipe');
-      assert.equal((await session.exit).code, i);
-      session.close();
-      if (i % 4 === 0) assert.equal((await lab.tare('stop', '-t', '5', name)).code, 0);
-      else await stopContainer(lab.engine, name, { timeoutSeconds: 5 });
-      assert.ok([7, 143].includes((await waitContainer(lab.engine, id))?.code ?? -1));
-      await startContainer(lab.engine, name, { attach: false, stdin: false });
-      await removeContainer(lab.engine, name, { force: true });
-    });
-    assert.deepEqual(listContainers(lab.engine), []);
-    assert.deepEqual(await lab.leftovers(), [], `round ${round}`);
-  }
-});
+test(
+  `create, start, exec, stop, wait, rm: ${AT_A_TIME} lives at a time, ${rounds} rounds, some through the command line`,
+  { skip: canRun },
+  async () => {
+    await using lab = new Lab();
+    for (let round = 0; round < rounds; round++) {
+      await many(async (i) => {
+        const name = `life-${round}-${i}`;
+        const { id } = await lab.detached(['sh', '-c', 'trap "exit 7" TERM; while :; do sleep 0.01; done'], { name });
+        const session = await execContainer(lab.engine, name, { argv: ['sh', '-c', `exit ${i}`] }, 'pipe');
+        assert.equal((await session.exit).code, i);
+        session.close();
+        if (i % 4 === 0) assert.equal((await lab.tare('stop', '-t', '5', name)).code, 0);
+        else await stopContainer(lab.engine, name, { timeoutSeconds: 5 });
+        assert.ok([7, 143].includes((await waitContainer(lab.engine, id))?.code ?? -1));
+        await startContainer(lab.engine, name, { attach: false, stdin: false });
+        await removeContainer(lab.engine, name, { force: true });
+      });
+      assert.deepEqual(listContainers(lab.engine), []);
+      assert.deepEqual(await lab.leftovers(), [], `round ${round}`);
+    }
+  },
+);

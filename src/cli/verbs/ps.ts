@@ -1,4 +1,4 @@
-import { listContainers } from '../../engine/list.ts';
+import { collectedContainers } from '../../engine/list.ts';
 import { compileFormat, parseFilters } from '../format.ts';
 import { passes, psColumns, psFilterKeys, psHeadings, psRow, psStates } from '../ps-row.ts';
 import { renderRows } from '../rows.ts';
@@ -31,7 +31,7 @@ export const verb = defineVerb({
     ['ps -a', 'All containers'],
     ["ps --filter label=app=web --format '{{.Names}} {{.Status}}'", 'Names and states of those with a label'],
   ],
-  run(context, values) {
+  async run(context, values) {
     const filters = parseFilters(values.filter, psFilterKeys);
     for (const state of filters.get('status') ?? []) {
       if (!psStates.some((known) => known === state))
@@ -40,7 +40,7 @@ export const verb = defineVerb({
     const format = values.format === undefined || values.format === 'table' ? undefined : compileFormat(values.format);
     const last = values.latest === true ? 1 : values.last;
     const all = values.all === true || last !== undefined || filters.has('status') || filters.has('exited');
-    let containers = listContainers(context.engine).filter(
+    let containers = (await collectedContainers(context.engine)).filter(
       (container) => (all || container.state === 'running') && passes(container, filters),
     );
     if (last !== undefined) containers = containers.slice(0, last);
