@@ -144,9 +144,10 @@ function isHot(id: string): boolean {
 async function bundle(): Promise<void> {
   const { rolldown } = await import('rolldown');
   const build = await rolldown({ input: at('dist/cli/main.js'), platform: 'node', logLevel: 'silent' });
-  rmSync(at('dist/bin'), { recursive: true, force: true });
+  const next = at('dist/.bin-next');
+  rmSync(next, { recursive: true, force: true });
   await build.write({
-    dir: at('dist/bin'),
+    dir: next,
     format: 'cjs',
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
@@ -154,6 +155,12 @@ async function bundle(): Promise<void> {
     codeSplitting: { groups: [{ name: 'core', test: isHot }] },
   });
   await build.close();
+  // A command that starts meanwhile finds the old bundle or the new one.
+  const old = at('dist/.bin-old');
+  rmSync(old, { recursive: true, force: true });
+  if (existsSync(at('dist/bin'))) renameSync(at('dist/bin'), old);
+  renameSync(next, at('dist/bin'));
+  rmSync(old, { recursive: true, force: true });
   warmCompileCache();
 }
 

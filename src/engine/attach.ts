@@ -7,7 +7,11 @@ import type { Running } from './running.ts';
 /**
  * Connects to a running container's streams, from now on. Errors: not-found; failed-precondition when it does not run.
  */
-export async function attachContainer(engine: Engine, nameOrId: string, how: { readonly stdin: boolean }): Promise<Running> {
+export async function attachContainer(
+  engine: Engine,
+  nameOrId: string,
+  how: { readonly stdin: boolean },
+): Promise<Running> {
   const { id, monitor } = await connectMonitor(engine, nameOrId, 'attach to');
   const record = readRecord(engine, id);
   monitor.attach({ stdin: how.stdin && record.openStdin, stdout: true, stderr: true });

@@ -41,7 +41,8 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const privileged = options.privileged === true;
   const security = parseSecurityOptions(options.securityOpt ?? [], privileged);
   const hostNetwork = options.network === 'host';
-  const hostname = options.hostname ?? (hostNetwork ? readFileSync('/proc/sys/kernel/hostname', 'utf8').trim() : shortId(input.id));
+  const hostname =
+    options.hostname ?? (hostNetwork ? readFileSync('/proc/sys/kernel/hostname', 'utf8').trim() : shortId(input.id));
   const user = resolveUser(input.rootfs, options.user ?? imageUser(image?.user), options.groupAdd ?? []);
   const args = commandLine(options, image);
   const devices = requestedDevices(options.devices ?? [], privileged);
@@ -49,7 +50,13 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   if (!cwd.startsWith('/')) throw new TareError('invalid', `Cannot use working directory ${cwd}: it must be absolute`);
   const base = defaultConfig({
     argv: args,
-    env: environment({ image: image?.env ?? [], user: options.env ?? [], home: user.home, hostname, terminal: options.terminal === true }),
+    env: environment({
+      image: image?.env ?? [],
+      user: options.env ?? [],
+      home: user.home,
+      hostname,
+      terminal: options.terminal === true,
+    }),
     cwd,
     uid: user.uid,
     gid: user.gid,
@@ -81,18 +88,41 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const taken = new Set(asked.map(({ destination }) => destination));
   const config: RuntimeConfig = {
     ...base,
-    ...(base.process === undefined || options.terminalSize === undefined ? {} : { process: { ...base.process, consoleSize: { height: options.terminalSize.rows, width: options.terminalSize.cols } } }),
-    mounts: [...prepared.mounts, ...[...(base.mounts ?? []), ...own].filter(({ destination }) => !taken.has(destination)), ...asked],
+    ...(base.process === undefined || options.terminalSize === undefined
+      ? {}
+      : {
+          process: {
+            ...base.process,
+            consoleSize: { height: options.terminalSize.rows, width: options.terminalSize.cols },
+          },
+        }),
+    mounts: [
+      ...prepared.mounts,
+      ...[...(base.mounts ?? []), ...own].filter(({ destination }) => !taken.has(destination)),
+      ...asked,
+    ],
     linux: { ...base.linux, maskedPaths: [...(base.linux?.maskedPaths ?? []), ...prepared.masked] },
   };
   return { config, warnings: [] };
 }
 
-async function seccompProfile(chosen: SecurityOptions['seccomp'], options: CreateOptions, privileged: boolean): Promise<'default' | 'unconfined' | LinuxSeccomp> {
+async function seccompProfile(
+  chosen: SecurityOptions['seccomp'],
+  options: CreateOptions,
+  privileged: boolean,
+): Promise<'default' | 'unconfined' | LinuxSeccomp> {
   if (chosen.kind !== 'file') return chosen.kind;
   const { parseSeccompProfile } = await import('../runtime/seccomp/profile-json.ts');
-  const capabilities = tweakCapabilities(privileged ? allCapabilities : defaultCapabilities, options.capAdd ?? [], options.capDrop ?? []);
-  return parseSeccompProfile(chosen.json, { capabilities: capabilityMask(capabilities), native: nativeArch(), kernel: release() });
+  const capabilities = tweakCapabilities(
+    privileged ? allCapabilities : defaultCapabilities,
+    options.capAdd ?? [],
+    options.capDrop ?? [],
+  );
+  return parseSeccompProfile(chosen.json, {
+    capabilities: capabilityMask(capabilities),
+    native: nativeArch(),
+    kernel: release(),
+  });
 }
 
 function imageUser(user: { readonly user: string | number; readonly group?: string | number } | undefined): string {
@@ -100,23 +130,37 @@ function imageUser(user: { readonly user: string | number; readonly group?: stri
   return user.group === undefined ? String(user.user) : `${user.user}:${user.group}`;
 }
 
-function commandLine(options: CreateOptions, image: { readonly entrypoint?: readonly string[]; readonly cmd?: readonly string[] } | undefined): string[] {
+function commandLine(
+  options: CreateOptions,
+  image: { readonly entrypoint?: readonly string[]; readonly cmd?: readonly string[] } | undefined,
+): string[] {
   const entrypoint = options.entrypoint ?? image?.entrypoint ?? [];
   // An entrypoint of the user's drops the image's command, as in docker.
   const command = options.argv.length > 0 ? options.argv : options.entrypoint === undefined ? (image?.cmd ?? []) : [];
   const args = [...entrypoint, ...command];
-  if (args.length === 0) throw new TareError('invalid', `Cannot run ${options.source}: no command given, and the source names none`);
+  if (args.length === 0)
+    throw new TareError('invalid', `Cannot run ${options.source}: no command given, and the source names none`);
   return args;
 }
 
 /** Read-only containers still get writable places where everything expects one. */
 function scratchMounts(): OciMount[] {
-  return ['/run', '/tmp', '/var/tmp'].map((destination) => ({ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777'] }));
+  return ['/run', '/tmp', '/var/tmp'].map((destination) => ({
+    destination,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: ['nosuid', 'nodev', 'mode=1777'],
+  }));
 }
 
 /** Volumes of the image: a tmpfs each until named and anonymous volumes exist. */
 function volumeMounts(volumes: readonly string[]): OciMount[] {
-  return volumes.map((destination) => ({ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'] }));
+  return volumes.map((destination) => ({
+    destination,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'],
+  }));
 }
 
 function sysctls(list: readonly string[]): Record<string, string> {

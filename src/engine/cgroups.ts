@@ -17,7 +17,9 @@ export function cgroupHost(): CgroupHost {
 
 /** Nobody asked for the default limit of processes: where it cannot be set there is none (-1), and the start warns of the unusable cgroups. */
 export function defaultPidsLimit(): number {
-  const usable = cgroupHost().hierarchies.some(({ controllers, readOnly }) => !readOnly && controllers.includes('pids'));
+  const usable = cgroupHost().hierarchies.some(
+    ({ controllers, readOnly }) => !readOnly && controllers.includes('pids'),
+  );
   return usable ? DEFAULT_PIDS_LIMIT : -1;
 }
 

@@ -22,4 +22,3 @@ export async function cleanupContainer(engine: Engine, id: string): Promise<void
   await reconcile(engine, id);
   emptyTrash(engine);
 }
-

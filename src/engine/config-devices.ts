@@ -27,12 +27,18 @@ function parseDevice(text: string): { node: Device; rule: DeviceRule } {
   }
   const isMode = (value: string | undefined): boolean => value !== undefined && /^[rwm]{1,3}$/.test(value);
   const access = third ?? (isMode(second) ? second : undefined) ?? 'rwm';
-  if (!isMode(access)) throw new TareError('invalid', `Cannot use --device ${text}: permissions are made of r, w and m`);
+  if (!isMode(access))
+    throw new TareError('invalid', `Cannot use --device ${text}: permissions are made of r, w and m`);
   const path = second === undefined || (third === undefined && isMode(second)) ? host : second;
-  if (!path.startsWith('/')) throw new TareError('invalid', `Cannot use --device ${text}: the container path must be absolute`);
+  if (!path.startsWith('/'))
+    throw new TareError('invalid', `Cannot use --device ${text}: the container path must be absolute`);
   const node = deviceAt(host, path);
-  if (node === undefined) throw new TareError('not-found', `Cannot use --device ${text}: ${host} is not a device on this machine`);
-  return { node, rule: { allow: true, type: node.type === 'b' ? 'b' : 'c', major: node.major ?? 0, minor: node.minor ?? 0, access } };
+  if (node === undefined)
+    throw new TareError('not-found', `Cannot use --device ${text}: ${host} is not a device on this machine`);
+  return {
+    node,
+    rule: { allow: true, type: node.type === 'b' ? 'b' : 'c', major: node.major ?? 0, minor: node.minor ?? 0, access },
+  };
 }
 
 function deviceAt(host: string, path: string): Device | undefined {
@@ -48,11 +54,28 @@ function deviceAt(host: string, path: string): Device | undefined {
   const dev = BigInt(stat.rdev);
   const major = Number(((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn));
   const minor = Number((dev & 0xffn) | ((dev >> 12n) & ~0xffn));
-  return { path, type: kind === S_IFBLK ? 'b' : 'c', major, minor, fileMode: stat.mode & 0o777, uid: stat.uid, gid: stat.gid };
+  return {
+    path,
+    type: kind === S_IFBLK ? 'b' : 'c',
+    major,
+    minor,
+    fileMode: stat.mode & 0o777,
+    uid: stat.uid,
+    gid: stat.gid,
+  };
 }
 
 /** Nodes the container has anyway, or that belong to its own mounts. */
-const OWN = new Set(['/dev/console', '/dev/ptmx', '/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty']);
+const OWN = new Set([
+  '/dev/console',
+  '/dev/ptmx',
+  '/dev/null',
+  '/dev/zero',
+  '/dev/full',
+  '/dev/random',
+  '/dev/urandom',
+  '/dev/tty',
+]);
 const OWN_DIRS = new Set(['pts', 'shm', 'mqueue', 'fd']);
 
 function hostDevices(dir = '/dev'): Device[] {

@@ -9,12 +9,19 @@ export function requestedMounts(requests: readonly MountRequest[]): OciMount[] {
   const seen = new Set<string>();
   return requests.map((request) => {
     const { destination } = request;
-    if (!destination.startsWith('/')) throw new TareError('invalid', `Cannot mount on ${destination}: the destination must be absolute`);
-    if (destination.replace(/\/+$/, '') === '') throw new TareError('invalid', 'Cannot mount on /: that is the root of the container itself');
+    if (!destination.startsWith('/'))
+      throw new TareError('invalid', `Cannot mount on ${destination}: the destination must be absolute`);
+    if (destination.replace(/\/+$/, '') === '')
+      throw new TareError('invalid', 'Cannot mount on /: that is the root of the container itself');
     if (seen.has(destination)) throw new TareError('invalid', `Cannot mount on ${destination}: two mounts want it`);
     seen.add(destination);
     if (request.type === 'tmpfs') {
-      return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...request.options] };
+      return {
+        destination,
+        type: 'tmpfs',
+        source: 'tmpfs',
+        options: ['nosuid', 'nodev', 'noexec', ...request.options],
+      };
     }
     if (request.createSource === true) mkdirSync(request.source, { recursive: true });
     bindKind(request.source);
@@ -22,7 +29,12 @@ export function requestedMounts(requests: readonly MountRequest[]): OciMount[] {
       destination,
       type: 'bind',
       source: request.source,
-      options: [request.recursive === false ? 'bind' : 'rbind', request.propagation ?? 'rprivate', request.readOnly ? 'ro' : 'rw', ...(request.options ?? [])],
+      options: [
+        request.recursive === false ? 'bind' : 'rbind',
+        request.propagation ?? 'rprivate',
+        request.readOnly ? 'ro' : 'rw',
+        ...(request.options ?? []),
+      ],
     };
   });
 }

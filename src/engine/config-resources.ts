@@ -8,7 +8,10 @@ const MIN_MEMORY_BYTES = 512 * 1024;
 /** Limits as the OCI config states them; the default one where the host can enforce it. Errors: invalid combinations. */
 export function linuxResources(limits: ResourceLimits, defaultPidsLimit: number | undefined): LinuxResources {
   if (limits.cpus !== undefined && (limits.cpuQuotaUs !== undefined || limits.cpuPeriodUs !== undefined)) {
-    throw new TareError('invalid', 'Cannot use --cpus together with --cpu-quota or --cpu-period: they set the same limit');
+    throw new TareError(
+      'invalid',
+      'Cannot use --cpus together with --cpu-quota or --cpu-period: they set the same limit',
+    );
   }
   if (limits.memoryBytes !== undefined && limits.memoryBytes < MIN_MEMORY_BYTES) {
     throw new TareError('invalid', `Cannot use --memory ${limits.memoryBytes}: at least 512k is needed`);
@@ -18,7 +21,10 @@ export function linuxResources(limits: ResourceLimits, defaultPidsLimit: number 
   }
   const swap = limits.memorySwapBytes;
   if (swap !== undefined && swap !== -1 && limits.memoryBytes !== undefined && swap < limits.memoryBytes) {
-    throw new TareError('invalid', `Cannot use --memory-swap ${swap}: it is memory plus swap and must not be below --memory`);
+    throw new TareError(
+      'invalid',
+      `Cannot use --memory-swap ${swap}: it is memory plus swap and must not be below --memory`,
+    );
   }
   const period = limits.cpus === undefined ? limits.cpuPeriodUs : DEFAULT_PERIOD_US;
   const quota = limits.cpus === undefined ? limits.cpuQuotaUs : Math.round(limits.cpus * DEFAULT_PERIOD_US);

@@ -11,7 +11,11 @@ import { containerDir } from './record.ts';
  *
  * Errors: not-found; failed-precondition when it is not running (a container whose monitor died is collected first).
  */
-export async function connectMonitor(engine: Engine, nameOrId: string, what: string): Promise<{ id: string; monitor: MonitorClient }> {
+export async function connectMonitor(
+  engine: Engine,
+  nameOrId: string,
+  what: string,
+): Promise<{ id: string; monitor: MonitorClient }> {
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
   const notRunning = (state: string): TareError =>
@@ -28,7 +32,9 @@ export async function connectMonitor(engine: Engine, nameOrId: string, what: str
   } catch (cause) {
     const now = readLifeState(dir);
     if (now?.phase === 'running' && now.held) {
-      throw new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, { cause });
+      throw new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, {
+        cause,
+      });
     }
     throw notRunning(now?.phase ?? 'gone');
   }

@@ -28,7 +28,11 @@ export function connection(monitor: MonitorClient, options: ConnectionOptions): 
       return status;
     },
     (cause: unknown) => {
-      throw new TareError('unavailable', `Cannot wait for container ${options.name}: the connection to its monitor ended`, { cause });
+      throw new TareError(
+        'unavailable',
+        `Cannot wait for container ${options.name}: the connection to its monitor ended`,
+        { cause },
+      );
     },
   );
   exit.catch(() => {});

@@ -49,7 +49,11 @@ const NAME_TRIES = 20;
  *
  * Errors: invalid options; not-found source, user or group; already-exists name; cancelled; those of pull.
  */
-export async function createContainer(engine: Engine, options: CreateOptions, how: CreateHow = {}): Promise<{ id: string; name: string; warnings: string[] }> {
+export async function createContainer(
+  engine: Engine,
+  options: CreateOptions,
+  how: CreateHow = {},
+): Promise<{ id: string; name: string; warnings: string[] }> {
   using prepared = await prepareContainer(engine, options, how, false);
   const { id, name } = prepared.record;
   changePhase(containerDir(engine, id), 'creating', 'created');
@@ -57,7 +61,12 @@ export async function createContainer(engine: Engine, options: CreateOptions, ho
 }
 
 /** What `createContainer` and `runContainer` share: everything up to the Plan. The phase is still `creating`: until it changes, a crash leaves garbage. */
-export async function prepareContainer(engine: Engine, options: CreateOptions, how: CreateHow, owned: boolean): Promise<Prepared> {
+export async function prepareContainer(
+  engine: Engine,
+  options: CreateOptions,
+  how: CreateHow,
+  owned: boolean,
+): Promise<Prepared> {
   if (options.name !== undefined) checkName(options.name);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   ensureLayout(engine);
@@ -72,9 +81,21 @@ export async function prepareContainer(engine: Engine, options: CreateOptions, h
   try {
     name = await claimName(engine, options.name, id);
     const autoRemove = options.autoRemove === true || owned;
-    const prepared = await prepareSource(engine, dir, resolved, { id, name, volatile: autoRemove, secrets: options.hostSecrets === true });
+    const prepared = await prepareSource(engine, dir, resolved, {
+      id,
+      name,
+      volatile: autoRemove,
+      secrets: options.hostSecrets === true,
+    });
     const rootfs = stack.use(mountRootfs(prepared.rootfs));
-    const { config, warnings } = await buildConfig({ dir, id, options, prepared, rootfs, cgroupPath: cgroupPathOf(engine, id) });
+    const { config, warnings } = await buildConfig({
+      dir,
+      id,
+      options,
+      prepared,
+      rootfs,
+      cgroupPath: cgroupPathOf(engine, id),
+    });
     const image = prepared.imageConfig?.process;
     const record: ContainerRecord = {
       version: 1,
@@ -92,7 +113,9 @@ export async function prepareContainer(engine: Engine, options: CreateOptions, h
       network: options.network ?? 'none',
       stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
       stopTimeoutMs: (options.stopTimeoutSeconds ?? image?.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000,
-      ...(options.log?.driver === 'none' ? {} : { log: { maxBytes: options.log?.maxSizeBytes ?? 0, maxFiles: options.log?.maxFiles ?? 1 } }),
+      ...(options.log?.driver === 'none'
+        ? {}
+        : { log: { maxBytes: options.log?.maxSizeBytes ?? 0, maxFiles: options.log?.maxFiles ?? 1 } }),
       logDriver: options.log?.driver ?? 'k8s-file',
       privileged: options.privileged === true,
       cgroupPath: cgroupPathOf(engine, id),
@@ -121,7 +144,11 @@ function mountRootfs(mount: Mount): Fd {
     return mountDetached(mount);
   } catch (cause) {
     if (!(cause instanceof TareError) || mount.kind !== 'overlay') throw cause;
-    throw new TareError(cause.kind, `${cause.message} (the writable layer is ${mount.upper ?? 'absent'}; its file system must be able to carry one: choose another --root)`, { cause });
+    throw new TareError(
+      cause.kind,
+      `${cause.message} (the writable layer is ${mount.upper ?? 'absent'}; its file system must be able to carry one: choose another --root)`,
+      { cause },
+    );
   }
 }
 

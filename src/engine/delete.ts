@@ -14,7 +14,8 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   const dir = containerDir(engine, id);
   const record = known ?? recordOf(engine, id);
   // Without a record yet, only a creation from an image can have touched the storage.
-  const inStorage = record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
+  const inStorage =
+    record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id);
   await killCgroup(cgroup);
   removeCgroup(cgroup);

@@ -3,7 +3,16 @@ import { TareError } from '../base/errors.ts';
 import { getXattr } from '../sys/xattr.ts';
 import type { Fd } from '../sys/fd.ts';
 import { AT_SYMLINK_NOFOLLOW, statx } from '../sys/stat.ts';
-import { O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openDirectory, openat2 } from '../sys/open.ts';
+import {
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_SYMLINKS,
+  openDirectory,
+  openat2,
+} from '../sys/open.ts';
 import { S_IFCHR, S_IFDIR, S_IFMT } from '../sys/at.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
@@ -40,7 +49,9 @@ export async function diffContainer(engine: Engine, nameOrId: string): Promise<C
     const lowers = layer.lowers.map((lower) => stack.use(openDirectory(lower)));
     walk(upper, '', layer.path === '/' ? '' : layer.path, lowers, changes, 0);
   }
-  return withoutMountPoints(changes, readConfig(engine, id).mounts?.map(({ destination }) => destination) ?? []).sort((a, b) => (a.path < b.path ? -1 : 1));
+  return withoutMountPoints(changes, readConfig(engine, id).mounts?.map(({ destination }) => destination) ?? []).sort(
+    (a, b) => (a.path < b.path ? -1 : 1),
+  );
 }
 
 /** Leaves out what the container's mounts made to stand on, with the directories that changed only for them. */
@@ -50,7 +61,11 @@ function withoutMountPoints(changes: readonly Change[], destinations: readonly s
   if (points.length === 0) return [...changes];
   const own = changes.filter(({ path }) => !points.includes(path));
   const isBelow = (path: string, dir: string): boolean => path.startsWith(`${dir}/`);
-  return own.filter(({ path }) => !points.some((point) => isBelow(point, path)) || own.some((other) => isBelow(other.path, path) && !points.some((point) => isBelow(point, other.path))));
+  return own.filter(
+    ({ path }) =>
+      !points.some((point) => isBelow(point, path)) ||
+      own.some((other) => isBelow(other.path, path) && !points.some((point) => isBelow(point, other.path))),
+  );
 }
 
 async function writableLayers(engine: Engine, record: ContainerRecord): Promise<readonly WritableLayer[]> {
@@ -68,11 +83,21 @@ async function writableLayers(engine: Engine, record: ContainerRecord): Promise<
       break;
     case 'bundle':
   }
-  throw new TareError('unsupported', `Cannot list changes of ${record.name}: it has no writable layer of its own, it writes into its root directory`);
+  throw new TareError(
+    'unsupported',
+    `Cannot list changes of ${record.name}: it has no writable layer of its own, it writes into its root directory`,
+  );
 }
 
 /** Compares one directory of the upper layer; `relative` is its path below the layer without a leading slash. */
-function walk(dir: Fd, relative: string, prefix: string, lowers: readonly Fd[], changes: Change[], depth: number): void {
+function walk(
+  dir: Fd,
+  relative: string,
+  prefix: string,
+  lowers: readonly Fd[],
+  changes: Change[],
+  depth: number,
+): void {
   if (depth > MAX_DEPTH) return;
   for (const name of readdirSync(`/proc/self/fd/${dir.number}`)) {
     const below = relative === '' ? name : `${relative}/${name}`;
@@ -86,7 +111,10 @@ function walk(dir: Fd, relative: string, prefix: string, lowers: readonly Fd[], 
     const before = typeBelow(lowers, below);
     changes.push({ kind: before === undefined ? 'A' : 'C', path });
     if (type !== S_IFDIR) continue;
-    using child = openat2(dir, name, { flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS });
+    using child = openat2(dir, name, {
+      flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+      resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+    });
     // An opaque directory hides everything below it: what was there and is not here now counts as deleted.
     const opaque = getXattr(child, 'trusted.overlay.opaque')?.toString() === 'y';
     if (opaque && before === S_IFDIR) deletedBelow(child, below, path, lowers, changes);

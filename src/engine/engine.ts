@@ -59,7 +59,14 @@ export function createEngine(options: EngineOptions): Engine {
 
 /** Creates the directories of an engine that are missing. */
 export function ensureLayout(engine: Engine): void {
-  for (const dir of [engine.containersDir, engine.namesDir, engine.trashDir, engine.cacheDir, engine.socketsDir, engine.mountPoint]) {
+  for (const dir of [
+    engine.containersDir,
+    engine.namesDir,
+    engine.trashDir,
+    engine.cacheDir,
+    engine.socketsDir,
+    engine.mountPoint,
+  ]) {
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
     } catch {

@@ -46,7 +46,12 @@ export type ExecIo = 'inherit' | 'pipe' | 'detach';
  *
  * Errors: not-found; failed-precondition when it does not run; LaunchError when the process cannot start.
  */
-export async function execContainer(engine: Engine, nameOrId: string, options: ExecOptions, io: ExecIo): Promise<ExecSession> {
+export async function execContainer(
+  engine: Engine,
+  nameOrId: string,
+  options: ExecOptions,
+  io: ExecIo,
+): Promise<ExecSession> {
   if (options.argv.length === 0) throw new TareError('invalid', 'Cannot exec: a command is needed');
   const { id, monitor } = await connectMonitor(engine, nameOrId, 'exec in');
   try {
@@ -60,7 +65,14 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
       process,
       { config, cgroup },
       // Streams given with the request are not part of the Plan.
-      { ...(stdio === 'fds' ? {} : { stdio, stdin: options.openStdin === true }), seccomp: await seccompFilter(engine, { ...config, process: options.privileged === true ? process : (config.process ?? process) }), id },
+      {
+        ...(stdio === 'fds' ? {} : { stdio, stdin: options.openStdin === true }),
+        seccomp: await seccompFilter(engine, {
+          ...config,
+          process: options.privileged === true ? process : (config.process ?? process),
+        }),
+        id,
+      },
     );
     using opened = openPlan(compiled, {
       stateDir: containerDir(engine, id),
@@ -78,7 +90,15 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
       .exec(opened.bytes, opened.fds, {
         id: execId,
         stdio: stdioModes[stdio],
-        ...(io === 'inherit' ? { stdioFds: [options.openStdin === true ? 0 : streams.use(Fd.adopt(openSync('/dev/null', 'r'))), 1, 2] as const } : {}),
+        ...(io === 'inherit'
+          ? {
+              stdioFds: [
+                options.openStdin === true ? 0 : streams.use(Fd.adopt(openSync('/dev/null', 'r'))),
+                1,
+                2,
+              ] as const,
+            }
+          : {}),
         detached: io === 'detach',
         onStdout: (bytes) => output.push(1, bytes),
         onStderr: (bytes) => output.push(2, bytes),
@@ -116,7 +136,12 @@ export async function execContainer(engine: Engine, nameOrId: string, options: E
 
 const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
 
-const stdioModes = { pty: planConstants.STDIO_PTY, fds: planConstants.STDIO_FDS, null: planConstants.STDIO_NULL, pipes: planConstants.STDIO_PIPES };
+const stdioModes = {
+  pty: planConstants.STDIO_PTY,
+  fds: planConstants.STDIO_FDS,
+  null: planConstants.STDIO_NULL,
+  pipes: planConstants.STDIO_PIPES,
+};
 
 function stdioName(options: ExecOptions, io: ExecIo): StdioMode {
   if (options.terminal === true) return 'pty';
@@ -136,7 +161,8 @@ function openInit(engine: Engine, id: string): { readonly fd: Fd; readonly pid: 
     }
     if (fd !== undefined) {
       const open = fd;
-      if (String(startTime(known.pid)) === known.startTime) return { fd: open, pid: known.pid, [Symbol.dispose]: () => open.close() };
+      if (String(startTime(known.pid)) === known.startTime)
+        return { fd: open, pid: known.pid, [Symbol.dispose]: () => open.close() };
       open.close();
     }
   }
@@ -155,7 +181,8 @@ function killed(id: string, cause: unknown): TareError {
 /** The OCI process of an exec: the container's own with the user's changes. */
 function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): Process {
   const base = config.process;
-  if (base === undefined) throw new TareError('failed-precondition', 'Cannot exec: the container has no process section in its config');
+  if (base === undefined)
+    throw new TareError('failed-precondition', 'Cannot exec: the container has no process section in its config');
   const user = options.user === undefined ? undefined : userOf(pid, options.user);
   const env = new Map(base.env?.map((entry) => split(entry)) ?? []);
   if (user !== undefined) env.set('HOME', user.home);
@@ -164,13 +191,25 @@ function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): 
   return {
     ...base,
     terminal: options.terminal === true,
-    ...(options.terminalSize === undefined ? {} : { consoleSize: { height: options.terminalSize.rows, width: options.terminalSize.cols } }),
+    ...(options.terminalSize === undefined
+      ? {}
+      : { consoleSize: { height: options.terminalSize.rows, width: options.terminalSize.cols } }),
     args: options.argv,
     env: [...env].map(([key, value]) => `${key}=${value}`),
     cwd: options.workdir ?? base.cwd,
-    ...(user === undefined ? {} : { user: { ...base.user, uid: user.uid, gid: user.gid, additionalGids: user.additionalGids } }),
+    ...(user === undefined
+      ? {}
+      : { user: { ...base.user, uid: user.uid, gid: user.gid, additionalGids: user.additionalGids } }),
     ...(options.privileged === true
-      ? { capabilities: { bounding: allCapabilities, effective: allCapabilities, permitted: allCapabilities, inheritable: [], ambient: [] } }
+      ? {
+          capabilities: {
+            bounding: allCapabilities,
+            effective: allCapabilities,
+            permitted: allCapabilities,
+            inheritable: [],
+            ambient: [],
+          },
+        }
       : {}),
   };
 }

@@ -22,7 +22,12 @@ export interface VersionInfo {
 
 /** Versions of the parts. */
 export function engineVersion(): VersionInfo {
-  return { Version: tareVersion(), NodeVersion: process.version, OsArch: `linux/${arch() === 'x64' ? 'amd64' : arch()}`, MonitorProtocol: 1 };
+  return {
+    Version: tareVersion(),
+    NodeVersion: process.version,
+    OsArch: `linux/${arch() === 'x64' ? 'amd64' : arch()}`,
+    MonitorProtocol: 1,
+  };
 }
 
 /** What `tare info` tells of the machine, of Tare's places and of what is missing. Sizes in bytes. */
@@ -51,7 +56,12 @@ export function engineInfo(engine: Engine): object {
       graphRoot: engine.storageRoot,
       graphDriverName: 'overlay',
       freeBytes: freeBytes(engine.root),
-      containers: { number: containers.length, running: count('running'), created: count('created'), exited: count('exited') },
+      containers: {
+        number: containers.length,
+        running: count('running'),
+        created: count('created'),
+        exited: count('exited'),
+      },
     },
     missing,
     version: engineVersion(),

@@ -17,7 +17,8 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
   const id = resolveContainer(engine, nameOrId);
   await reconcile(engine, id);
   const summary = summarize(engine, id);
-  if (summary === undefined) throw new TareError('not-found', `Cannot inspect container ${nameOrId}: no such container`);
+  if (summary === undefined)
+    throw new TareError('not-found', `Cannot inspect container ${nameOrId}: no such container`);
   const record = readRecord(engine, id);
   const config = readConfig(engine, id);
   const exit = summary.state === 'exited' ? readExit(containerDir(engine, id)) : undefined;

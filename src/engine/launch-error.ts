@@ -28,10 +28,17 @@ export function toLaunchError(error: unknown, ops: readonly Op[]): LaunchError {
     const code = !isExec ? ENGINE_FAILED : error.errno === ENOENT ? EXEC_NOT_FOUND : EXEC_DENIED;
     // The errno of a failed exec is about the user's file, never about us.
     const kind = isExec && error.kind === 'internal' ? 'invalid' : error.kind;
-    return new LaunchError(kind, describeStep(ops, error.step ?? BEFORE_ANY_STEP, error.errno, error.text), code, error);
+    return new LaunchError(
+      kind,
+      describeStep(ops, error.step ?? BEFORE_ANY_STEP, error.errno, error.text),
+      code,
+      error,
+    );
   }
   const known = fileError(error, 'start container');
   const kind = known instanceof TareError ? known.kind : 'internal';
-  const message = isKind(known, 'unavailable') ? 'Cannot start process: the monitor ended before it started' : messageOf(known);
+  const message = isKind(known, 'unavailable')
+    ? 'Cannot start process: the monitor ended before it started'
+    : messageOf(known);
   return new LaunchError(kind, message, ENGINE_FAILED, error);
 }

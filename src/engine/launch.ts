@@ -49,8 +49,17 @@ export async function launchContainer(
   try {
     const cgroup = createCgroup(planned);
     const warnings = [...options.warnings, ...cgroup.warnings];
-    compiled = compile(withoutMknod(config, record, cgroup), planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }));
-    const paths = { stateDir: dir, runDir: engine.socketsDir, logDir: dir, cgroupRoot: cgroup.root, socketPath: socketPath(engine, record.id) };
+    compiled = compile(
+      withoutMknod(config, record, cgroup),
+      planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }),
+    );
+    const paths = {
+      stateDir: dir,
+      runDir: engine.socketsDir,
+      logDir: dir,
+      cgroupRoot: cgroup.root,
+      socketPath: socketPath(engine, record.id),
+    };
     const client = launch(compiled, { ...paths, rootfs: rootfsFd, life }, [
       ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
       ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
@@ -76,8 +85,14 @@ export async function launchContainer(
 /** Where no device rules can be set, making nodes would be opening any device of the machine. */
 function withoutMknod(config: RuntimeConfig, record: ContainerRecord, cgroup: CgroupPlan): RuntimeConfig {
   const capabilities = config.process?.capabilities;
-  if (cgroup.devices !== 'none' || record.privileged || config.process === undefined || capabilities === undefined) return config;
-  const kept = Object.fromEntries(Object.entries(capabilities).map(([set, names]) => [set, (names as readonly string[]).filter((name) => name !== 'CAP_MKNOD')]));
+  if (cgroup.devices !== 'none' || record.privileged || config.process === undefined || capabilities === undefined)
+    return config;
+  const kept = Object.fromEntries(
+    Object.entries(capabilities).map(([set, names]) => [
+      set,
+      (names as readonly string[]).filter((name) => name !== 'CAP_MKNOD'),
+    ]),
+  );
   return { ...config, process: { ...config.process, capabilities: kept } };
 }
 
@@ -86,7 +101,12 @@ function attachedStreams(stdin: boolean): number {
 }
 
 /** What the Plan of a container is compiled with. */
-export function planOptions(engine: Engine, record: ContainerRecord, cgroup: CgroupPlan, how: { readonly owner: boolean; readonly seccomp: SeccompCompiler }): CompileOptions {
+export function planOptions(
+  engine: Engine,
+  record: ContainerRecord,
+  cgroup: CgroupPlan,
+  how: { readonly owner: boolean; readonly seccomp: SeccompCompiler },
+): CompileOptions {
   const cleans = record.autoRemove || how.owner;
   return {
     rootMountPoint: engine.mountPoint,

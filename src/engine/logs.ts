@@ -83,7 +83,12 @@ function lineCount(records: readonly LogRecord[]): number {
   return lines;
 }
 
-async function* followLog(dir: string, start: LogFile, wanted: (record: LogRecord) => boolean, signal?: AbortSignal): AsyncGenerator<LogRecord> {
+async function* followLog(
+  dir: string,
+  start: LogFile,
+  wanted: (record: LogRecord) => boolean,
+  signal?: AbortSignal,
+): AsyncGenerator<LogRecord> {
   let file = start;
   let wake: () => void = () => {};
   let changed = new Promise<void>((resolve) => (wake = resolve));
@@ -142,7 +147,10 @@ class LogFile implements Disposable {
     for (;;) {
       const length = readSync(this.#fd, chunk, 0, chunk.length, null);
       if (length === 0) return;
-      let data = this.#rest.length === 0 ? Buffer.from(chunk.subarray(0, length)) : Buffer.concat([this.#rest, chunk.subarray(0, length)]);
+      let data =
+        this.#rest.length === 0
+          ? Buffer.from(chunk.subarray(0, length))
+          : Buffer.concat([this.#rest, chunk.subarray(0, length)]);
       for (;;) {
         const end = data.indexOf(NEWLINE);
         if (end < 0) break;

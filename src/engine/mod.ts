@@ -12,7 +12,15 @@ export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from '.
 export { diffContainer, type Change } from './diff.ts';
 export { createEngine, ensureLayout, type Engine, type EngineOptions } from './engine.ts';
 export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
-export { imageForRun, listImages, pullImage, removeImage, type ImageSummary, type PulledImage, type PullImageOptions } from './images.ts';
+export {
+  imageForRun,
+  listImages,
+  pullImage,
+  removeImage,
+  type ImageSummary,
+  type PulledImage,
+  type PullImageOptions,
+} from './images.ts';
 export { engineInfo, engineVersion, type VersionInfo } from './info.ts';
 export { inspectContainer } from './inspect.ts';
 export { inspectImage } from './inspect-image.ts';

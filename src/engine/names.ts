@@ -9,7 +9,10 @@ const ID_PREFIX = /^[0-9a-f]{1,64}$/;
 /** Refuses what docker and podman refuse as a name. */
 export function checkName(name: string): string {
   if (name.length > 128 || !NAME.test(name)) {
-    throw new TareError('invalid', `Cannot use name ${JSON.stringify(name)}: names match [a-zA-Z0-9][a-zA-Z0-9_.-]* and have at most 128 characters`);
+    throw new TareError(
+      'invalid',
+      `Cannot use name ${JSON.stringify(name)}: names match [a-zA-Z0-9][a-zA-Z0-9_.-]* and have at most 128 characters`,
+    );
   }
   return name;
 }
@@ -32,7 +35,10 @@ export function reserveName(engine: Engine, name: string, id: string): void {
     const holder = holderOf(engine, name);
     if (holder === undefined) continue;
     if (existsSync(join(engine.containersDir, holder))) {
-      throw new TareError('already-exists', `Cannot use name ${name}: container ${holder.slice(0, 12)} has it; remove it first (tare rm ${name}) or choose another name`);
+      throw new TareError(
+        'already-exists',
+        `Cannot use name ${name}: container ${holder.slice(0, 12)} has it; remove it first (tare rm ${name}) or choose another name`,
+      );
     }
     releaseName(engine, name, holder);
   }
@@ -91,7 +97,8 @@ export function resolveContainer(engine: Engine, nameOrId: string): string {
   if (ID_PREFIX.test(nameOrId)) {
     const matches = containerIds(engine).filter((id) => id.startsWith(nameOrId));
     if (matches.length === 1 && matches[0] !== undefined) return matches[0];
-    if (matches.length > 1) throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);
+    if (matches.length > 1)
+      throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);
   }
   throw new TareError('not-found', `Cannot find container ${nameOrId}: no such container`);
 }

@@ -14,6 +14,9 @@ export async function printContainerPlan(engine: Engine, nameOrId: string): Prom
   const record = readRecord(engine, id);
   const config = readConfig(engine, id);
   const cgroup = containerCgroupPlan(record.cgroupPath, config.linux?.resources);
-  const compiled = compile(config, planOptions(engine, record, cgroup, { owner: false, seccomp: await seccompFilter(engine, config) }));
+  const compiled = compile(
+    config,
+    planOptions(engine, record, cgroup, { owner: false, seccomp: await seccompFilter(engine, config) }),
+  );
   return printPlan(encodePlan(compiled.ops, compiled.fds.length));
 }

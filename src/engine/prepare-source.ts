@@ -59,7 +59,8 @@ function readBundle(path: string): ResolvedSource {
   } catch (cause) {
     throw new TareError('not-found', `Cannot use bundle ${path}: it has no readable config.json`, { cause });
   }
-  if (text.length > CONFIG_MAX_BYTES) throw new TareError('invalid', `Cannot use bundle ${path}: config.json is larger than ${CONFIG_MAX_BYTES} bytes`);
+  if (text.length > CONFIG_MAX_BYTES)
+    throw new TareError('invalid', `Cannot use bundle ${path}: config.json is larger than ${CONFIG_MAX_BYTES} bytes`);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -81,12 +82,31 @@ export async function prepareSource(
   switch (resolved.kind) {
     case 'image': {
       const store = await engine.store();
-      await store.createContainer({ id: container.id, name: container.name, imageId: resolved.imageId, volatile: container.volatile, metadata: '' });
+      await store.createContainer({
+        id: container.id,
+        name: container.name,
+        imageId: resolved.imageId,
+        volatile: container.volatile,
+        metadata: '',
+      });
       const { reference, imageId, config } = resolved;
-      return { source: { kind: 'image', reference, imageId }, image: reference, rootfs: store.rootfs(container.id), mounts: [], masked: [], imageConfig: config };
+      return {
+        source: { kind: 'image', reference, imageId },
+        image: reference,
+        rootfs: store.rootfs(container.id),
+        mounts: [],
+        masked: [],
+        imageConfig: config,
+      };
     }
     case 'host': {
-      const host = hostRootfs(engine, dir, resolved.path, container.secrets, readFileSync('/proc/self/mountinfo', 'utf8'));
+      const host = hostRootfs(
+        engine,
+        dir,
+        resolved.path,
+        container.secrets,
+        readFileSync('/proc/self/mountinfo', 'utf8'),
+      );
       return {
         source: { kind: 'host', path: resolved.path, secrets: container.secrets },
         image: resolved.path === '/' ? 'host:' : `host:${resolved.path}`,
@@ -97,8 +117,16 @@ export async function prepareSource(
     }
     case 'rootfs': {
       const { path, overlay } = resolved;
-      const rootfs: Mount = overlay ? overlayRootfs(dir, path) : { kind: 'bind', source: path, readOnly: false, recursive: true };
-      return { source: { kind: 'rootfs', path, overlay }, image: `rootfs:${path}${overlay ? ':O' : ''}`, rootfs, mounts: [], masked: [] };
+      const rootfs: Mount = overlay
+        ? overlayRootfs(dir, path)
+        : { kind: 'bind', source: path, readOnly: false, recursive: true };
+      return {
+        source: { kind: 'rootfs', path, overlay },
+        image: `rootfs:${path}${overlay ? ':O' : ''}`,
+        rootfs,
+        mounts: [],
+        masked: [],
+      };
     }
     case 'bundle':
       return {

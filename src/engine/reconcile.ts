@@ -1,6 +1,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { changePhase, readExit, readLifeState, readPid, readPhase, takeDeadEmbryo, takeLife, writeExit } from '../runtime/state.ts';
+import {
+  changePhase,
+  readExit,
+  readLifeState,
+  readPid,
+  readPhase,
+  takeDeadEmbryo,
+  takeLife,
+  writeExit,
+} from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';

@@ -65,7 +65,10 @@ export function writeRecord(dir: string, record: ContainerRecord, config: Runtim
 export function readRecord(engine: Engine, id: string): ContainerRecord {
   const record = readJson<ContainerRecord>(join(containerDir(engine, id), 'container.json'), id);
   if (record.version !== 1) {
-    throw new TareError('unsupported', `Cannot read container ${id.slice(0, 12)}: its record has version ${String(record.version)}; use the Tare that wrote it`);
+    throw new TareError(
+      'unsupported',
+      `Cannot read container ${id.slice(0, 12)}: its record has version ${String(record.version)}; use the Tare that wrote it`,
+    );
   }
   return record;
 }
@@ -80,7 +83,11 @@ function readJson<T>(path: string, id: string): T {
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new TareError('not-found', `Cannot find container ${id.slice(0, 12)}: it has no record (removed meanwhile?)`, { cause });
+    throw new TareError(
+      'not-found',
+      `Cannot find container ${id.slice(0, 12)}: it has no record (removed meanwhile?)`,
+      { cause },
+    );
   }
   try {
     return JSON.parse(text) as T;

@@ -33,7 +33,10 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
     if (state === undefined && !existsSync(dir)) return id;
     if (state?.phase === 'running' && state.held) {
       if (options.force !== true) {
-        throw new TareError('failed-precondition', `Cannot remove container ${nameOrId}: it is running; stop it first (tare stop ${nameOrId}) or use --force`);
+        throw new TareError(
+          'failed-precondition',
+          `Cannot remove container ${nameOrId}: it is running; stop it first (tare stop ${nameOrId}) or use --force`,
+        );
       }
       await stopForRemoval(engine, id, options.timeoutSeconds ?? 0);
       continue;
@@ -43,7 +46,10 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
       continue;
     }
     if (Date.now() > deadline) {
-      throw new TareError('failed-precondition', `Cannot remove container ${nameOrId}: another process is starting or removing it`);
+      throw new TareError(
+        'failed-precondition',
+        `Cannot remove container ${nameOrId}: another process is starting or removing it`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -54,7 +60,8 @@ async function stopForRemoval(engine: Engine, id: string, timeoutSeconds: number
     await stopContainer(engine, id, timeoutSeconds === 0 ? { signal: 'KILL', timeoutSeconds: 1 } : { timeoutSeconds });
     await waitContainer(engine, id);
   } catch (error) {
-    if (!isKind(error, 'not-found') && !isKind(error, 'failed-precondition') && !isKind(error, 'unavailable')) throw error;
+    if (!isKind(error, 'not-found') && !isKind(error, 'failed-precondition') && !isKind(error, 'unavailable'))
+      throw error;
   }
 }
 
@@ -64,7 +71,12 @@ async function removeHeld(engine: Engine, id: string, dir: string): Promise<bool
   try {
     life = takeLife(dir, 'remove container');
   } catch (error) {
-    if (isKind(error, 'failed-precondition') || isKind(error, 'not-found') || (error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (
+      isKind(error, 'failed-precondition') ||
+      isKind(error, 'not-found') ||
+      (error as NodeJS.ErrnoException).code === 'ENOENT'
+    )
+      return false;
     throw error;
   }
   using _held = life;

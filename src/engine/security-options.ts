@@ -4,7 +4,10 @@ import { TareError } from '../base/errors.ts';
 /** What `--security-opt` decides. */
 export interface SecurityOptions {
   readonly noNewPrivileges: boolean;
-  readonly seccomp: { readonly kind: 'default' } | { readonly kind: 'unconfined' } | { readonly kind: 'file'; readonly json: unknown };
+  readonly seccomp:
+    | { readonly kind: 'default' }
+    | { readonly kind: 'unconfined' }
+    | { readonly kind: 'file'; readonly json: unknown };
 }
 
 const PROFILE_MAX_BYTES = 4 * 1024 * 1024;
@@ -21,7 +24,8 @@ export function parseSecurityOptions(options: readonly string[], privileged: boo
     const value = match?.[2];
     switch (match?.[1]) {
       case 'no-new-privileges':
-        if (value !== undefined && value !== 'true' && value !== 'false') throw invalid(option, 'expected true or false');
+        if (value !== undefined && value !== 'true' && value !== 'false')
+          throw invalid(option, 'expected true or false');
         noNewPrivileges = value !== 'false';
         break;
       case 'seccomp':
@@ -51,7 +55,8 @@ function readProfile(path: string): unknown {
   } catch (cause) {
     throw new TareError('not-found', `Cannot use seccomp profile ${path}: it cannot be read`, { cause });
   }
-  if (text.length > PROFILE_MAX_BYTES) throw new TareError('invalid', `Cannot use seccomp profile ${path}: larger than ${PROFILE_MAX_BYTES} bytes`);
+  if (text.length > PROFILE_MAX_BYTES)
+    throw new TareError('invalid', `Cannot use seccomp profile ${path}: larger than ${PROFILE_MAX_BYTES} bytes`);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Mount } from '../spec/mount.ts';
 import type { Mount as OciMount } from '../spec/runtime-config.ts';
@@ -7,7 +17,9 @@ import type { Engine } from './engine.ts';
 
 /** File systems that hold no files of the machine: the container gets its own, or none. */
 const VIRTUAL = new Set(
-  'proc sysfs devtmpfs devpts tmpfs ramfs cgroup cgroup2 mqueue debugfs tracefs securityfs pstore bpf configfs fusectl hugetlbfs autofs binfmt_misc efivarfs rpc_pipefs nsfs nfsd selinuxfs'.split(' '),
+  'proc sysfs devtmpfs devpts tmpfs ramfs cgroup cgroup2 mqueue debugfs tracefs securityfs pstore bpf configfs fusectl hugetlbfs autofs binfmt_misc efivarfs rpc_pipefs nsfs nfsd selinuxfs'.split(
+    ' ',
+  ),
 );
 
 /** One writable layer of a container that is not made from an image. */
@@ -133,13 +145,39 @@ function maskedPaths(engine: Engine, path: string, secrets: boolean): string[] {
 /** Credentials of the machine and its users, as seen below `path`. */
 function secretPaths(path: string): string[] {
   const root = path === '/' ? '' : path;
-  const fixed = ['/etc/shadow', '/etc/shadow-', '/etc/gshadow', '/etc/gshadow-', '/etc/krb5.keytab', '/run/containers/0/auth.json', '/etc/ssl/private'];
+  const fixed = [
+    '/etc/shadow',
+    '/etc/shadow-',
+    '/etc/gshadow',
+    '/etc/gshadow-',
+    '/etc/krb5.keytab',
+    '/run/containers/0/auth.json',
+    '/etc/ssl/private',
+  ];
   const sshDir = `${root}/etc/ssh`;
-  const hostKeys = list(sshDir).filter((name) => /^ssh_host_.*_key$/.test(name)).map((name) => `${sshDir}/${name}`);
+  const hostKeys = list(sshDir)
+    .filter((name) => /^ssh_host_.*_key$/.test(name))
+    .map((name) => `${sshDir}/${name}`);
   const homes = [`${root}/root`, ...list(`${root}/home`).map((name) => `${root}/home/${name}`)];
-  const perHome = ['.ssh', '.docker/config.json', '.dockercfg', '.config/containers/auth.json', '.gnupg', '.aws/credentials', '.netrc', '.git-credentials', '.npmrc', '.kube/config'];
+  const perHome = [
+    '.ssh',
+    '.docker/config.json',
+    '.dockercfg',
+    '.config/containers/auth.json',
+    '.gnupg',
+    '.aws/credentials',
+    '.netrc',
+    '.git-credentials',
+    '.npmrc',
+    '.kube/config',
+  ];
   const runtimeAuth = list('/run/user').map((uid) => `/run/user/${uid}/containers/auth.json`);
-  return [...fixed.map((f) => root + f), ...hostKeys, ...homes.flatMap((home) => perHome.map((name) => `${home}/${name}`)), ...runtimeAuth];
+  return [
+    ...fixed.map((f) => root + f),
+    ...hostKeys,
+    ...homes.flatMap((home) => perHome.map((name) => `${home}/${name}`)),
+    ...runtimeAuth,
+  ];
 }
 
 function list(dir: string): string[] {

@@ -68,6 +68,7 @@ export async function rootfsOf(engine: Engine, record: ContainerRecord): Promise
 
 function overlayOf(engine: Engine, record: ContainerRecord): Mount {
   const root = hostLayers(containerDir(engine, record.id))[0];
-  if (root === undefined) throw new TareError('internal', `Cannot start container ${record.name}: its layers are not recorded`);
+  if (root === undefined)
+    throw new TareError('internal', `Cannot start container ${record.name}: its layers are not recorded`);
   return { kind: 'overlay', lowers: root.lowers, upper: root.upper, work: root.work, options: [] };
 }

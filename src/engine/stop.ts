@@ -20,7 +20,12 @@ export interface StopOptions {
 export async function stopContainer(engine: Engine, nameOrId: string, options: StopOptions = {}): Promise<void> {
   const id = resolveContainer(engine, nameOrId);
   const signal = options.signal === undefined ? 0 : parseSignal(options.signal);
-  const timeoutMs = options.timeoutSeconds === undefined ? -1 : options.timeoutSeconds < 0 ? -2 : Math.round(options.timeoutSeconds * 1000);
+  const timeoutMs =
+    options.timeoutSeconds === undefined
+      ? -1
+      : options.timeoutSeconds < 0
+        ? -2
+        : Math.round(options.timeoutSeconds * 1000);
   let connection;
   try {
     connection = await connectMonitor(engine, id, 'stop');
@@ -47,7 +52,12 @@ export async function stopContainer(engine: Engine, nameOrId: string, options: S
 /**
  * Sends a signal to a container's first process. Errors: not-found, failed-precondition when it does not run, invalid signal.
  */
-export async function killContainer(engine: Engine, nameOrId: string, signal: string, options: { readonly all?: boolean } = {}): Promise<void> {
+export async function killContainer(
+  engine: Engine,
+  nameOrId: string,
+  signal: string,
+  options: { readonly all?: boolean } = {},
+): Promise<void> {
   const number = parseSignal(signal);
   const { monitor } = await connectMonitor(engine, nameOrId, 'kill');
   try {

@@ -41,14 +41,24 @@ export function resolveUser(rootfs: Fd, spec: string, groupAdd: readonly string[
     const id = parseId(text, 'group');
     if (id !== undefined) return id;
     const found = group.find((fields) => fields[0] === text);
-    if (found === undefined) throw new TareError('not-found', `Cannot use group ${text}: the container's /etc/group has no such name`);
+    if (found === undefined)
+      throw new TareError('not-found', `Cannot use group ${text}: the container's /etc/group has no such name`);
     return requiredId(found[2], `gid of ${text} in the container's /etc/group`);
   };
-  const gid = groupPart !== '' ? groupId(groupPart) : entry === undefined ? 0 : requiredId(entry[3], `gid of ${wanted} in the container's /etc/passwd`);
+  const gid =
+    groupPart !== ''
+      ? groupId(groupPart)
+      : entry === undefined
+        ? 0
+        : requiredId(entry[3], `gid of ${wanted} in the container's /etc/passwd`);
   const name = entry?.[0];
   // Like docker: an explicit group replaces the user's own memberships.
   const memberships =
-    groupPart !== '' || name === undefined ? [] : group.filter((fields) => (fields[3] ?? '').split(',').includes(name)).map((fields) => requiredId(fields[2], `gid of ${fields[0] ?? '?'}`));
+    groupPart !== '' || name === undefined
+      ? []
+      : group
+          .filter((fields) => (fields[3] ?? '').split(',').includes(name))
+          .map((fields) => requiredId(fields[2], `gid of ${fields[0] ?? '?'}`));
   // The group itself, too: else a file's denial to it could be shaken off with setgroups (CVE-2022-36109).
   const additionalGids = [...new Set([gid, ...memberships, ...groupAdd.map(groupId)])];
   return { uid, gid, additionalGids, home };
@@ -81,7 +91,10 @@ function records(rootfs: Fd, path: string, fields: number): string[][] {
 export function readBeneath(rootfs: Fd, path: string): string | undefined {
   let fd: Fd;
   try {
-    fd = openat2(rootfs, path, { flags: O_RDONLY | O_NONBLOCK | O_NOCTTY, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS });
+    fd = openat2(rootfs, path, {
+      flags: O_RDONLY | O_NONBLOCK | O_NOCTTY,
+      resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    });
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
@@ -89,7 +102,8 @@ export function readBeneath(rootfs: Fd, path: string): string | undefined {
   using file = fd;
   const stat = fstatSync(file.number);
   if (!stat.isFile()) throw new TareError('invalid', `Cannot read the container's /${path}: not a regular file`);
-  if (stat.size > MAX_FILE_BYTES) throw new TareError('invalid', `Cannot read the container's /${path}: larger than ${MAX_FILE_BYTES} bytes`);
+  if (stat.size > MAX_FILE_BYTES)
+    throw new TareError('invalid', `Cannot read the container's /${path}: larger than ${MAX_FILE_BYTES} bytes`);
   const buffer = Buffer.alloc(stat.size);
   const length = readSync(file.number, buffer, 0, buffer.length, 0);
   return buffer.toString('utf8', 0, length);

@@ -18,7 +18,11 @@ const RECHECK_MS = 2000;
  * Waits until a container has ended and returns its exit record; undefined when it vanished before one could be read.
  * A container whose monitor died is collected on the way. Errors: not-found, cancelled.
  */
-export async function waitContainer(engine: Engine, nameOrId: string, options: WaitOptions = {}): Promise<ExitRecord | undefined> {
+export async function waitContainer(
+  engine: Engine,
+  nameOrId: string,
+  options: WaitOptions = {},
+): Promise<ExitRecord | undefined> {
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
   let wake: () => void = () => {};
@@ -33,7 +37,8 @@ export async function waitContainer(engine: Engine, nameOrId: string, options: W
       exit = readExit(dir) ?? exit;
       if (state === undefined && !existsSync(dir)) return exit;
       if (state?.phase === 'running' && !state.held) await reconcile(engine, id);
-      else if (options.condition !== 'removed' && (state?.phase === 'exited' || state?.phase === 'created')) return exit;
+      else if (options.condition !== 'removed' && (state?.phase === 'exited' || state?.phase === 'created'))
+        return exit;
       if (options.signal?.aborted === true) throw new TareError('cancelled', `Cannot wait for ${nameOrId}: cancelled`);
       // inotify does not tell when a lock is freed: look again now and then.
       const timer = setTimeout(wake, watcher === undefined ? 50 : RECHECK_MS);

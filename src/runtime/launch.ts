@@ -1,7 +1,16 @@
 import { openSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { Fd, openDirectory, openTree, memfdSealed, mountDetached, sendFds, socketpair, spawnHelper } from '../sys/mod.ts';
+import {
+  Fd,
+  openDirectory,
+  openTree,
+  memfdSealed,
+  mountDetached,
+  sendFds,
+  socketpair,
+  spawnHelper,
+} from '../sys/mod.ts';
 import { type ClientFrame, encodeClientFrame } from '../sys/monitor/frames.ts';
 import { MonitorClient } from '../sys/monitor/client.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
@@ -47,10 +56,12 @@ export function openPlan(compiled: CompiledPlan, resources: PlanResources): Open
 
 function openSource(source: FdSource, resources: PlanResources, stack: DisposableStack): number {
   const given = (fd: Fd | undefined): number => {
-    if (fd === undefined) throw new TareError('internal', `Cannot open plan: it needs ${source.kind}, which was not given`);
+    if (fd === undefined)
+      throw new TareError('internal', `Cannot open plan: it needs ${source.kind}, which was not given`);
     return fd.number;
   };
-  const open = (path: string, flags: number): number => stack.use(Fd.adopt(openSync(path, flags | constants.O_NOCTTY))).number;
+  const open = (path: string, flags: number): number =>
+    stack.use(Fd.adopt(openSync(path, flags | constants.O_NOCTTY))).number;
   switch (source.kind) {
     case 'rootfs':
       return given(resources.rootfs);
@@ -83,7 +94,8 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
     }
     case 'preserve': {
       const fd = resources.preserve?.[source.index];
-      if (fd === undefined) throw new TareError('invalid', `Cannot preserve descriptor ${source.index + 3}: it was not given`);
+      if (fd === undefined)
+        throw new TareError('invalid', `Cannot preserve descriptor ${source.index + 3}: it was not given`);
       return fd;
     }
   }
@@ -94,7 +106,11 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
  * copies of all descriptors may be closed afterwards. `requests` are what the monitor finds waiting when it starts: an attachment
  * made there misses no output.
  */
-export function launch(compiled: CompiledPlan, resources: PlanResources, requests: readonly ClientFrame[]): MonitorClient {
+export function launch(
+  compiled: CompiledPlan,
+  resources: PlanResources,
+  requests: readonly ClientFrame[],
+): MonitorClient {
   using opened = openPlan(compiled, resources);
   using plan = memfdSealed('tare-plan', opened.bytes);
   const [ours, theirs] = socketpair();

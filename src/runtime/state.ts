@@ -1,4 +1,15 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { Fd, isLocked, lockWaitSync, tryLock } from '../sys/mod.ts';
@@ -139,7 +150,11 @@ export function changePhase(dir: string, from: Phase, to: Phase): void {
   try {
     renameSync(join(dir, `phase.${from}`), join(dir, `phase.${to}`));
   } catch (cause) {
-    throw new TareError('failed-precondition', `Cannot move container from ${from} to ${to}: another process changed it`, { cause });
+    throw new TareError(
+      'failed-precondition',
+      `Cannot move container from ${from} to ${to}: another process changed it`,
+      { cause },
+    );
   }
 }
 
@@ -152,7 +167,13 @@ export function readExit(dir: string): ExitRecord | undefined {
     return undefined;
   }
   const json = JSON.parse(text) as ExitRecord;
-  return { code: json.code, signal: json.signal, oom: json.oom, startedAt: json.startedAt, finishedAt: json.finishedAt };
+  return {
+    code: json.code,
+    signal: json.signal,
+    oom: json.oom,
+    startedAt: json.startedAt,
+    finishedAt: json.finishedAt,
+  };
 }
 
 /** Writes an exit record durably (used when the monitor could not). */

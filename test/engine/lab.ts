@@ -1,4 +1,5 @@
 /** What tests of running containers share: private roots with a busybox file system, and a look at everything that could be left behind. */
+import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import {
   copyFileSync,
@@ -20,6 +21,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createEngine,
+  LaunchError,
   listContainers,
   removeContainer,
   runContainer,
@@ -28,6 +30,7 @@ import {
   type EngineOptions,
   type Running,
 } from '../../src/engine/mod.ts';
+import { TareError, type ErrorKind } from '../../src/base/errors.ts';
 import type { ExitRecord } from '../../src/runtime/state.ts';
 import { needs, type Need } from '../support/needs.ts';
 
@@ -143,7 +146,10 @@ export class Lab implements AsyncDisposable {
   /** Pid of a container's monitor: the process that has its directory's life file open. */
   monitorOf(id: string): number {
     const life = this.at(id, 'life');
-    const pids = processes().filter((pid) => links(`/proc/${pid}/fd`).includes(life) && pid !== process.pid);
+    // The client that started it may hold the lock's file a moment longer.
+    const pids = processes().filter(
+      (pid) => read(`/proc/${pid}/cmdline`).startsWith('tare: monitor ') && links(`/proc/${pid}/fd`).includes(life),
+    );
     if (pids.length !== 1 || pids[0] === undefined) throw new Error(`monitors of ${id}: ${pids.join(' ')}`);
     return pids[0];
   }
@@ -335,3 +341,13 @@ export function read(path: string): string {
     return '';
   }
 }
+
+/** Everything that failed must say so in one line of the house's form. */
+export const clear = (kind: ErrorKind, message: RegExp, exitCode?: number) => (error: unknown) => {
+  assert.ok(error instanceof TareError, String(error));
+  assert.equal(error.kind, kind, error.message);
+  assert.match(error.message, /^Cannot /);
+  assert.match(error.message, message);
+  if (exitCode !== undefined) assert.equal(error instanceof LaunchError && error.exitCode, exitCode);
+  return true;
+};

@@ -94,7 +94,7 @@ function disturbText(good: string): string {
 }
 
 /** Only a TareError may come out. */
-function survives(t: TestContext, what: string, parse: () => unknown, input: () => string): void {
+function survives(what: string, parse: () => unknown, input: () => string): void {
   try {
     parse();
   } catch (error) {
@@ -102,9 +102,7 @@ function survives(t: TestContext, what: string, parse: () => unknown, input: () 
       error instanceof TareError,
       `${what}, seed ${seed}: ${String((error as Error).stack)}\ninput: ${input()}`,
     );
-    return;
   }
-  t.diagnostic; // Accepted: nothing to say.
 }
 
 const config = {
@@ -197,19 +195,16 @@ test('parsers of JSON documents answer random edits with a TareError or a value'
       b = some(image),
       c = some(seccomp);
     survives(
-      t,
       'parseRuntimeConfig',
       () => parseRuntimeConfig(a),
       () => JSON.stringify(a),
     );
     survives(
-      t,
       'parseImageConfig',
       () => parseImageConfig(Buffer.from(JSON.stringify(b))),
       () => JSON.stringify(b),
     );
     survives(
-      t,
       'parseSeccompProfile',
       () => parseSeccompProfile(c, { capabilities: 0n, native: 'x64', kernel: '6.1.0' }),
       () => JSON.stringify(c),
@@ -229,14 +224,12 @@ test('parsers of text answer random edits with a TareError or a value', (t) => {
   for (let i = 0; i < ROUNDS; i++) {
     const reference = disturbText(pick(references));
     survives(
-      t,
       'parseReference',
       () => parseReference(reference),
       () => JSON.stringify(reference),
     );
     const lines = disturbText(mountinfo);
     survives(
-      t,
       'parseMountinfo',
       () => parseMountinfo(lines),
       () => JSON.stringify(lines),
@@ -261,7 +254,6 @@ test('decodePlan answers random edits of a Plan with a TareError or a Plan', (t)
       bytes[Math.floor(dice() * bytes.length)] = pick([0, 1, 0x7f, 0xff, Math.floor(dice() * 256)]);
     if (dice() < 0.2) bytes = bytes.subarray(0, Math.floor(dice() * bytes.length));
     survives(
-      t,
       'decodePlan',
       () => decodePlan(bytes),
       () => bytes.toString('hex'),

@@ -16,8 +16,14 @@ test('describeStep says what could not be done, in the user’s terms', () => {
   });
   const { ops } = compiled;
   const step = (name: string): number => ops.findIndex(({ op }) => op === name);
-  assert.match(describeStep(ops, step('mountFs'), EPERM, '/proc'), /^Cannot mount proc on \/proc: EPERM; .*masked/);
-  assert.equal(describeStep(ops, step('mountFd'), ENOENT, '/a'), 'Cannot bind on /a: ENOENT');
+  assert.match(
+    describeStep(ops, step('mountFs'), EPERM, '/proc'),
+    /^Cannot mount proc on \/proc: EPERM \(operation not permitted\); .*masked/,
+  );
+  assert.equal(
+    describeStep(ops, step('mountFd'), ENOENT, '/a'),
+    'Cannot bind on /a: ENOENT (no such file or directory)',
+  );
   assert.equal(describeStep(ops, step('exec'), ENOENT, 'nosuch'), 'Cannot execute nosuch: not found in $PATH');
   assert.equal(describeStep(ops, step('exec'), EACCES, '/bin/nosuch'), 'Cannot execute /bin/nosuch: permission denied');
   assert.match(describeStep(ops, step('exec'), ENOEXEC, '/bin/nosuch'), /not a program/);

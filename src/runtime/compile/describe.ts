@@ -1,4 +1,4 @@
-import { getSystemErrorName } from 'node:util';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import type { Op } from '../../sys/plan/schema.ts';
 
 const NO_STEP = 0xffffffff;
@@ -17,12 +17,17 @@ export function describeStep(ops: readonly Op[], step: number, errno: number, te
   if (op.op === 'exec') return describeExec(op, name, text);
   const action = actionOf(op);
   const detail = text === '' || action.includes(text) ? '' : ` (${text})`;
-  return `Cannot ${action}: ${name}${detail}${hint(op, name)}`;
+  return `Cannot ${action}: ${name}${words(errno)}${detail}${hint(op, name)}`;
 }
 
 function errorName(errno: number): string {
   const name = errno > 0 ? getSystemErrorName(-errno) : '';
   return /^E[A-Z0-9]+$/.test(name) ? name : `error ${errno}`;
+}
+
+/** " (no space left on device)": what the C library says of an errno. */
+function words(errno: number): string {
+  return errno > 0 ? ` (${getSystemErrorMessage(-errno)})` : '';
 }
 
 function describeExec(op: Extract<Op, { op: 'exec' }>, name: string, text: string): string {
