@@ -15,7 +15,10 @@ export function processes(): Process[] {
     .flatMap((name) => {
       try {
         const [program = ''] = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-        return [{ pid: Number(name), program: basename(program) }];
+        // A monitor's title says whose it is: "tare: monitor NAME".
+        return [
+          { pid: Number(name), program: program.startsWith('tare: monitor ') ? 'tare-monitor' : basename(program) },
+        ];
       } catch {
         return []; // It ended meanwhile.
       }
