@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync,
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
+import { fileError } from './file-error.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const ID_PREFIX = /^[0-9a-f]{1,64}$/;
@@ -109,6 +110,6 @@ export function containerIds(engine: Engine): string[] {
     return readdirSync(engine.containersDir).filter((name) => /^[0-9a-f]{64}$/.test(name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+    throw fileError(error, 'list containers');
   }
 }
