@@ -7,7 +7,7 @@ import { reconcile } from './reconcile.ts';
 import { containerDir } from './record.ts';
 
 /**
- * Connects to the monitor of a running container.
+ * Connects to the monitor of a running container; without `greet` it does not wait for the monitor's greeting.
  *
  * Errors: not-found; failed-precondition when it is not running (a container whose monitor died is collected first).
  */
@@ -15,6 +15,7 @@ export async function connectMonitor(
   engine: Engine,
   nameOrId: string,
   what: string,
+  how: { readonly greet: boolean } = { greet: true },
 ): Promise<{ id: string; monitor: MonitorClient }> {
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
@@ -28,7 +29,8 @@ export async function connectMonitor(
   }
   if (state.phase !== 'running') throw notRunning(state.phase);
   try {
-    return { id, monitor: await MonitorClient.connect(socketPath(engine, id)) };
+    const path = socketPath(engine, id);
+    return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };
   } catch (cause) {
     const now = readLifeState(dir);
     if (now?.phase === 'running' && now.held) {

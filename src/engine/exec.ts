@@ -53,7 +53,7 @@ export async function execContainer(
   io: ExecIo,
 ): Promise<ExecSession> {
   if (options.argv.length === 0) throw new TareError('invalid', 'Cannot exec: a command is needed');
-  const { id, monitor } = await connectMonitor(engine, nameOrId, 'exec in');
+  const { id, monitor } = await connectMonitor(engine, nameOrId, 'exec in', { greet: false });
   try {
     const record = readRecord(engine, id);
     const config = readConfig(engine, id);

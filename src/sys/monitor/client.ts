@@ -111,15 +111,21 @@ export class MonitorClient implements Disposable {
 
   /** Connects to a monitor's socket. Errors: `not-found`, `unavailable` (nobody listens), `denied`. */
   static async connect(path: string): Promise<MonitorClient> {
-    const client = new MonitorClient(connectUnix(path), path);
+    const client = MonitorClient.begin(path);
     try {
-      await client.#send({ type: 'hello', version: PROTOCOL_VERSION });
       await client.#hello.promise;
       return client;
     } catch (error) {
       client.close();
       throw error;
     }
+  }
+
+  /** `connect` without waiting for the monitor's answer: the first request may follow at once. */
+  static begin(path: string): MonitorClient {
+    const client = new MonitorClient(connectUnix(path), path);
+    client.#post({ type: 'hello', version: PROTOCOL_VERSION });
+    return client;
   }
 
   /** The monitor's answer to HELLO (only on connections made by `connect`). */

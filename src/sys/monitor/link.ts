@@ -17,25 +17,43 @@ interface Outgoing {
  * Node's socket; a frame with descriptors waits until that one is empty and goes by sendmsg(2) on the same descriptor.
  */
 export class Link {
-  readonly #socket: Socket;
+  /** Node's socket, made by the first turn of the event loop: until then frames leave by sendmsg(2), and whoever is at the other end can work on them while node:net loads. */
+  #socket: Socket | undefined;
+  #fd: Fd | undefined;
   readonly #number: number;
+  readonly #onBytes: (bytes: Buffer) => void;
+  readonly #onClose: (error?: Error) => void;
   #queue: Outgoing[] = [];
   #waiting = false;
   #closed = false;
 
   /** Takes ownership of `fd`. `onBytes` gets what arrives, `onClose` is called once, at the end. */
   constructor(fd: Fd, onBytes: (bytes: Buffer) => void, onClose: (error?: Error) => void) {
+    this.#number = fd.number;
+    this.#fd = fd;
+    this.#onBytes = onBytes;
+    this.#onClose = onClose;
+    setImmediate(() => {
+      if (!this.#closed) this.#open();
+    });
+  }
+
+  #open(): Socket {
+    if (this.#socket !== undefined) return this.#socket;
     // Loaded on first use: only commands that talk to a monitor pay for it.
     const net = process.getBuiltinModule('node:net');
-    this.#number = fd.number;
-    this.#socket = new net.Socket({ fd: fd.release(), readable: true, writable: true, allowHalfOpen: false });
+    const fd = this.#fd?.release() ?? -1;
+    this.#fd = undefined;
+    const socket = new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false });
     let failure: Error | undefined;
-    this.#socket.on('data', onBytes);
-    this.#socket.on('error', (error) => (failure = error));
-    this.#socket.on('close', () => {
+    socket.on('data', this.#onBytes);
+    socket.on('error', (error) => (failure = error));
+    socket.on('close', () => {
       this.#end(failure);
-      onClose(failure);
+      this.#onClose(failure);
     });
+    this.#socket = socket;
+    return socket;
   }
 
   /** Sends bytes, and descriptors with the first of them (duplicated now, so the caller may close its own). Settles when the kernel has them. */
@@ -56,23 +74,25 @@ export class Link {
 
   /** Stops reading: the monitor's buffers fill, and then it stops reading the container's output. */
   pause(): void {
-    this.#socket.pause();
+    this.#open().pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#open().resume();
   }
 
   /** Whether the connection alone keeps the process alive (it does at first). */
   setRef(on: boolean): void {
-    if (on) this.#socket.ref();
-    else this.#socket.unref();
+    if (on) this.#open().ref();
+    else this.#open().unref();
   }
 
   /** Closes at once; what was not sent fails. */
   close(): void {
     this.#end();
-    this.#socket.destroy();
+    this.#fd?.close();
+    this.#fd = undefined;
+    this.#socket?.destroy();
   }
 
   #end(error?: Error): void {
@@ -86,13 +106,14 @@ export class Link {
     while (!this.#waiting && !this.#closed) {
       const [next] = this.#queue;
       if (next === undefined) return;
-      if (next.fds.length === 0) {
+      const socket = this.#socket;
+      if (socket !== undefined && next.fds.length === 0) {
         this.#queue.shift();
-        this.#socket.write(next.bytes, next.sent);
-      } else if (this.#socket.writableLength > 0) {
+        socket.write(next.bytes, next.sent);
+      } else if (socket !== undefined && socket.writableLength > 0) {
         // Its callback comes after those of all bytes before it.
         this.#waiting = true;
-        this.#socket.write('', () => this.#again());
+        socket.write('', () => this.#again());
       } else if (!this.#sendNow(next)) return;
     }
   }
@@ -119,7 +140,7 @@ export class Link {
     }
     this.#queue.shift();
     if (count === next.bytes.length) next.sent();
-    else this.#socket.write(next.bytes.subarray(count), next.sent);
+    else this.#open().write(next.bytes.subarray(count), next.sent);
     return true;
   }
 }
