@@ -2,7 +2,7 @@ import { readCgroupHost, type CgroupHost } from '../runtime/cgroup/host.ts';
 import { planCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
 import type { Engine } from './engine.ts';
-import { readRecord } from './record.ts';
+import { findRecord } from './record.ts';
 
 /** What podman sets: enough for anything but a fork bomb. */
 const DEFAULT_PIDS_LIMIT = 2048;
@@ -28,15 +28,10 @@ export function containerCgroupPlan(cgroupPath: string, resources: LinuxResource
   return planCgroup(cgroupHost(), { cgroupPath, resources: resources ?? {} });
 }
 
-/** Where a container's cgroup is, to kill or remove it, whatever its record says. */
-export function containerCgroup(engine: Engine, id: string): CgroupPlan {
-  let path = cgroupPathOf(engine, id);
-  try {
-    path = readRecord(engine, id).cgroupPath;
-  } catch {
-    // It died before it had a record, and so before it had a cgroup.
-  }
-  return containerCgroupPlan(path, undefined);
+/** Where a container's cgroup is, to kill or remove it, whatever parent this engine would choose. */
+export function containerCgroup(engine: Engine, id: string, record = findRecord(engine, id)): CgroupPlan {
+  // Without a record it died before it had a cgroup.
+  return containerCgroupPlan(record?.cgroupPath ?? cgroupPathOf(engine, id), undefined);
 }
 
 /** "/tare/ID". */

@@ -4,7 +4,7 @@ import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import { containerCgroup } from './cgroups.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { releaseName } from './names.ts';
-import { type ContainerRecord, containerDir, readRecord } from './record.ts';
+import { type ContainerRecord, containerDir, findRecord } from './record.ts';
 
 /**
  * Deletes what belongs to a container whose life lock the caller holds (or that never had one): storage record and layer, cgroup, socket, directory, name.
@@ -12,11 +12,11 @@ import { type ContainerRecord, containerDir, readRecord } from './record.ts';
  */
 export async function deleteContainer(engine: Engine, id: string, known?: ContainerRecord): Promise<void> {
   const dir = containerDir(engine, id);
-  const record = known ?? recordOf(engine, id);
+  const record = known ?? findRecord(engine, id);
   // Without a record yet, only a creation from an image can have touched the storage.
   const inStorage =
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
-  const cgroup = containerCgroup(engine, id);
+  const cgroup = containerCgroup(engine, id, record);
   await killCgroup(cgroup);
   removeCgroup(cgroup);
   if (inStorage) await (await engine.store()).removeContainer(id);
@@ -44,14 +44,6 @@ export function removeTree(path: string): void {
       const { code } = error as NodeJS.ErrnoException;
       if (attempt === REMOVE_TRIES || (code !== 'ENOENT' && code !== 'ENOTEMPTY')) throw error;
     }
-  }
-}
-
-function recordOf(engine: Engine, id: string): ContainerRecord | undefined {
-  try {
-    return readRecord(engine, id);
-  } catch {
-    return undefined;
   }
 }
 

@@ -2,7 +2,7 @@ import { type LifeState, readExit, readLifeState, readPid } from '../runtime/sta
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { reconcile } from './reconcile.ts';
-import { containerDir, readRecord, type ContainerRecord } from './record.ts';
+import { containerDir, findRecord } from './record.ts';
 
 /** What people call the state of a container. `dead`: its monitor died and nothing collected it yet. */
 export type ContainerState = 'created' | 'running' | 'exited' | 'removing' | 'dead';
@@ -56,12 +56,8 @@ export function summarize(engine: Engine, id: string): ContainerSummary | undefi
 function summaryOf(engine: Engine, id: string, life: LifeState | undefined): ContainerSummary | undefined {
   if (life === undefined || life.phase === 'creating') return undefined;
   const dir = containerDir(engine, id);
-  let record: ContainerRecord;
-  try {
-    record = readRecord(engine, id);
-  } catch {
-    return undefined;
-  }
+  const record = findRecord(engine, id);
+  if (record === undefined) return undefined;
   const state: ContainerState = life.phase === 'running' && !life.held ? 'dead' : life.phase;
   const exit = life.phase === 'exited' ? readExit(dir) : undefined;
   const pid = life.phase === 'running' && life.held ? readPid(dir) : undefined;

@@ -73,6 +73,15 @@ export function readRecord(engine: Engine, id: string): ContainerRecord {
   return record;
 }
 
+/** A container's record, or undefined where there is none that can be read: a creation that died early, a removal in progress. */
+export function findRecord(engine: Engine, id: string): ContainerRecord | undefined {
+  try {
+    return readRecord(engine, id);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads a container's OCI config. Errors: not-found. */
 export function readConfig(engine: Engine, id: string): RuntimeConfig {
   return readJson<RuntimeConfig>(join(containerDir(engine, id), 'config.json'), id);
