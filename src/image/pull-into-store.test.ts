@@ -8,7 +8,7 @@ import { hostPlatform, imageIdOf } from '../spec/mod.ts';
 import { Store } from '../storage/mod.ts';
 import { blobsOf, buildImage, writeLayout } from '../../test/support/image.ts';
 import { busyboxImage, debianImage, noBusybox, noDebian } from '../../test/support/images.ts';
-import { notRoot } from '../../test/support/programs.ts';
+import { needs } from '../../test/support/needs.ts';
 import { noRegistry, startRegistry } from '../../test/support/registry.ts';
 import { tarOf } from '../../test/support/tar.ts';
 import { parseImageLocation } from './location.ts';
@@ -38,7 +38,7 @@ const staged = (dir: string): string[] => {
 
 test(
   'pullImage() into a containers/storage store: busybox and Debian from a registry, found by name and id, unpacked',
-  { skip: notRoot() || noBusybox() || noDebian() || noRegistry() },
+  { skip: needs.root() || noBusybox() || noDebian() || noRegistry() },
   async (context) => {
     const dir = tempDir(context);
     const store = await openStore(dir);
@@ -62,7 +62,7 @@ test(
   },
 );
 
-test('pullImage() that fails in the last layer leaves the store as it was', { skip: notRoot() }, async (context) => {
+test('pullImage() that fails in the last layer leaves the store as it was', { skip: needs.root() }, async (context) => {
   const dir = tempDir(context);
   const store = await openStore(dir);
   const image = buildImage({ layers: Array.from({ length: 5 }, (_, i) => tarOf([{ name: `f${i}`, content: 'x' }])) });
@@ -86,7 +86,7 @@ test('pullImage() that fails in the last layer leaves the store as it was', { sk
   assert.equal(store.layers().length, 5);
 });
 
-test('pullImage() of one image twice at a time: both end well, one image', { skip: notRoot() }, async (context) => {
+test('pullImage() of one image twice at a time: both end well, one image', { skip: needs.root() }, async (context) => {
   const dir = tempDir(context);
   const image = buildImage({
     layers: Array.from({ length: 6 }, (_, i) => tarOf([{ name: `f${i}`, content: Buffer.alloc(100_000, i) }])),

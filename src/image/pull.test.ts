@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { mediaTypes, parsePlatform, type DiffId } from '../spec/mod.ts';
 import { blobsOf, buildImage, writeLayout } from '../../test/support/image.ts';
 import { busyboxImage, debianImage, noBusybox, noDebian } from '../../test/support/images.ts';
-import { missing } from '../../test/support/programs.ts';
+import { needs } from '../../test/support/needs.ts';
 import { noRegistry, startRegistry } from '../../test/support/registry.ts';
 import { MemoryImageStore } from './memory-store.ts';
 import { type PullEvent } from './pull.ts';
@@ -104,7 +104,7 @@ describe('pullImage() from OCI layouts', () => {
     await fails(pull(`oci:${temp}`), 'not-found', /oci-layout/);
   });
 
-  test('reads what skopeo wrote: oci:, oci-archive:, Docker manifests', { skip: missing('skopeo') }, async () => {
+  test('reads what skopeo wrote: oci:, oci-archive:, Docker manifests', { skip: needs.program('skopeo') }, async () => {
     const copy = (...args: string[]): void =>
       void execFileSync('skopeo', ['--insecure-policy', 'copy', '-q', ...args], { stdio: 'pipe' });
     copy(`oci:${dir}:plain`, `oci:${temp}/skopeo:name`);

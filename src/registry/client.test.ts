@@ -8,7 +8,7 @@ import { describe, test } from 'node:test';
 import { isKind, type ErrorKind } from '../base/errors.ts';
 import { mediaTypes, parseRepositoryPath, parseTag } from '../spec/mod.ts';
 import { serve } from '../../test/support/http.ts';
-import { missing } from '../../test/support/programs.ts';
+import { needs } from '../../test/support/needs.ts';
 import { makeCertificates } from '../../test/support/registry.ts';
 import { RegistryClient, type RegistryClientOptions } from './client.ts';
 import { RegistryError } from './error.ts';
@@ -201,7 +201,7 @@ describe('RegistryClient: redirects', () => {
     }
   });
 
-  test('https never leads to http, not even on this machine', { skip: missing('openssl') }, async () => {
+  test('https never leads to http, not even on this machine', { skip: needs.program('openssl') }, async () => {
     const dir = mkdtempSync(join(tmpdir(), 'tare-tls-'));
     try {
       const certificates = makeCertificates(dir);

@@ -5,7 +5,7 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { blobsOf, buildImage, writeLayout, type BuiltImage } from './image.ts';
-import { missing, notRoot } from './programs.ts';
+import { needs } from './needs.ts';
 import { tarOf, type TarEntry } from './tar.ts';
 
 /** An image in an OCI layout: `oci:${layout}:${name}`. */
@@ -30,7 +30,7 @@ export function noBusybox(): string | false {
 
 /** The reason why `debianImage` cannot be made here, or false. */
 export function noDebian(): string | false {
-  return notRoot() || missing('mmdebstrap');
+  return needs.root() || needs.program('mmdebstrap');
 }
 
 /** A small image: Debian's static busybox with all its applets, `sh` as command, user root. */

@@ -6,7 +6,7 @@ import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { missing } from './programs.ts';
+import { needs } from './needs.ts';
 
 export interface TestRegistry extends AsyncDisposable {
   /** `localhost:PORT`. */
@@ -21,7 +21,7 @@ export interface TestRegistry extends AsyncDisposable {
 
 /** The reason why `startRegistry` cannot work here, or false. */
 export function noRegistry(): string | false {
-  return missing('docker-registry', 'skopeo', 'openssl');
+  return needs.program('docker-registry', 'skopeo', 'openssl');
 }
 
 /** Resolves when it answers. `tls`: https only, with a certificate for localhost of an authority of its own. */
