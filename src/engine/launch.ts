@@ -9,6 +9,7 @@ import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connection } from './connection.ts';
+import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
 import { LOG_NAME, containerDir, type ContainerRecord } from './record.ts';
@@ -70,7 +71,10 @@ export async function launchContainer(
       name: record.name,
       pid: 0,
       warnings,
-      ...(record.autoRemove || options.owner ? { cleanUp: () => deleteContainer(engine, record.id, record) } : {}),
+      cleanUp: () =>
+        record.autoRemove || options.owner
+          ? deleteContainer(engine, record.id, record)
+          : countMount(engine, record, false),
     });
     const pid = await client.started;
     return Object.assign(running, { pid });

@@ -77,7 +77,14 @@ export async function prepareSource(
   engine: Engine,
   dir: string,
   resolved: ResolvedSource,
-  container: { readonly id: string; readonly name: string; readonly volatile: boolean; readonly secrets: boolean },
+  container: {
+    readonly id: string;
+    readonly name: string;
+    readonly volatile: boolean;
+    /** It is started right away: its root file system stays mounted. */
+    readonly starts: boolean;
+    readonly secrets: boolean;
+  },
 ): Promise<PreparedSource> {
   switch (resolved.kind) {
     case 'image': {
@@ -87,6 +94,7 @@ export async function prepareSource(
         name: container.name,
         imageId: resolved.imageId,
         volatile: container.volatile,
+        mounted: container.starts,
         metadata: '',
       });
       const { reference, imageId, config } = resolved;

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   changePhase,
@@ -11,10 +11,11 @@ import {
   writeExit,
 } from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
+import { countMount } from './count-mount.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds, releaseStaleNames } from './names.ts';
-import { containerDir, readRecord } from './record.ts';
+import { type ContainerRecord, containerDir, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, removeSocket, removeTree } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
 
@@ -51,14 +52,17 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       recordLostExit(dir);
       changePhase(dir, 'running', 'exited');
       removeSocket(engine, id);
+      await countMount(engine, readRecord(engine, id), false);
       await removeIfWanted(engine, id);
       return;
     }
     case 'exited': {
       if (!existsSync(join(dir, 'container.json'))) return;
-      if (!readRecord(engine, id).autoRemove) return;
+      const record = readRecord(engine, id);
+      if (!record.autoRemove && !(await countsAsMounted(engine, record))) return;
       using life = holdIfFree(dir);
       if (life === undefined || readPhase(dir) !== 'exited') return;
+      await countMount(engine, record, false);
       await removeIfWanted(engine, id);
       return;
     }
@@ -71,6 +75,19 @@ export async function reconcileAll(engine: Engine): Promise<void> {
   for (const id of containerIds(engine)) await reconcile(engine, id);
   releaseStaleNames(engine);
   emptyTrash(engine);
+}
+
+/** Whether a container that has ended still counts as mounted. Asks the store only when anything does. */
+async function countsAsMounted(engine: Engine, record: ContainerRecord): Promise<boolean> {
+  if (record.source.kind !== 'image' || !anyMounts(engine)) return false;
+  return (await engine.store()).mountedContainers().some(({ id }) => id === record.id);
+}
+
+function anyMounts(engine: Engine): boolean {
+  const size = statSync(join(engine.storageRunRoot, 'overlay-layers', 'mountpoints.json'), {
+    throwIfNoEntry: false,
+  })?.size;
+  return size !== undefined && size > '[]'.length;
 }
 
 function holdIfFree(dir: string): Disposable | undefined {

@@ -20,7 +20,7 @@ export interface RunHow extends CreateHow {
  * Errors: those of `createContainer`; LaunchError when it cannot start; cancelled, also while it starts. In every error case nothing is left behind.
  */
 export async function runContainer(engine: Engine, options: CreateOptions, how: RunHow): Promise<Running> {
-  using prepared = await prepareContainer(engine, options, how, how.owner === true);
+  using prepared = await prepareContainer(engine, options, how, { owned: how.owner === true, starts: true });
   const { record, config, rootfs, life, warnings } = prepared;
   try {
     const running = await launchContainer(engine, record, config, rootfs, life, {

@@ -3,6 +3,7 @@ import { readLifeState, readPhase, takeLife } from '../runtime/state.ts';
 import type { Mount } from '../spec/mount.ts';
 import { attachContainer } from './attach.ts';
 import type { Engine } from './engine.ts';
+import { countMount } from './count-mount.ts';
 import { launchContainer } from './launch.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
@@ -41,12 +42,20 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
     throw new TareError('failed-precondition', `Cannot start container ${nameOrId}: it is ${phase ?? 'gone'}`);
   }
   const record = readRecord(engine, id);
-  const running = await launchContainer(engine, record, readConfig(engine, id), await rootfsOf(engine, record), life, {
-    attach: { stdin: how.stdin && how.attach, output: how.attach },
-    owner: false,
-    detach: !how.attach,
-    warnings: [],
-  });
+  const rootfs = await rootfsOf(engine, record);
+  await countMount(engine, record, true);
+  let running: Running;
+  try {
+    running = await launchContainer(engine, record, readConfig(engine, id), rootfs, life, {
+      attach: { stdin: how.stdin && how.attach, output: how.attach },
+      owner: false,
+      detach: !how.attach,
+      warnings: [],
+    });
+  } catch (error) {
+    await countMount(engine, record, false);
+    throw error;
+  }
   if (!how.attach) running.close();
   return running;
 }

@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   statSync,
+  statfsSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -61,18 +62,34 @@ export function createFile(
 }
 
 /**
- * Replaces a file by one rename, 0600. With `sync` the contents are on the disk before that. The caller holds the lock that guards the file: so the temporary
- * file has one name, and a kill leaves at most that, for the next writer.
+ * What a replaced file can count on when the machine crashes: `data` the new contents are on the disk before the rename; `ordered` the old or the new contents
+ * are there, and not an empty file; `none` nothing.
  */
-export function replaceFile(path: string, content: string | Uint8Array, sync: boolean): void {
+export type Sync = 'data' | 'ordered' | 'none';
+
+/**
+ * Replaces a file by one rename, 0600. The caller holds the lock that guards the file: so the temporary file has one name, and a kill leaves at most that, for
+ * the next writer.
+ */
+export function replaceFile(path: string, content: string | Uint8Array, sync: Sync): void {
   const temp = join(dirname(path), `.tmp-tare-${basename(path)}`);
   try {
-    createFile(temp, content, { sync, flags: 'w' });
+    createFile(temp, content, {
+      sync: sync === 'data' || (sync === 'ordered' && !ordersRenames(dirname(path))),
+      flags: 'w',
+    });
     renameSync(temp, path);
   } catch (error) {
     ifPresent(() => unlinkSync(temp));
     throw error;
   }
+}
+
+/** File systems that write a file's contents before the rename that puts it in another's place: ext4 (auto_da_alloc, the default), btrfs, and tmpfs, which survives no crash. */
+const ORDERING: ReadonlySet<number> = new Set([0xef53, 0x9123683e, 0x01021994]);
+
+function ordersRenames(dir: string): boolean {
+  return ORDERING.has(statfsSync(dir).type >>> 0);
 }
 
 /** Reads a file of at most `maxBytes`; undefined when there is none. Errors: `exhausted` when it is larger. */

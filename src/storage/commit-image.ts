@@ -216,7 +216,7 @@ function placeImage(
     renameSync(join(temp.meta().path, 'image'), dir);
   } else {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    for (const [key, bytes] of image.data) replaceFile(join(dir, bigDataFile(key)), bytes, true);
+    for (const [key, bytes] of image.data) replaceFile(join(dir, bigDataFile(key)), bytes, 'data');
   }
   const row: Row = { id: image.id, raw, volatile: false };
   try {

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { OverlayMount } from '../spec/mount.ts';
-import { storageError } from './_file.ts';
+import { storageError, type Sync } from './_file.ts';
 import { removeLayerFiles, type StoreParts } from './_parts.ts';
 import { randomId } from './_random.ts';
 import { findImage } from './image-names.ts';
@@ -18,6 +18,8 @@ export interface ContainerCreate {
   readonly imageId: string;
   /** It need not survive a crash of the machine: nothing is synced, and its root file system is mounted `volatile`. */
   readonly volatile: boolean;
+  /** Its root file system is mounted right away, and counts as such from the start. */
+  readonly mounted?: boolean;
   /** The creator's own, mostly JSON. */
   readonly metadata: string;
 }
@@ -38,7 +40,7 @@ export async function createContainer(
   const layerId = randomId();
   using layers = await parts.layers.lock(signal);
   // No image goes away while we hold the layers, so images are only read.
-  const image = findImage(parts.images.rows(), create.imageId);
+  const image = findImage(parts.images.mentioning(create.imageId), create.imageId);
   if (image === undefined)
     throw new TareError('not-found', `Cannot create container: there is no image ${create.imageId}`);
   const parent = text(image.raw, 'layer');
@@ -71,7 +73,8 @@ export async function createContainer(
       created,
       flags: { MountLabel: '', ProcessLabel: '', ...(volatile ? { Volatile: true } : {}) },
     },
-    volatile,
+    // Podman 4 reads no volatile records: an image would be free for it to remove while this container runs.
+    volatile: false,
   };
   const incomplete: Row = { ...layer, raw: { ...layer.raw, flags: { incomplete: true } } };
   try {
@@ -80,7 +83,8 @@ export async function createContainer(
     mkdirSync(dir, { mode: 0o700 });
     const link = parts.dirs.prepare(dir, parent, true);
     parts.dirs.publishLink(layerId, link);
-    containers.put([row]);
+    containers.put([row], syncOf(row));
+    if (create.mounted === true) await parts.mounts.add(layerId, parts.dirs.at(layerId, 'merged'), 1);
     // Last: until here the next writer would delete the layer and the container with it.
     layers.put([layer]);
   } catch (error) {
@@ -88,6 +92,15 @@ export async function createContainer(
     throw storageError(`create container ${create.name ?? create.id.slice(0, 12)}`, error);
   }
   return containerOf(row);
+}
+
+/** How its record is written: that of a volatile container may be lost, the others in the file may not. */
+function syncOf(container: Row): Sync {
+  return isVolatile(container) ? 'ordered' : 'data';
+}
+
+function isVolatile(container: Row): boolean {
+  return container.volatile || object(container.raw, 'flags')['Volatile'] === true;
 }
 
 async function undo(
@@ -101,7 +114,8 @@ async function undo(
   try {
     await using temp = TempDir.create(parts.dirs);
     removeLayerFiles(parts, layer.id, temp);
-    containers.drop([container]);
+    await parts.mounts.clear(layer.id);
+    containers.drop([container], syncOf(container));
     layers.drop([layer]);
   } catch {
     // No room even for that: the layer stays marked incomplete, and the next writer deletes both.
@@ -122,7 +136,7 @@ async function dropDead(parts: StoreParts, layers: LockedTable, volatile: boolea
  */
 export async function removeContainer(parts: StoreParts, id: string, signal?: AbortSignal): Promise<boolean> {
   requireId(id, 'container id');
-  if (!parts.containers.rows().some((row) => row.id === id)) return false;
+  if (!parts.containers.mentioning(id).some((row) => row.id === id)) return false;
   await using temp = TempDir.create(parts.dirs);
   using layers = await parts.layers.lock(signal);
   using containers = await parts.containers.lock(signal);
@@ -137,19 +151,19 @@ export async function removeContainer(parts: StoreParts, id: string, signal?: Ab
   }
   temp.takeMeta(join(parts.graphRoot, 'overlay-containers', id));
   rmSync(join(parts.runRoot, 'overlay-containers', id), { recursive: true, force: true });
-  containers.drop([row]);
+  containers.drop([row], syncOf(row));
   if (layer !== undefined) layers.drop([layer]);
   return true;
 }
 
 /** How the root file system of a container is put together. Reads, takes no lock. Errors: `not-found`; `failed-precondition` for a damaged store. */
 export function containerRootfs(parts: StoreParts, id: string): OverlayMount {
-  const row = parts.containers.rows().find((candidate) => candidate.id === id);
+  const row = parts.containers.mentioning(id).find((candidate) => candidate.id === id);
   const layer = row === undefined ? undefined : text(row.raw, 'layer');
   if (row === undefined || layer === undefined)
     throw new TareError('not-found', `Cannot find container ${id} in the store`);
   requireId(layer, 'layer id');
-  const volatile = row.volatile || object(row.raw, 'flags')['Volatile'] === true;
+  const volatile = isVolatile(row);
   // The mark of an earlier volatile mount; what it warns of cannot matter to a layer that may be lost anyway.
   if (volatile) rmSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'), { recursive: true, force: true });
   return {

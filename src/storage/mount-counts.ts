@@ -44,6 +44,11 @@ export class MountCounts {
     if (this.count(id) > 0) await this.add(id, '', Number.NEGATIVE_INFINITY);
   }
 
+  /** The layers that count as mounted. */
+  counted(): string[] {
+    return this.#read().map(({ id }) => id);
+  }
+
   /** How often a layer is mounted. */
   count(id: string): number {
     return this.#read().find((entry) => entry.id === id)?.count ?? 0;
@@ -59,7 +64,7 @@ export class MountCounts {
   #write(lock: HeldLock, entries: readonly MountCount[]): void {
     lock.stamp(this.#now());
     // The run root does not outlive the machine: nothing to sync.
-    replaceFile(this.#path, JSON.stringify(entries), false);
+    replaceFile(this.#path, JSON.stringify(entries), 'none');
   }
 }
 

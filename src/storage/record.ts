@@ -130,7 +130,7 @@ export function containerOf({ id, raw, volatile }: Row): ContainerRecord {
     layer: text(raw, 'layer') ?? '',
     metadata: text(raw, 'metadata') ?? '',
     created: text(raw, 'created') ?? '',
-    volatile,
+    volatile: volatile || object(raw, 'flags')['Volatile'] === true,
   };
 }
 

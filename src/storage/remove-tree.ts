@@ -1,5 +1,4 @@
 import { readdirSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RENAME_NOREPLACE, renameat2 } from '../sys/at.ts';
 import type { Fd } from '../sys/fd.ts';
@@ -19,12 +18,18 @@ const MAX_DEPTH = 8;
 export async function removeTree(path: string): Promise<void> {
   try {
     if (isSmall(path, { left: SMALL })) rmSync(path, { recursive: true, force: true });
-    else await rm(path, { recursive: true, force: true });
+    else await removeLarge(path);
   } catch (error) {
     if (codeOf(error) !== 'ENAMETOOLONG') throw error;
     flatten(path);
-    await rm(path, { recursive: true, force: true });
+    await removeLarge(path);
   }
+}
+
+/** Loaded late: with it come the streams, which a start has no use for (3 ms). */
+async function removeLarge(path: string): Promise<void> {
+  const { rm } = await import('node:fs/promises');
+  await rm(path, { recursive: true, force: true });
 }
 
 function isSmall(path: string, budget: { left: number }): boolean {

@@ -16,6 +16,7 @@ import {
   containerOf,
   imageOf,
   type ImageRecord,
+  isId,
   isIncomplete,
   type LayerRecord,
   layerOf,
@@ -95,7 +96,8 @@ export class Store {
 
   /** An image by name, `repository@digest`, id or unique id prefix; undefined when there is none. Errors: `invalid` for an ambiguous prefix. */
   image(reference: string): ImageRecord | undefined {
-    const row = findImage(this.#parts.images.rows(), reference);
+    const literal = reference.slice(reference.indexOf('@') + 1).replace(/^sha256:/, '');
+    const row = findImage(this.#parts.images.mentioning(literal), reference);
     return row === undefined ? undefined : imageOf(row);
   }
 
@@ -225,6 +227,21 @@ export class Store {
   mounted(layerId: string, delta: 1 | -1): Promise<number> {
     const path = this.#parts.dirs.at(requireId(layerId, 'layer id'), 'merged');
     return this.#change('count a mount', this.#parts.mounts.add(layerId, path, delta));
+  }
+
+  /** Counts the root file system of a container as mounted, once, or no more. Idempotent. Errors: `not-found`. */
+  async markMounted(containerId: string, mounted: boolean): Promise<void> {
+    const layer = this.#parts.containers.mentioning(containerId).find(({ id }) => id === containerId)?.raw['layer'];
+    if (!isId(layer)) throw new TareError('not-found', `Cannot find container ${containerId} in the store`);
+    if (this.#parts.mounts.count(layer) > 0 === mounted) return;
+    if (mounted) await this.mounted(layer, 1);
+    else await this.#change('count a mount', this.#parts.mounts.clear(layer));
+  }
+
+  /** Containers whose root file system counts as mounted, whoever mounted it. */
+  mountedContainers(): ContainerRecord[] {
+    const counted = new Set(this.#parts.mounts.counted());
+    return counted.size === 0 ? [] : this.containers().filter(({ layer }) => counted.has(layer));
   }
 
   async #change<T>(doing: string, change: Promise<T>): Promise<T> {

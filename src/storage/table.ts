@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { ifPresent, readCapped, replaceFile } from './_file.ts';
+import { ifPresent, readCapped, replaceFile, type Sync } from './_file.ts';
+import { recordsMentioning } from './record-search.ts';
 import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
 
@@ -14,7 +15,11 @@ interface Part {
   /** Identity of the contents we hold, see `stampOf`. */
   stamp: string;
   rows: readonly Row[];
+  /** The file as it was at `unparsed.stamp`, for `mentioning`. */
+  unparsed?: { readonly stamp: string; readonly bytes: Buffer };
 }
+
+const EMPTY = Buffer.alloc(0);
 
 /**
  * One kind of record: `KIND.json`, `volatile-KIND.json` and `KIND.lock`.
@@ -50,6 +55,27 @@ export class Table {
   volatileRows(): readonly Row[] {
     load(this.#parts[1], this.#token());
     return this.#parts[1].rows;
+  }
+
+  /**
+   * Every record with `literal` somewhere in its JSON, and perhaps others: for finding one among thousands without parsing them all. Errors: as `rows`.
+   */
+  mentioning(literal: string): readonly Row[] {
+    const token = this.#token();
+    const needle = JSON.stringify(literal).slice(1, -1);
+    return this.#parts.flatMap((part) => {
+      const stamp = stampOf(part.path, token);
+      if (stamp === part.stamp) return part.rows;
+      if (part.unparsed?.stamp !== stamp)
+        part.unparsed = {
+          stamp,
+          bytes: (stamp === 'none' ? undefined : readCapped(part.path, MAX_JSON_BYTES)) ?? EMPTY,
+        };
+      const found = recordsMentioning(part.unparsed.bytes, needle, part.volatile);
+      if (found !== undefined) return found;
+      load(part, token);
+      return part.rows;
+    });
   }
 
   /** Waits for the write lock. Errors: as HeldLock.take. */
@@ -91,8 +117,8 @@ export class LockedTable implements Disposable {
     return this.volatileRows().find((row) => row.id === id) ?? this.rows().find((row) => row.id === id);
   }
 
-  /** Adds records or replaces those with the same id; all of them must be of one file, which is written once. */
-  put(rows: readonly Row[]): void {
+  /** Adds records or replaces those with the same id; all of them must be of one file, which is written once. `sync`: see `replaceFile`. */
+  put(rows: readonly Row[], sync: Sync = 'data'): void {
     const volatile = rows[0]?.volatile ?? false;
     const byId = new Map(rows.map((row) => [row.id, row]));
     const kept = this.#of(volatile).map((row) => {
@@ -100,16 +126,16 @@ export class LockedTable implements Disposable {
       byId.delete(row.id);
       return next ?? row;
     });
-    this.#save(volatile, [...kept, ...byId.values()]);
+    this.#save(volatile, [...kept, ...byId.values()], sync);
   }
 
   /** Drops records; a file without any of them is not written. */
-  drop(rows: readonly Row[]): void {
+  drop(rows: readonly Row[], sync: Sync = 'data'): void {
     const ids = new Set(rows.map((row) => row.id));
     for (const volatile of new Set(rows.map((row) => row.volatile))) {
       const before = this.#of(volatile);
       const after = before.filter((row) => !ids.has(row.id));
-      if (after.length !== before.length) this.#save(volatile, after);
+      if (after.length !== before.length) this.#save(volatile, after, sync);
     }
   }
 
@@ -120,12 +146,12 @@ export class LockedTable implements Disposable {
     return part.rows;
   }
 
-  #save(volatile: boolean, rows: readonly Row[]): void {
+  #save(volatile: boolean, rows: readonly Row[], sync: Sync): void {
     const [stable, temporary] = this.#parts;
     const [part, other] = volatile ? [temporary, stable] : [stable, temporary];
     // The mark comes first: who sees the new mark reads again, who sees the old one still has valid rows.
     this.#mark = this.#lock.stamp(this.#now());
-    replaceFile(part.path, JSON.stringify(rows.map((row) => row.raw)), !volatile);
+    replaceFile(part.path, JSON.stringify(rows.map((row) => row.raw)), volatile ? 'none' : sync);
     part.rows = rows;
     part.stamp = stampOf(part.path, this.#mark);
     this.#fresh.add(part);

@@ -112,6 +112,7 @@ export {
   parseProcessStat,
   pidfdOpen,
   pidfdSendSignal,
+  exitNow,
   processStat,
   type ProcessStat,
   sealedProgram,

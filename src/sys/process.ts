@@ -68,6 +68,17 @@ export function startTime(pid: number): number | undefined {
   return processStat(pid)?.startTime;
 }
 
+/**
+ * Ends this process now: `exit` listeners run, Node's own tearing down (4 ms of freeing what the kernel frees anyway) does not. Everything must be written.
+ * Under a profiler it ends as usual, which writes the profile.
+ */
+export function exitNow(code: number): never {
+  if (process.execArgv.some((flag) => /^--(cpu-prof|heap-prof|prof|inspect|log)/.test(flag))) process.exit(code);
+  process.emit('exit', code);
+  addon().exitGroup(code);
+  process.exit(code);
+}
+
 /** Path of the static helper, beside the addon. */
 export const helperPath = `${import.meta.dirname}/../../build/tare-helper`;
 

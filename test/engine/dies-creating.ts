@@ -3,5 +3,10 @@ import { prepareContainer } from '../../src/engine/create.ts';
 import { createEngine, type EngineOptions } from '../../src/engine/mod.ts';
 
 const [, , options = '{}', name = '', source = ''] = process.argv;
-await prepareContainer(createEngine(JSON.parse(options) as EngineOptions), { source, argv: ['true'], name }, {}, false);
+await prepareContainer(
+  createEngine(JSON.parse(options) as EngineOptions),
+  { source, argv: ['true'], name },
+  {},
+  { owned: false, starts: false },
+);
 process.kill(process.pid, 'SIGKILL');

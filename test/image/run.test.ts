@@ -9,7 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { isKind } from '../../src/base/errors.ts';
 import { imageForRun, inspectImage, listImages, pullImage, removeImage, runContainer } from '../../src/engine/mod.ts';
 import { open, type PullEvent } from '../../src/mod.ts';
-import { canRun, Lab } from '../engine/lab.ts';
+import { canRun, Lab, until } from '../engine/lab.ts';
 import { blobsOf, buildImage, buildIndex, hostArchitecture, writeLayout, type BuiltImage } from '../support/image.ts';
 import { buildBusybox, busyboxImage, debianImage, noBusybox, noDebian } from '../support/images.ts';
 import { noRegistry, startRegistry } from '../support/registry.ts';
@@ -67,6 +67,36 @@ async function containerTraces(lab: Lab): Promise<string[]> {
 }
 
 describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
+  test('while a container of an image runs, its layer counts as mounted; a dead monitor or a restart leaves no count behind', async () => {
+    await using lab = new Lab();
+    const { source } = await busyboxImage();
+    await pullImage(lab.engine, source);
+    const counts = (): number =>
+      (
+        JSON.parse(
+          readFileSync(join(lab.options.storageRunRoot, 'overlay-layers/mountpoints.json'), 'utf8'),
+        ) as unknown[]
+      ).length;
+    const start = await lab.tare('run', '-d', '--name', 'counted', 'localhost/busybox', 'sleep', '1000');
+    assert.equal(start.code, 0, start.stderr);
+    assert.equal(counts(), 1);
+    await lab.tare('kill', 'counted');
+    await lab.tare('wait', 'counted');
+    await until(() => lab.processes().length === 0, 5000, 'its monitor has ended');
+    await lab.tare('ps', '-a');
+    assert.equal(counts(), 0);
+    assert.equal((await lab.tare('start', 'counted')).code, 0);
+    assert.equal(counts(), 1);
+    process.kill(lab.monitorOf(start.stdout.trim()), 'SIGKILL');
+    await until(() => lab.processes().length <= 1, 5000, 'its monitor is dead');
+    await lab.tare('ps', '-a');
+    assert.equal(counts(), 0);
+    assert.equal((await lab.tare('run', '--name', 'again', 'localhost/busybox', 'true')).code, 0);
+    assert.equal(counts(), 0, 'one that its client saw to the end');
+    await lab.tare('create', '--name', 'never', 'localhost/busybox', 'true');
+    assert.equal(counts(), 0, 'one that was never started');
+  });
+
   test('run: pulls from a registry with progress, runs, exits with the code of the process, and needs no registry again', async () => {
     await using lab = new Lab();
     await using registry = await startRegistry();

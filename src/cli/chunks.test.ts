@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { nodeFlags } from '../../tools/_node-flags.ts';
+import { Chunks } from './chunks.ts';
+
+const packageDir = join(import.meta.dirname, '../..');
+
+function folder(t: TestContext, files: Readonly<Record<string, string | Buffer>>): string {
+  const dir = mkdtempSync(join(tmpdir(), 'tare-chunks-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(dir, name), content);
+  return dir;
+}
+
+test('Chunks loads each file once, gives it its neighbours and the modules of Node', (t) => {
+  const dir = folder(t, {
+    'a.cjs': `const b=require("./b.cjs");exports.twice=()=>require("./b.cjs")===b;exports.sum=b.one+require("node:path").sep.length;exports.dir=__dirname`,
+    'b.cjs': `globalThis.loads=(globalThis.loads??0)+1;exports.one=1`,
+  });
+  const chunks = new Chunks(dir, join(dir, 'none'));
+  const a = chunks.load('a.cjs') as { twice(): boolean; sum: number; dir: string };
+  assert.equal(a.sum, 2);
+  assert.equal(a.dir, dir);
+  assert.ok(a.twice());
+  assert.equal((globalThis as { loads?: number }).loads, 1);
+  assert.deepEqual(
+    [...chunks.loaded].map(({ name }) => name),
+    ['a.cjs', 'b.cjs'],
+  );
+});
+
+test('Chunks ignores a cache of other contents, and one that is damaged', (t) => {
+  for (const cache of ['', 'rubbish', Buffer.alloc(4096, 7)]) {
+    const dir = folder(t, { 'a.cjs': 'exports.value=3', 'a.cjs.cache': cache });
+    assert.deepEqual(new Chunks(dir, dir).load('a.cjs'), { value: 3 });
+  }
+});
+
+test('the code cache of the build is accepted by a process with the flags of the launcher, and is ASCII only', () => {
+  const program = `
+    import { Chunks } from ${JSON.stringify(join(packageDir, 'src/cli/chunks.ts'))};
+    const chunks = new Chunks(${JSON.stringify(join(packageDir, 'dist/bin'))}, ${JSON.stringify(join(packageDir, 'build/code-cache'))});
+    chunks.load('cli.cjs');
+    console.log(JSON.stringify([...chunks.loaded].map(({ name, script }) => [name, script.cachedDataRejected])));`;
+  const { stdout, stderr } = spawnSync(process.execPath, [...nodeFlags, '--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
+  const loaded = JSON.parse(stdout || `"${stderr.slice(0, 400)}"`) as [string, boolean | undefined][];
+  assert.ok(loaded.length >= 2);
+  for (const [name, rejected] of loaded)
+    assert.equal(rejected, false, `${name}: false means a cache was there and taken`);
+  const bundle = join(packageDir, 'dist/bin');
+  for (const name of readdirSync(bundle))
+    assert.doesNotMatch(readFileSync(join(bundle, name), 'latin1'), /[^\x00-\x7f]/, `${name} is read as latin1`);
+});

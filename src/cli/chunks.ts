@@ -1,0 +1,66 @@
+/**
+ * Loads the bundle of the command line (dist/bin/*.cjs) with V8's code cache of a run that has happened.
+ *
+ * Node's own compile cache holds what is compiled when a file is loaded: each function is then parsed and compiled again when it is first called, which was a
+ * third of a start. A cache that is taken after a run has those functions, too (docs/decisions/0007-code-cache.md). This file is bundled by itself: it may import types only.
+ */
+const { readFileSync } = process.getBuiltinModule('node:fs');
+const { Script } = process.getBuiltinModule('node:vm');
+
+type ScriptOf = InstanceType<typeof Script>;
+type Body = (exports: object, require: (id: string) => unknown, dirname: string) => void;
+
+/** One file of the bundle, loaded. */
+export interface Chunk {
+  /** Its file name in the bundle's folder. */
+  readonly name: string;
+  readonly script: ScriptOf;
+  readonly exports: object;
+}
+
+/** Modules of `bundleDir` by name, each read once. A cache that is missing or was made by another V8 only costs time. */
+export class Chunks {
+  readonly #bundleDir: string;
+  readonly #cacheDir: string;
+  readonly #loaded = new Map<string, Chunk>();
+
+  constructor(bundleDir: string, cacheDir: string) {
+    this.#bundleDir = bundleDir;
+    this.#cacheDir = cacheDir;
+  }
+
+  get loaded(): Iterable<Chunk> {
+    return this.#loaded.values();
+  }
+
+  /** What the file exports. Errors: Node's, when it cannot be read; whatever it throws. */
+  load(name: string): object {
+    const known = this.#loaded.get(name);
+    if (known !== undefined) return known.exports;
+    const filename = `${this.#bundleDir}/${name}`;
+    // The build leaves ASCII only, which is the fastest to read.
+    const source = readFileSync(filename, 'latin1');
+    const cachedData = this.#cacheOf(name);
+    const script = new Script(`(function(exports,require,__dirname){${source}\n})`, {
+      filename,
+      ...(cachedData === undefined ? {} : { cachedData }),
+    });
+    const chunk: Chunk = { name, script, exports: {} };
+    this.#loaded.set(name, chunk);
+    const body = script.runInThisContext() as Body;
+    body(chunk.exports, (id) => this.#require(id), this.#bundleDir);
+    return chunk.exports;
+  }
+
+  #require(id: string): unknown {
+    return id.startsWith('./') ? this.load(id.slice(2)) : process.getBuiltinModule(id);
+  }
+
+  #cacheOf(name: string): Buffer | undefined {
+    try {
+      return readFileSync(`${this.#cacheDir}/${name}.cache`);
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { recordsMentioning } from './record-search.ts';
+
+const id = (n: number): string => n.toString(16).padStart(64, '0');
+const records = Array.from({ length: 50 }, (_, n) => ({
+  id: id(n),
+  names: [`docker.io/library/image-${n}:latest`, 'odd "},{"id":" name', `back\\slash-${n}`, `é-${n}`],
+  layer: id(n % 7),
+  flags: { nested: [{ id: 'x' }] },
+}));
+const bytes = Buffer.from(JSON.stringify(records));
+const find = (literal: string): string[] | undefined =>
+  recordsMentioning(bytes, JSON.stringify(literal).slice(1, -1), false)?.map((row) => row.id);
+
+test('recordsMentioning finds the records whose JSON has the text, each once', () => {
+  assert.deepEqual(find('image-17:latest'), [id(17)]);
+  assert.deepEqual(find(id(9)), [id(9)]);
+  assert.deepEqual(
+    find(id(0)),
+    records.filter(({ layer }) => layer === id(0)).map((record) => record.id),
+  );
+  assert.deepEqual(find('back\\slash-3'), [3, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39].map(id));
+  assert.deepEqual(find('é-49'), [id(49)]);
+  assert.deepEqual(find('odd "},{"id":" name')?.length, records.length);
+  assert.deepEqual(find('nowhere'), []);
+});
+
+test('recordsMentioning reads empty lists, and leaves what is written another way to a parser', () => {
+  for (const text of ['', '[]', 'null']) assert.deepEqual(recordsMentioning(Buffer.from(text), 'x', false), []);
+  const spaced = Buffer.from(JSON.stringify(records, null, 1));
+  assert.equal(recordsMentioning(spaced, 'image-1', false), undefined);
+  assert.equal(recordsMentioning(bytes.subarray(0, bytes.length - 40), 'image-49', false), undefined);
+  const nested = Buffer.from(JSON.stringify([{ id: id(1), parts: [{ a: 1 }, { id: 'needle' }] }]));
+  assert.equal(recordsMentioning(nested, 'needle', false), undefined);
+  const badId = Buffer.from('[{"id":"../needle"}]');
+  assert.equal(recordsMentioning(badId, 'needle', false), undefined);
+});
