@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { nodeFlags } from '../../tools/_node-flags.ts';
+import { nodeFlags } from '../../tools/node-flags.ts';
 import { Chunks } from './chunks.ts';
 
 const packageDir = join(import.meta.dirname, '../..');

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { isKind } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
 import type { ContainerRecord } from './record.ts';
@@ -13,4 +15,11 @@ export async function countMount(engine: Engine, record: ContainerRecord, mounte
   } catch (error) {
     if (!isKind(error, 'not-found')) throw error;
   }
+}
+
+/** Whether anything of the store counts as mounted: one stat(2), before the store is opened to look closer. */
+export function anyMounts(engine: Engine): boolean {
+  const path = join(engine.storageRunRoot, 'overlay-layers', 'mountpoints.json');
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  return size !== undefined && size > '[]'.length;
 }

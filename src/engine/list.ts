@@ -1,6 +1,7 @@
 import { type LifeState, readExit, readLifeState, readPid } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
+import { anyMounts } from './count-mount.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, findRecord } from './record.ts';
 
@@ -30,22 +31,36 @@ export function listContainers(engine: Engine): ContainerSummary[] {
 
 /** All containers, newest first, after what dead processes left was collected. */
 export async function collectedContainers(engine: Engine): Promise<ContainerSummary[]> {
-  const { containers, dead } = scan(engine);
+  const { containers, dead, ended } = scan(engine);
+  if (ended.length > 0 && anyMounts(engine)) {
+    const mounted = new Set((await engine.store()).mountedContainers().map(({ id }) => id));
+    for (const id of ended) if (mounted.has(id)) await reconcile(engine, id);
+  }
   if (dead.length === 0) return containers;
   for (const id of dead) await reconcile(engine, id);
   return listContainers(engine);
 }
 
-function scan(engine: Engine): { readonly containers: ContainerSummary[]; readonly dead: string[] } {
+interface Scan {
+  readonly containers: ContainerSummary[];
+  /** Left by dead processes. */
+  readonly dead: readonly string[];
+  /** Ended, and nobody is at them any more. */
+  readonly ended: readonly string[];
+}
+
+function scan(engine: Engine): Scan {
   const containers: ContainerSummary[] = [];
   const dead: string[] = [];
+  const ended: string[] = [];
   for (const id of containerIds(engine)) {
     const life = readLifeState(containerDir(engine, id));
     if (life === undefined || (!life.held && life.phase !== 'created' && life.phase !== 'exited')) dead.push(id);
+    else if (!life.held && life.phase === 'exited') ended.push(id);
     const summary = summaryOf(engine, id, life);
     if (summary !== undefined) containers.push(summary);
   }
-  return { containers: containers.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)), dead };
+  return { containers: containers.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)), dead, ended };
 }
 
 /** The state of one container, or undefined when it is being created or gone. */

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   changePhase,
@@ -11,7 +11,7 @@ import {
   writeExit,
 } from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
-import { countMount } from './count-mount.ts';
+import { anyMounts, countMount } from './count-mount.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds, releaseStaleNames } from './names.ts';
@@ -81,13 +81,6 @@ export async function reconcileAll(engine: Engine): Promise<void> {
 async function countsAsMounted(engine: Engine, record: ContainerRecord): Promise<boolean> {
   if (record.source.kind !== 'image' || !anyMounts(engine)) return false;
   return (await engine.store()).mountedContainers().some(({ id }) => id === record.id);
-}
-
-function anyMounts(engine: Engine): boolean {
-  const size = statSync(join(engine.storageRunRoot, 'overlay-layers', 'mountpoints.json'), {
-    throwIfNoEntry: false,
-  })?.size;
-  return size !== undefined && size > '[]'.length;
 }
 
 function holdIfFree(dir: string): Disposable | undefined {

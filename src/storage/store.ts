@@ -241,7 +241,9 @@ export class Store {
   /** Containers whose root file system counts as mounted, whoever mounted it. */
   mountedContainers(): ContainerRecord[] {
     const counted = new Set(this.#parts.mounts.counted());
-    return counted.size === 0 ? [] : this.containers().filter(({ layer }) => counted.has(layer));
+    if (counted.size === 0) return [];
+    const containers = this.#parts.containers.rows().map(containerOf);
+    return containers.filter(({ layer }) => counted.has(layer));
   }
 
   async #change<T>(doing: string, change: Promise<T>): Promise<T> {

@@ -87,8 +87,9 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     assert.equal(counts(), 0);
     assert.equal((await lab.tare('start', 'counted')).code, 0);
     assert.equal(counts(), 1);
-    process.kill(lab.monitorOf(start.stdout.trim()), 'SIGKILL');
-    await until(() => lab.processes().length <= 1, 5000, 'its monitor is dead');
+    const monitor = lab.monitorOf(start.stdout.trim());
+    process.kill(monitor, 'SIGKILL');
+    await until(() => !existsSync(`/proc/${monitor}/fd/0`), 5000, 'its monitor is dead');
     await lab.tare('ps', '-a');
     assert.equal(counts(), 0);
     assert.equal((await lab.tare('run', '--name', 'again', 'localhost/busybox', 'true')).code, 0);
