@@ -1,22 +1,42 @@
 /**
- * Fills the code cache (build/code-cache): runs the command lines that people wait for, in one process, and keeps what V8 compiled on the way
- * (docs/decisions/0007-code-cache.md). `tools/node FLAGS tools/warm.ts`, with the launcher's flags; its output is of no interest.
- * Without rights to run a container the cache holds what the others need, and a start is slower.
+ * Fills the code cache (build/code-cache): runs the command lines that people wait for, and keeps what V8 compiled on the way (docs/decisions/0007-code-cache.md).
+ * `tools/node FLAGS tools/warm.ts`, with the launcher's flags; its output is of no interest.
+ *
+ * One process per cache: `warm.ts` starts `warm.ts NAME SCRATCH` for each verb that has its own, and for all the others. Without rights to run a container a cache holds
+ * what the failure needs, and a start is slower.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Chunks } from '../src/cli/chunks.ts';
+import { Chunks, hotVerbs } from '../src/cli/chunks.ts';
 import type * as CommandLine from '../src/cli/cli.ts';
 import { blobsOf, buildImage, writeLayout } from '../test/support/image.ts';
 import { tarOf } from '../test/support/tar.ts';
 
 const packageDir = dirname(import.meta.dirname);
 const cacheDir = join(packageDir, 'build', 'code-cache');
-const chunks = new Chunks(join(packageDir, 'dist', 'bin'), cacheDir);
-const { runCommandLine } = chunks.load('cli.cjs') as typeof CommandLine;
 
-const scratch = mkdtempSync(join(tmpdir(), 'tare-build-'));
+/** What each cache is made of. `warm` is a container that runs, `localhost/warm` an image. */
+const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  run: [
+    ['run', '--rm', 'host:', 'true'],
+    ['run', '--rm', 'localhost/warm', '/true'],
+    ['run', '-d', '--name', 'warm', 'host:', 'sleep', '60'],
+  ],
+  exec: [['exec', 'warm', 'true']],
+  ps: [['ps'], ['ps', '-a', '--format', '{{.Names}}']],
+  all: [
+    ['version'],
+    ['pull', 'oci:layout:warm'],
+    ['images'],
+    ['logs', 'warm'],
+    ['inspect', 'warm'],
+    ['stop', '-t', '0', 'warm'],
+    ['rm', '-f', 'warm'],
+    ['rmi', 'localhost/warm'],
+  ],
+};
 
 /** An image whose one program ends at once: the static helper, which refuses to be called like that. */
 function writeImage(layout: string): void {
@@ -25,54 +45,51 @@ function writeImage(layout: string): void {
   writeLayout(layout, blobsOf(image), { warm: image.manifest });
 }
 
-function run(...argv: readonly string[]): Promise<number> {
+/** Runs command lines in this process and writes the cache. */
+async function fill(name: string, scratch: string, lines: readonly (readonly string[])[]): Promise<void> {
+  const chunks = new Chunks(join(packageDir, 'dist', 'bin'), join(scratch, 'none'));
+  const { runCommandLine } = chunks.load('cli.cjs') as typeof CommandLine;
   const places = ['root', 'runroot', 'storage-root', 'storage-runroot'].map(
     (flag) => `--${flag}=${join(scratch, flag)}`,
   );
-  return runCommandLine([...places, ...argv], {
-    env: { PATH: process.env['PATH'] },
-    cwd: scratch,
-    launcher: join(packageDir, 'bin', 'tare'),
-    packageDir,
-    now: () => Date.now(),
-  });
-}
-
-async function warm(): Promise<void> {
-  await run('version');
-  await run('ps');
-  await run('images');
-  if (process.getuid?.() !== 0) return;
-  const layout = join(scratch, 'layout');
-  writeImage(layout);
-  await run('pull', `oci:${layout}:warm`);
-  await run('run', '--rm', 'localhost/warm', '/true');
-  await run('run', '--rm', 'host:', 'true');
-  if ((await run('run', '-d', '--name', 'warm', 'host:', 'sleep', '60')) === 0) {
-    await run('exec', 'warm', 'true');
-    await run('ps');
-    await run('ps', '-a', '--format', '{{.Names}}');
-    await run('logs', 'warm');
-    await run('inspect', 'warm');
-    await run('stop', '-t', '0', 'warm');
-    await run('rm', '-f', 'warm');
+  for (const line of lines) {
+    await runCommandLine([...places, ...line], {
+      env: { PATH: process.env['PATH'] },
+      cwd: scratch,
+      launcher: join(packageDir, 'bin', 'tare'),
+      packageDir,
+      now: () => Date.now(),
+    });
   }
-  await run('images');
-  await run('rmi', 'localhost/warm');
-}
-
-function save(): void {
-  const next = `${cacheDir}.${process.pid}`;
+  const next = join(cacheDir, `.${name}`);
   mkdirSync(next, { recursive: true });
-  for (const { name, script } of chunks.loaded) writeFileSync(join(next, `${name}.cache`), script.createCachedData());
-  rmSync(cacheDir, { recursive: true, force: true });
-  renameSync(next, cacheDir);
+  for (const chunk of chunks.loaded) writeFileSync(join(next, `${chunk.name}.cache`), chunk.script.createCachedData());
+  renameSync(next, join(cacheDir, name));
+  process.exit(0);
 }
 
-try {
-  await warm();
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+function fillAll(): void {
+  const scratch = mkdtempSync(join(tmpdir(), 'tare-build-'));
+  try {
+    rmSync(cacheDir, { recursive: true, force: true });
+    writeImage(join(scratch, 'layout'));
+    // `run` needs the image, `all` removes it: its pull finds all layers there.
+    const again = (name: string, ...line: string[]): boolean =>
+      spawnSync(process.execPath, [...process.execArgv, import.meta.filename, name, scratch, ...line], {
+        stdio: 'ignore',
+        timeout: 20_000,
+      }).status === 0;
+    again('all', 'pull', `oci:${join(scratch, 'layout')}:warm`);
+    const filled = [...hotVerbs, 'all'].map((name) => again(name));
+    if (filled.includes(false)) process.exitCode = 1;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
-save();
-process.exit(0);
+
+const [name, scratch, ...line] = process.argv.slice(2);
+if (name === undefined || scratch === undefined) fillAll();
+else {
+  rmSync(join(cacheDir, name), { recursive: true, force: true });
+  await fill(name, scratch, line.length > 0 ? [line] : (scripts[name] ?? []));
+}

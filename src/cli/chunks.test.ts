@@ -43,7 +43,7 @@ test('Chunks ignores a cache of other contents, and one that is damaged', (t) =>
 test('the code cache of the build is accepted by a process with the flags of the launcher, and is ASCII only', () => {
   const program = `
     import { Chunks } from ${JSON.stringify(join(packageDir, 'src/cli/chunks.ts'))};
-    const chunks = new Chunks(${JSON.stringify(join(packageDir, 'dist/bin'))}, ${JSON.stringify(join(packageDir, 'build/code-cache'))});
+    const chunks = new Chunks(${JSON.stringify(join(packageDir, 'dist/bin'))}, ${JSON.stringify(join(packageDir, 'build/code-cache/run'))});
     chunks.load('cli.cjs');
     console.log(JSON.stringify([...chunks.loaded].map(({ name, script }) => [name, script.cachedDataRejected])));`;
   const { stdout, stderr } = spawnSync(process.execPath, [...nodeFlags, '--input-type=module', '-e', program], {

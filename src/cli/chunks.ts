@@ -10,6 +10,15 @@ const { Script } = process.getBuiltinModule('node:vm');
 type ScriptOf = InstanceType<typeof Script>;
 type Body = (exports: object, require: (id: string) => unknown, dirname: string) => void;
 
+/** Verbs with a code cache of their own: it holds nothing that another verb uses. */
+export const hotVerbs: readonly string[] = ['run', 'exec', 'ps'];
+
+/** The code cache for a command line: one of `hotVerbs`, or `all`. A wrong guess only costs time. */
+export function cacheFor(argv: readonly string[]): string {
+  const verb = argv.find((word) => hotVerbs.includes(word));
+  return verb ?? 'all';
+}
+
 /** One file of the bundle, loaded. */
 export interface Chunk {
   /** Its file name in the bundle's folder. */

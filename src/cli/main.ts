@@ -4,16 +4,17 @@
  */
 import { dirname, join } from 'node:path';
 import type * as CommandLine from './cli.ts';
-import { Chunks } from './chunks.ts';
+import { cacheFor, Chunks } from './chunks.ts';
 
 const bundleDir = import.meta.dirname;
 const packageDir = dirname(dirname(bundleDir));
 
-const { runCommandLine, leave } = new Chunks(bundleDir, join(packageDir, 'build', 'code-cache')).load(
-  'cli.cjs',
-) as typeof CommandLine;
+const argv = process.argv.slice(2);
 
-void runCommandLine(process.argv.slice(2), {
+const chunks = new Chunks(bundleDir, join(packageDir, 'build', 'code-cache', cacheFor(argv)));
+const { runCommandLine, leave } = chunks.load('cli.cjs') as typeof CommandLine;
+
+void runCommandLine(argv, {
   env: process.env,
   cwd: process.cwd(),
   launcher: join(packageDir, 'bin', 'tare'),

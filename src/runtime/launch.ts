@@ -118,7 +118,6 @@ export function launch(
   try {
     for (const request of requests) sendFds(ours, encodeClientFrame(request));
     spawnHelper('monitor', [peer, plan, ...opened.fds]);
-    // Only now: making a socket of it loads node:net, which takes as long as the helper needs to make the container.
     return MonitorClient.over(ours, { socketPath: resources.socketPath });
   } catch (error) {
     ours.close();

@@ -67,6 +67,9 @@ export interface Addon {
   recvmsg(fd: number, into: Bytes, fds: Int32Array, flags: number): number;
   lockWait(fd: number, type: number, done: (result: number) => void): object | number;
   lockCancel(handle: object): number;
+  watchOpen(fd: number, on: (events: number) => void): object | number;
+  watchSet(handle: object, events: number, ref: number): number;
+  watchClose(handle: object): number;
   bpfProgLoad(type: number, code: Bytes, license: string, log: Bytes | null): number;
   bpfProgQuery(cgroup: number, type: number, ids: Uint32Array): number;
 }

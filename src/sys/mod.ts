@@ -130,6 +130,7 @@ export {
   sendFds,
   setReceiveTimeout,
   socketpair,
+  tryReceive,
   tryRecvFds,
   trySendFds,
 } from './socket.ts';

@@ -90,6 +90,17 @@ export function tryRecvFds(fd: FdLike, maxBytes: number, maxFds: number): Receiv
   return receive(fd, maxBytes, maxFds, MSG_DONTWAIT);
 }
 
+const noFds = new Int32Array(1);
+
+/** One receive that never blocks: how many bytes came into `into`, 0 when the peer closed, undefined when nothing is there. Descriptors are refused. Errors: by errno. */
+export function tryReceive(fd: FdLike, into: Buffer): number | undefined {
+  for (;;) {
+    const result = addon().recvmsg(numberOf(fd), into, noFds, MSG_DONTWAIT);
+    if (result === -EINTR) continue;
+    return result === -EAGAIN ? undefined : check(result, 'recvmsg');
+  }
+}
+
 function receive(fd: FdLike, maxBytes: number, maxFds: number, flags: number): Received | undefined {
   const bytes = Buffer.allocUnsafe(maxBytes);
   const out = new Int32Array(1 + maxFds);

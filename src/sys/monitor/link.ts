@@ -1,59 +1,47 @@
-import type { Socket } from 'node:net';
 import { TareError } from '../../base/errors.ts';
 import { duplicate, type Fd, type FdLike } from '../fd.ts';
-import { trySendFds } from '../socket.ts';
+import { isErrno } from '../error.ts';
+import { tryReceive, trySendFds } from '../socket.ts';
+import { Watch } from '../watch.ts';
 
-/** How long to wait before a full socket is tried again for a frame that carries descriptors (ms). */
-const FULL_RETRY_MS = 2;
+const READ_BYTES = 64 * 1024;
+/** Reads per turn of the event loop: others want theirs, too. */
+const READS_PER_TURN = 16;
+const FOREVER_MS = 2 ** 31 - 1;
 
 interface Outgoing {
-  readonly bytes: Uint8Array;
-  readonly fds: readonly Fd[];
-  readonly sent: (error?: Error | null) => void;
+  bytes: Uint8Array;
+  fds: readonly Fd[];
+  readonly sent: (error?: Error) => void;
 }
 
 /**
- * A byte stream on the event loop that can send descriptors: frames leave in the order they were given. Bytes go through
- * Node's socket; a frame with descriptors waits until that one is empty and goes by sendmsg(2) on the same descriptor.
+ * A byte stream on the event loop that can send descriptors: frames leave in the order they were given, at once while the socket takes them. Not a socket of node:net, whose loading
+ * takes as long as making a container.
  */
 export class Link {
-  /** Node's socket, made by the first turn of the event loop: until then frames leave by sendmsg(2), and whoever is at the other end can work on them while node:net loads. */
-  #socket: Socket | undefined;
-  #fd: Fd | undefined;
-  readonly #number: number;
+  readonly #fd: Fd;
+  readonly #watch: Watch;
   readonly #onBytes: (bytes: Buffer) => void;
   readonly #onClose: (error?: Error) => void;
   #queue: Outgoing[] = [];
-  #waiting = false;
+  #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #closed = false;
+  #ref = true;
+  /** While paused: what keeps the process alive in place of the watch. */
+  #paused: NodeJS.Timeout | undefined;
 
-  /** Takes ownership of `fd`. `onBytes` gets what arrives, `onClose` is called once, at the end. */
+  /** Takes ownership of `fd`. `onBytes` gets what arrives, `onClose` is called once, when the other side or an error ends it. */
   constructor(fd: Fd, onBytes: (bytes: Buffer) => void, onClose: (error?: Error) => void) {
-    this.#number = fd.number;
     this.#fd = fd;
     this.#onBytes = onBytes;
     this.#onClose = onClose;
-    setImmediate(() => {
-      if (!this.#closed) this.#open();
+    this.#watch = new Watch(fd, {
+      readable: () => this.#read(),
+      writable: () => this.#flush(),
+      failed: (error) => this.#fail(error),
     });
-  }
-
-  #open(): Socket {
-    if (this.#socket !== undefined) return this.#socket;
-    // Loaded on first use: only commands that talk to a monitor pay for it.
-    const net = process.getBuiltinModule('node:net');
-    const fd = this.#fd?.release() ?? -1;
-    this.#fd = undefined;
-    const socket = new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false });
-    let failure: Error | undefined;
-    socket.on('data', this.#onBytes);
-    socket.on('error', (error) => (failure = error));
-    socket.on('close', () => {
-      this.#end(failure);
-      this.#onClose(failure);
-    });
-    this.#socket = socket;
-    return socket;
+    this.#want();
   }
 
   /** Sends bytes, and descriptors with the first of them (duplicated now, so the caller may close its own). Settles when the kernel has them. */
@@ -61,87 +49,107 @@ export class Link {
     if (this.#closed) return Promise.reject(gone());
     const owned = fds.map((fd) => duplicate(fd));
     return new Promise((resolve, reject) => {
-      const sent = (error?: Error | null): void => {
+      const sent = (error?: Error): void => {
         for (const fd of owned) fd.close();
-        if (error)
-          reject(new TareError('unavailable', 'Cannot talk to monitor: the connection is closed', { cause: error }));
-        else resolve();
+        if (error === undefined) resolve();
+        else reject(new TareError('unavailable', 'Cannot talk to monitor: the connection is closed', { cause: error }));
       };
       this.#queue.push({ bytes, fds: owned, sent });
-      this.#flush();
+      if (this.#queue.length === 1) this.#flush();
     });
   }
 
   /** Stops reading: the monitor's buffers fill, and then it stops reading the container's output. */
   pause(): void {
-    this.#open().pause();
+    if (this.#closed || this.#paused !== undefined) return;
+    this.#paused = setInterval(() => {}, FOREVER_MS);
+    this.setRef(this.#ref);
+    this.#want();
   }
 
   resume(): void {
-    this.#open().resume();
+    clearInterval(this.#paused);
+    this.#paused = undefined;
+    this.#want();
   }
 
   /** Whether the connection alone keeps the process alive (it does at first). */
   setRef(on: boolean): void {
-    if (on) this.#open().ref();
-    else this.#open().unref();
+    this.#ref = on;
+    if (on) this.#paused?.ref();
+    else this.#paused?.unref();
+    this.#watch.setRef(on);
   }
 
   /** Closes at once; what was not sent fails. */
   close(): void {
     this.#end();
-    this.#fd?.close();
-    this.#fd = undefined;
-    this.#socket?.destroy();
   }
 
-  #end(error?: Error): void {
-    this.#closed = true;
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const { sent } of queue) sent(error ?? gone());
+  #want(): void {
+    if (!this.#closed) this.#watch.want({ readable: this.#paused === undefined, writable: this.#queue.length > 0 });
+  }
+
+  #read(): void {
+    for (let turn = 0; turn < READS_PER_TURN && !this.#closed && this.#paused === undefined; turn++) {
+      let count: number | undefined;
+      try {
+        count = tryReceive(this.#fd, this.#buffer);
+      } catch (error) {
+        return this.#fail(error as Error);
+      }
+      if (count === undefined) return;
+      if (count === 0) return this.#fail();
+      if (count > READ_BYTES / 2) {
+        const full = this.#buffer;
+        this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+        this.#onBytes(full.subarray(0, count));
+      } else this.#onBytes(Buffer.from(this.#buffer.subarray(0, count)));
+      if (count < READ_BYTES) return;
+    }
   }
 
   #flush(): void {
-    while (!this.#waiting && !this.#closed) {
+    for (;;) {
       const [next] = this.#queue;
-      if (next === undefined) return;
-      const socket = this.#socket;
-      if (socket !== undefined && next.fds.length === 0) {
+      if (next === undefined || this.#closed) break;
+      let count: number | undefined;
+      try {
+        count = trySendFds(this.#fd, next.bytes, next.fds);
+      } catch (error) {
+        // What the other side said before it left is still there to be read: reading ends the connection.
         this.#queue.shift();
-        socket.write(next.bytes, next.sent);
-      } else if (socket !== undefined && socket.writableLength > 0) {
-        // Its callback comes after those of all bytes before it.
-        this.#waiting = true;
-        socket.write('', () => this.#again());
-      } else if (!this.#sendNow(next)) return;
+        next.sent(error as Error);
+        continue;
+      }
+      if (count === undefined) break;
+      if (count === next.bytes.length) {
+        this.#queue.shift();
+        next.sent();
+      } else {
+        next.bytes = next.bytes.subarray(count);
+        next.fds = [];
+      }
     }
+    this.#want();
   }
 
-  #again(): void {
-    this.#waiting = false;
-    this.#flush();
+  #fail(error?: Error): void {
+    if (this.#closed) return;
+    const failure = isErrno(error, 'ECONNRESET', 'EPIPE') ? undefined : error;
+    this.#end(failure);
+    this.#onClose(failure);
   }
 
-  /** False when the socket is full: a timer will try again. */
-  #sendNow(next: Outgoing): boolean {
-    let count: number | undefined;
-    try {
-      count = trySendFds(this.#number, next.bytes, next.fds);
-    } catch (error) {
-      this.#queue.shift();
-      next.sent(error as Error);
-      return true;
-    }
-    if (count === undefined) {
-      this.#waiting = true;
-      setTimeout(() => this.#again(), FULL_RETRY_MS);
-      return false;
-    }
-    this.#queue.shift();
-    if (count === next.bytes.length) next.sent();
-    else this.#open().write(next.bytes.subarray(count), next.sent);
-    return true;
+  #end(error?: Error): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#paused);
+    this.#watch[Symbol.dispose]();
+    this.#fd.close();
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const { sent } of queue) sent(error ?? gone());
   }
 }
 
