@@ -19,6 +19,7 @@ import { cancelled } from './engine/create.ts';
 import type { CreateOptions } from './engine/create-options.ts';
 import { createEngine, ensureLayout, type Engine } from './engine/engine.ts';
 import { listContainers, type ContainerSummary } from './engine/list.ts';
+import { storagePlaces } from './engine/storage-places.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
 
@@ -35,7 +36,7 @@ export interface OpenOptions {
   readonly root?: string;
   /** Sockets and mount points; `/run/tare`. */
   readonly runRoot?: string;
-  /** The image store, shared with podman; `/var/lib/containers/storage`. */
+  /** The image store, shared with podman; where storage.conf says, otherwise `/var/lib/containers/storage`. */
   readonly storageRoot?: string;
   /** Run-time state of the image store; `/run/containers/storage`. */
   readonly storageRunRoot?: string;
@@ -136,8 +137,9 @@ export class Tare implements AsyncDisposable {
 export async function open(options: OpenOptions = {}): Promise<Tare> {
   const root = options.root ?? '/var/lib/tare';
   const runRoot = options.runRoot ?? '/run/tare';
-  const storageRoot = options.storageRoot ?? '/var/lib/containers/storage';
-  const storageRunRoot = options.storageRunRoot ?? '/run/containers/storage';
+  const places = storagePlaces(process.env);
+  const storageRoot = options.storageRoot ?? places.storageRoot;
+  const storageRunRoot = options.storageRunRoot ?? places.storageRunRoot;
   const launcher = fileURLToPath(new URL('../bin/tare', import.meta.url));
   const parent = options.cgroupParent === undefined ? [] : ['--cgroup-parent', options.cgroupParent];
   const engine = createEngine({
@@ -145,6 +147,9 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
     runRoot,
     storageRoot,
     storageRunRoot,
+    ...(storageRoot === places.storageRoot && places.storageProblem !== undefined
+      ? { storageProblem: places.storageProblem }
+      : {}),
     self: [
       launcher,
       '--root',

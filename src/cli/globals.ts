@@ -1,5 +1,6 @@
-import type { EngineOptions } from '../engine/engine.ts';
 import { resolve } from 'node:path';
+import type { EngineOptions } from '../engine/engine.ts';
+import { storagePlaces } from '../engine/storage-places.ts';
 import type { Host } from './context.ts';
 import type { FlagTable, FlagValues } from './flag-table.ts';
 
@@ -16,13 +17,18 @@ export const globalFlags = {
     type: 'text',
     value: 'DIR',
     standard: '/var/lib/containers/storage',
-    help: 'Image store, shared with podman (TARE_STORAGE_ROOT)',
+    help: 'Image store, shared with podman (TARE_STORAGE_ROOT, storage.conf)',
   },
   'storage-runroot': {
     type: 'text',
     value: 'DIR',
     standard: '/run/containers/storage',
-    help: 'Run-time state of the image store (TARE_STORAGE_RUNROOT)',
+    help: 'Run-time state of the image store (TARE_STORAGE_RUNROOT, storage.conf)',
+  },
+  'keep-blobs': {
+    type: 'switch',
+    standard: 'true',
+    help: 'Keep pulled blobs as they came, so that a push elsewhere sends the same bytes (TARE_KEEP_BLOBS)',
   },
   'cgroup-parent': { type: 'text', value: 'PATH', standard: '/tare', help: "Parent of the containers' cgroups" },
   'log-level': {
@@ -38,16 +44,21 @@ export const globalFlags = {
 /** The global flags, parsed. */
 export type GlobalValues = FlagValues<typeof globalFlags>;
 
-/** Where the engine keeps what: flag, else environment, else the system's place. The monitor gets the same as command line, for `cleanup`. */
+/** Where the engine keeps what: flag, else environment, else storage.conf, else the system's place. The monitor gets the same as command line, for `cleanup`. */
 export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
-  const place = (flag: 'root' | 'runroot' | 'storage-root' | 'storage-runroot', variable: string): string => {
-    const given = flags[flag] ?? host.env[variable];
-    return resolve(host.cwd, given === undefined || given === '' ? globalFlags[flag].standard : given);
+  const configured = storagePlaces(host.env);
+  const place = (
+    flag: 'root' | 'runroot' | 'storage-root' | 'storage-runroot',
+    variable: string,
+    standard?: string,
+  ) => {
+    const given = flags[flag] || host.env[variable] || standard || globalFlags[flag].standard;
+    return resolve(host.cwd, given);
   };
   const root = place('root', 'TARE_ROOT');
   const runRoot = place('runroot', 'TARE_RUNROOT');
-  const storageRoot = place('storage-root', 'TARE_STORAGE_ROOT');
-  const storageRunRoot = place('storage-runroot', 'TARE_STORAGE_RUNROOT');
+  const storageRoot = place('storage-root', 'TARE_STORAGE_ROOT', configured.storageRoot);
+  const storageRunRoot = place('storage-runroot', 'TARE_STORAGE_RUNROOT', configured.storageRunRoot);
   const cgroupParent = flags['cgroup-parent'];
   const self = [
     host.launcher,
@@ -57,5 +68,16 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     `--storage-runroot=${storageRunRoot}`,
   ];
   if (cgroupParent !== undefined) self.push(`--cgroup-parent=${cgroupParent}`);
-  return { root, runRoot, storageRoot, storageRunRoot, self, ...(cgroupParent === undefined ? {} : { cgroupParent }) };
+  return {
+    root,
+    runRoot,
+    storageRoot,
+    storageRunRoot,
+    self,
+    keepBlobs: flags['keep-blobs'] ?? !/^(0|false|no)$/i.test(host.env['TARE_KEEP_BLOBS'] ?? ''),
+    ...(cgroupParent === undefined ? {} : { cgroupParent }),
+    ...(storageRoot === configured.storageRoot && configured.storageProblem !== undefined
+      ? { storageProblem: configured.storageProblem }
+      : {}),
+  };
 }

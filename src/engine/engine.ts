@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
 import type { Store } from '../storage/mod.ts';
 import { fileError } from './file-error.ts';
 
@@ -17,6 +18,10 @@ export interface EngineOptions {
   readonly self: readonly string[];
   /** Parent of the containers' cgroups. */
   readonly cgroupParent?: string;
+  /** Keep the compressed blobs of pulled layers, so that pushing an image elsewhere sends the same bytes (default true). */
+  readonly keepBlobs?: boolean;
+  /** Why the image store cannot be used, as the machine is set up. */
+  readonly storageProblem?: string;
 }
 
 /**
@@ -32,6 +37,7 @@ export interface Engine extends EngineOptions {
   /** Empty directory every init attaches its rootfs on, in its own mount namespace. */
   readonly mountPoint: string;
   readonly cgroupParent: string;
+  readonly keepBlobs: boolean;
   /** The image store, opened on first use. */
   store(): Promise<Store>;
 }
@@ -42,6 +48,7 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     ...options,
     cgroupParent: options.cgroupParent ?? '/tare',
+    keepBlobs: options.keepBlobs ?? true,
     containersDir: join(options.root, 'containers'),
     namesDir: join(options.root, 'names'),
     trashDir: join(options.root, 'trash'),
@@ -49,6 +56,8 @@ export function createEngine(options: EngineOptions): Engine {
     socketsDir: join(options.runRoot, 's'),
     mountPoint: join(options.runRoot, 'mnt'),
     store() {
+      if (options.storageProblem !== undefined)
+        return Promise.reject(new TareError('unsupported', `Cannot open the image store: ${options.storageProblem}`));
       store ??= import('../storage/mod.ts').then(({ Store }) =>
         Store.open({ graphRoot: options.storageRoot, runRoot: options.storageRunRoot }),
       );

@@ -1,5 +1,7 @@
 import { machine } from 'node:os';
+import { join } from 'node:path';
 import { TareError, isKind } from '../base/errors.ts';
+import type { BlobDirectory } from '../image/blob-directory.ts';
 import type { OpenSourceOptions, PullEvent } from '../image/mod.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
 import { choosePlatform, hostPlatform, parsePlatform, type Platform } from '../spec/platform.ts';
@@ -48,12 +50,37 @@ export async function pullImage(
 ): Promise<PulledImage> {
   const { openImageSource, parseImageLocation, pullImage: pull } = await import('../image/mod.ts');
   const store = await engine.store();
+  const blobs = await keptBlobs(engine);
   await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
-  const pulled = await pull(source, store, {
-    platform: platformOf(options),
-    ...definedOf({ signal: options.signal, progress: options.onProgress }),
-  });
+  const attempt = (keep: boolean): ReturnType<typeof pull<LayerOfStore, ImageRecord>> =>
+    pull(source, store, {
+      platform: platformOf(options),
+      ...definedOf({ signal: options.signal, progress: options.onProgress }),
+      ...(keep ? { keep: blobs } : {}),
+    });
+  let pulled;
+  try {
+    pulled = await attempt(engine.keepBlobs);
+  } catch (error) {
+    // What is kept only for a later push gives way to what is wanted now.
+    if (!isKind(error, 'exhausted') || blobs.prune() === 0) throw error;
+    pulled = await attempt(false);
+  }
   return { imageId: pulled.record.id, digest: pulled.manifestDigest, names: pulled.names };
+}
+
+type LayerOfStore = Awaited<ReturnType<Awaited<ReturnType<Store['stageLayer']>>['finish']>>;
+
+/** The compressed blobs that pulls have kept. */
+export async function keptBlobs(engine: Engine): Promise<BlobDirectory> {
+  const { BlobDirectory } = await import('../image/blob-directory.ts');
+  return new BlobDirectory(join(engine.cacheDir, 'blobs'));
+}
+
+/** Deletes the kept blobs of layers that are no longer in the store, whoever removed them. */
+async function pruneBlobs(engine: Engine, store: Store): Promise<void> {
+  const wanted = new Set(store.layers().flatMap(({ compressedDigest }) => compressedDigest ?? []));
+  (await keptBlobs(engine)).prune(wanted);
 }
 
 function sourceOptions(options: PullImageOptions): OpenSourceOptions {
@@ -220,5 +247,6 @@ export async function removeImage(
   const found = findNamed(store, nameOrId);
   if (found === undefined) throw new TareError('not-found', `Cannot remove image ${nameOrId}: no such image`);
   const { untagged, deleted } = await store.removeImage(found.name ?? found.image.id, options);
+  if (deleted !== undefined) await pruneBlobs(engine, store);
   return { untagged: [...untagged], deleted: deleted === undefined ? [] : [deleted] };
 }

@@ -15,6 +15,7 @@ import {
   type Platform,
 } from '../spec/mod.ts';
 import { inParallel } from './_in-parallel.ts';
+import type { BlobDirectory, BlobKeeper } from './blob-directory.ts';
 import { openLayerTar, type Compression } from './layer-tar.ts';
 import type { ImageSource, SourceManifest } from './source.ts';
 import type { ImageStore, StagedLayer } from './store.ts';
@@ -48,6 +49,8 @@ export interface PullOptions {
   readonly maxUnpackedBytes?: number;
   /** Layers at a time: 3 unless stated. */
   readonly parallel?: number;
+  /** Keeps the blobs of layers as they pass. */
+  readonly keep?: Pick<BlobDirectory, 'keep'>;
 }
 
 /** A pulled image. */
@@ -126,7 +129,8 @@ async function stageLayers<Staged extends StagedLayer>(
     const index = present + position;
     const what = `layer ${digest} of ${source.name}`;
     let bytes = 0;
-    const body = counted(source.blob(descriptor, { signal: stop }), (length) => {
+    using keeper = options.keep?.keep(digest);
+    const body = tapped(source.blob(descriptor, { signal: stop }), keeper, (length) => {
       bytes += length;
       progress?.({ phase: 'layer', layer: digest, index, bytes, total: size });
     });
@@ -149,6 +153,7 @@ async function stageLayers<Staged extends StagedLayer>(
         `Cannot use ${what}: it unpacks to ${staged.diffId}, the image's config says ${diffIds[index] ?? 'nothing'}`,
       );
     }
+    keeper?.commit();
     progress?.({ phase: 'layer-done', layer: digest, index });
     return staged;
   });
@@ -232,12 +237,16 @@ async function countPresent(
   return present;
 }
 
-async function* counted(
+/** The body as it is, counted, and kept while it is unpacked. */
+async function* tapped(
   body: AsyncIterable<Uint8Array>,
+  keeper: BlobKeeper | undefined,
   count: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array, void, void> {
   for await (const chunk of body) {
     count(chunk.byteLength);
+    const kept = keeper?.write(chunk);
     yield chunk;
+    await kept;
   }
 }

@@ -14,7 +14,15 @@ imagestore = ""
 graphroot = "/not/this"
 additionalimagestores = [ "/a", ]
 `;
-  assert.deepEqual(readStorageConf(text), { driver: 'overlay', graphRoot: '/var/lib/x y', runRoot: '/run/\\x' });
-  assert.deepEqual(readStorageConf(''), {});
-  assert.deepEqual(readStorageConf('[storage]\ngraphroot = ""\n'), {});
+  assert.deepEqual(readStorageConf(text), {
+    driver: 'overlay',
+    graphRoot: '/var/lib/x y',
+    runRoot: '/run/\\x',
+    unsupported: [],
+  });
+  assert.deepEqual(readStorageConf(''), { unsupported: [] });
+  assert.deepEqual(readStorageConf('[storage]\ngraphroot = ""\ntransient_store = false\n'), { unsupported: [] });
+  assert.deepEqual(readStorageConf('[storage]\nimagestore = "/images"\ntransient_store = true # fast\n'), {
+    unsupported: ['imagestore', 'transient_store'],
+  });
 });

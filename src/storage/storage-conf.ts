@@ -3,22 +3,33 @@ export interface StorageConf {
   readonly driver?: string;
   readonly graphRoot?: string;
   readonly runRoot?: string;
+  /** Settings that put records where Tare does not look for them: using the store in spite of them would harm it. */
+  readonly unsupported: readonly string[];
 }
 
+/** Where storage.conf may be, the first one that is there counts (containers-storage.conf(5)). `CONTAINERS_STORAGE_CONF` comes before them. */
+export const storageConfPaths: readonly string[] = [
+  '/etc/containers/storage.conf',
+  '/usr/share/containers/storage.conf',
+];
+
 /**
- * Reads `driver`, `graphroot` and `runroot` of the `[storage]` table out of a storage.conf. Only plain TOML strings on one line are understood; other keys and
- * tables are skipped, so nothing in the file is an error.
+ * Reads `driver`, `graphroot` and `runroot` of the `[storage]` table out of a storage.conf, and notes what would move its records elsewhere. Only plain TOML values on one line are
+ * understood, which is how the file is written everywhere; a TOML parser would cost every start a millisecond. Other keys and tables are skipped, so nothing in the file is an error.
  */
 export function readStorageConf(text: string): StorageConf {
   const values = new Map<string, string>();
+  const unsupported: string[] = [];
   let table = '';
   for (const line of text.split('\n')) {
     const header = /^\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?$/.exec(line);
     if (header !== null) table = header[1] ?? '';
-    const entry = /^\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)')\s*(?:#.*)?$/.exec(line);
+    const entry = /^\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(true))\s*(?:#.*)?$/.exec(line);
     if (table !== 'storage' || entry?.[1] === undefined) continue;
-    const value = entry[3] ?? entry[2]?.replace(/\\(["\\])/g, '$1') ?? '';
-    if (value !== '') values.set(entry[1], value);
+    const value = entry[4] ?? entry[3] ?? entry[2]?.replace(/\\(["\\])/g, '$1') ?? '';
+    if (value === '') continue;
+    values.set(entry[1], value);
+    if (entry[1] === 'imagestore' || entry[1] === 'transient_store') unsupported.push(entry[1]);
   }
   const driver = values.get('driver');
   const graphRoot = values.get('graphroot');
@@ -27,5 +38,6 @@ export function readStorageConf(text: string): StorageConf {
     ...(driver === undefined ? {} : { driver }),
     ...(graphRoot === undefined ? {} : { graphRoot }),
     ...(runRoot === undefined ? {} : { runRoot }),
+    unsupported,
   };
 }

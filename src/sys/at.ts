@@ -1,7 +1,10 @@
 import { addon, type Name } from './addon.ts';
 import { check } from './error.ts';
 import { type FdLike, numberOf } from './fd.ts';
-import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from './stat.ts';
+import { AT_FDCWD } from './open.ts';
+import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW } from './stat.ts';
+
+const ENOENT = 2;
 
 /*
  * Names below a directory descriptor. No call here follows a symlink at the end; a name with slashes is walked by the
@@ -34,13 +37,15 @@ export function symlinkat(to: Name, dir: FdLike, name: Name): void {
   check(addon().symlinkat(to, numberOf(dir), name), 'symlinkat', name);
 }
 
-/** Hard link; with `from` "" links what `fromDir` itself is open on (needs CAP_DAC_READ_SEARCH, or O_TMPFILE's owner). */
+/** Hard link; with `from` "" links what `fromDir` itself is open on: a file of O_TMPFILE, for one. */
 export function linkat(fromDir: FdLike, from: Name, toDir: FdLike, to: Name): void {
-  check(
-    addon().linkat(numberOf(fromDir), from, numberOf(toDir), to, from.length === 0 ? AT_EMPTY_PATH : 0),
-    'linkat',
-    to,
-  );
+  const { linkat: call } = addon();
+  const into = numberOf(toDir);
+  let result = call(numberOf(fromDir), from, into, to, from.length === 0 ? AT_EMPTY_PATH : 0);
+  // Without CAP_DAC_READ_SEARCH the kernel wants the long way.
+  if (result === -ENOENT && from.length === 0)
+    result = call(AT_FDCWD, `/proc/self/fd/${numberOf(fromDir)}`, into, to, AT_SYMLINK_FOLLOW);
+  check(result, 'linkat', to);
 }
 
 /** Removes a file, symlink or node. */

@@ -177,8 +177,12 @@ export class Lab implements AsyncDisposable {
       ...files.map((path) => `file ${path}`),
       ...others.filter((path) => !known.has(path)).map((path) => `file ${path}`),
       ...names(cacheDir)
-        .filter((name) => !/^seccomp-\d+-x?(x64|arm64)-[0-9a-f]+$/.test(name))
+        .filter((name) => name !== 'blobs' && !/^seccomp-\d+-x?(x64|arm64)-[0-9a-f]+$/.test(name))
         .map((name) => `file ${cacheDir}/${name}`),
+      // Kept blobs are whole, or they are not there.
+      ...names(join(cacheDir, 'blobs'))
+        .filter((name) => !/^sha256-[0-9a-f]{64}$/.test(name))
+        .map((name) => `file ${cacheDir}/blobs/${name}`),
       ...this.cgroups().map((path) => `cgroup ${path}`),
       ...this.#mounts().map((line) => `mount ${line}`),
       ...this.processes().map((line) => `process ${line}`),

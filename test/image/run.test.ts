@@ -1,6 +1,7 @@
 /** From a registry or a layout to a running process, and back to nothing: the whole path of `tare run IMAGE`. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -67,6 +68,34 @@ async function containerTraces(lab: Lab): Promise<string[]> {
 }
 
 describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
+  test('a pull keeps the blobs of its layers as they came, until the layers go', async () => {
+    await using lab = new Lab();
+    await using registry = await startRegistry();
+    registry.push((await busyboxImage()).source, 'box:1');
+    const kept = join(lab.options.root, 'cache/blobs');
+    const name = `${registry.domain}/box:1`;
+    await pullImage(lab.engine, name);
+    const names = (): string[] => (existsSync(kept) ? readdirSync(kept) : []);
+    const digests = (): string[] =>
+      names().map(
+        (file) =>
+          `sha256-${createHash('sha256')
+            .update(readFileSync(join(kept, file)))
+            .digest('hex')}`,
+      );
+    const store = await lab.engine.store();
+    assert.deepEqual(
+      names().map((file) => file.replace('-', ':')),
+      store.layers().map(({ compressedDigest }) => compressedDigest),
+    );
+    assert.deepEqual(digests(), names());
+    await removeImage(lab.engine, name);
+    assert.deepEqual(names(), []);
+    const { code, stderr } = await lab.tare('--keep-blobs=false', 'pull', '-q', name);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(names(), []);
+  });
+
   test('while a container of an image runs, its layer counts as mounted; a dead monitor or a restart leaves no count behind', async () => {
     await using lab = new Lab();
     const { source } = await busyboxImage();
