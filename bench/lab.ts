@@ -9,6 +9,8 @@ import { makeCgroups } from './cgroups.ts';
 import { startDocker } from './docker.ts';
 import { gist } from './gist.ts';
 import { makeImage, makeRootfs, type TestImage } from './rootfs.ts';
+import { largeImage, type LargeImage } from './large-image.ts';
+import { startRegistry } from './registry.ts';
 import { Timer } from './timer.ts';
 
 /** What stage 1 hands to the lab. */
@@ -86,28 +88,28 @@ export class Lab implements AsyncDisposable {
       throw new Error(`Cannot measure ${command.join(' ')}: it printed '${text}' instead of 'it runs'`);
   }
 
-  /** `tare` with our own roots. Errors: Missing before `npm run build`. */
-  tare(): readonly string[] {
+  /** `tare` with our own roots, or with others below `place`. Errors: Missing before `npm run build`. */
+  tare(place = ''): readonly string[] {
     const program = join(this.repository, 'bin/tare');
     if (!existsSync(program)) throw new Missing('bin/tare is not built (npm run build)');
-    const { root, runRoot, storageRoot, storageRunRoot } = this.tareRoots();
+    const { root, runRoot, storageRoot, storageRunRoot } = this.tareRoots(place);
     const storage = ['--storage-root', storageRoot, '--storage-runroot', storageRunRoot];
     return [program, '--root', root, '--runroot', runRoot, ...storage];
   }
 
   /** The folders of `tare()`, and of the library. */
-  tareRoots(): Readonly<Record<'root' | 'runRoot' | 'storageRoot' | 'storageRunRoot', string>> {
+  tareRoots(place = ''): Readonly<Record<'root' | 'runRoot' | 'storageRoot' | 'storageRunRoot', string>> {
     return {
-      root: join(this.dir, 't'),
-      runRoot: join(this.dir, 'tr'),
-      storageRoot: join(this.dir, 'ts'),
-      storageRunRoot: join(this.dir, 'tsr'),
+      root: join(this.dir, place, 't'),
+      runRoot: join(this.dir, place, 'tr'),
+      storageRoot: join(this.dir, place, 'ts'),
+      storageRunRoot: join(this.dir, place, 'tsr'),
     };
   }
 
-  /** `podman` with our own roots. Errors: Missing. */
-  podman(): readonly string[] {
-    const roots = ['--root', join(this.dir, 'p'), '--runroot', join(this.dir, 'pr')];
+  /** `podman` with our own roots, or with others below `place`. Errors: Missing. */
+  podman(place = ''): readonly string[] {
+    const roots = ['--root', join(this.dir, place, 'p'), '--runroot', join(this.dir, place, 'pr')];
     return [this.program('podman'), ...roots, '--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs'];
   }
 
@@ -139,6 +141,18 @@ export class Lab implements AsyncDisposable {
       const reference = `oci:${(await this.image()).layout}`;
       const printed = await this.run([...this.tare(), 'pull', '-q', reference]);
       return printed.split('\n').at(-1) ?? reference;
+    });
+  }
+
+  /** The large image, in a registry of this machine: `localhost:PORT/large:1`, and its files. Errors: Missing. */
+  largeImage(): Promise<{ readonly reference: string; readonly domain: string; readonly image: LargeImage }> {
+    return this.#once('large image', async () => {
+      const image = await largeImage(join(this.repository, '.cache/large-image'));
+      const domain = await startRegistry(this, this.#stack, 'large');
+      const reference = `${domain}/large:1`;
+      const skopeo = [this.program('skopeo'), 'copy', '-q', '--dest-tls-verify=false'];
+      await this.run([...skopeo, `oci:${image.layout}:large`, `docker://${reference}`]);
+      return { reference, domain, image };
     });
   }
 

@@ -12,10 +12,13 @@ import { detached } from './cases/detached.ts';
 import { exec } from './cases/exec.ts';
 import { floor } from './cases/floor.ts';
 import { inProcess, inProcessIdle } from './cases/in-process.ts';
+import { largeStore } from './cases/large-store.ts';
 import { memory } from './cases/memory.ts';
 import { node } from './cases/node.ts';
 import { parallel } from './cases/parallel.ts';
 import { ps } from './cases/ps.ts';
+import { pull, pullMemory } from './cases/pull.ts';
+import { push, pushAgain } from './cases/push.ts';
 import { run } from './cases/run.ts';
 import { removeCgroups } from './cgroups.ts';
 import { Lab } from './lab.ts';
@@ -25,7 +28,23 @@ import { parseOptions, usage, type Options } from './options.ts';
 import { compilePrograms, runStage, watchOwner } from './stage.ts';
 import { renderCase } from './table.ts';
 
-const cases: readonly Case[] = [node, floor, run, exec, ps, inProcess, inProcessIdle, parallel, memory, detached];
+const cases: readonly Case[] = [
+  node,
+  floor,
+  run,
+  largeStore,
+  exec,
+  ps,
+  inProcess,
+  inProcessIdle,
+  parallel,
+  memory,
+  detached,
+  pull,
+  pullMemory,
+  push,
+  pushAgain,
+];
 const repository = dirname(import.meta.dirname);
 
 /** What the first process tells the second. */
