@@ -4,7 +4,6 @@ import { TareError } from '../base/errors.ts';
 import type { OverlayMount } from '../spec/mount.ts';
 import { storageError, type Sync } from './_file.ts';
 import { removeLayerFiles, type StoreParts } from './_parts.ts';
-import { randomId } from './_random.ts';
 import { findImage } from './image-names.ts';
 import { type ContainerRecord, containerOf, isIncomplete, object, requireId, type Row, text, texts } from './record.ts';
 import { dropIncompleteLayers } from './recover.ts';
@@ -37,7 +36,7 @@ export async function createContainer(
   requireId(create.id, 'container id');
   const { volatile } = create;
   const created = parts.now().toISOString();
-  const layerId = randomId();
+  const layerId = layerOfContainer(create.id);
   using layers = await parts.layers.lock(signal);
   // No image goes away while we hold the layers, so images are only read.
   const image = findImage(parts.images.mentioning(create.imageId), create.imageId);
@@ -94,6 +93,11 @@ export async function createContainer(
   return containerOf(row);
 }
 
+/** The id of a container's layer: found again also when somebody removed the container's record and did not know the layer's. */
+function layerOfContainer(id: string): string {
+  return [...id].reverse().join('');
+}
+
 /** How its record is written: that of a volatile container may be lost, the others in the file may not. */
 function syncOf(container: Row): Sync {
   return isVolatile(container) ? 'ordered' : 'data';
@@ -136,13 +140,15 @@ async function dropDead(parts: StoreParts, layers: LockedTable, volatile: boolea
  */
 export async function removeContainer(parts: StoreParts, id: string, signal?: AbortSignal): Promise<boolean> {
   requireId(id, 'container id');
-  if (!parts.containers.mentioning(id).some((row) => row.id === id)) return false;
+  const isRecorded = (table: StoreParts['layers'], wanted: string): boolean =>
+    table.mentioning(wanted).some((row) => row.id === wanted);
+  if (!isRecorded(parts.containers, id) && !isRecorded(parts.layers, layerOfContainer(id))) return false;
   await using temp = TempDir.create(parts.dirs);
   using layers = await parts.layers.lock(signal);
   using containers = await parts.containers.lock(signal);
   const row = containers.find(id);
-  if (row === undefined) return false;
-  const layer = layers.find(text(row.raw, 'layer') ?? '');
+  const layer = layers.find((row && text(row.raw, 'layer')) ?? layerOfContainer(id));
+  if (row === undefined && layer === undefined) return false;
   if (layer !== undefined) {
     const flags = { ...object(layer.raw, 'flags'), incomplete: true };
     layers.put([{ ...layer, raw: { ...layer.raw, flags } }]);
@@ -151,7 +157,7 @@ export async function removeContainer(parts: StoreParts, id: string, signal?: Ab
   }
   temp.takeMeta(join(parts.graphRoot, 'overlay-containers', id));
   rmSync(join(parts.runRoot, 'overlay-containers', id), { recursive: true, force: true });
-  containers.drop([row], syncOf(row));
+  if (row !== undefined) containers.drop([row], syncOf(row));
   if (layer !== undefined) layers.drop([layer]);
   return true;
 }
