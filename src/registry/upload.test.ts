@@ -134,7 +134,7 @@ describe('RegistryClient: uploads that break', () => {
       request.socket.destroy();
     });
     await fails(peer.send(), 'unavailable', /the connection broke/);
-    assert.deepEqual(peer.seen, ['POST', 'PUT', 'GET', 'POST', 'PUT', 'GET', 'POST', 'PUT', 'DELETE']);
+    assert.equal(peer.seen.join(' '), 'POST PUT GET HEAD POST PUT GET HEAD POST PUT DELETE');
     assert.equal(await peer.has(), false);
   });
 
