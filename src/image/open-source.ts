@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { RegistryClientOptions } from '../registry/client.ts';
+import type { Registries } from '../registry/registries.ts';
 import { formatImageLocation, type ImageLocation } from './location.ts';
 import { ImageSource } from './source.ts';
 
@@ -7,7 +8,7 @@ export interface OpenSourceOptions {
   /** Relative paths of layouts and archives start here. */
   readonly cwd: string;
   /** For docker://. */
-  readonly registry?: RegistryClientOptions;
+  readonly registry?: RegistryClientOptions | Registries;
 }
 
 /**

@@ -3,7 +3,10 @@ import { TareError, type ErrorKind } from '../base/errors.ts';
 /** The error codes of distribution-spec that Tare raises or tells apart, with their HTTP status and kind. */
 export const registryCodes = {
   BLOB_UNKNOWN: { status: 404, kind: 'not-found' },
+  BLOB_UPLOAD_INVALID: { status: 400, kind: 'invalid' },
+  BLOB_UPLOAD_UNKNOWN: { status: 404, kind: 'not-found' },
   DIGEST_INVALID: { status: 400, kind: 'invalid' },
+  MANIFEST_BLOB_UNKNOWN: { status: 400, kind: 'failed-precondition' },
   MANIFEST_INVALID: { status: 400, kind: 'invalid' },
   MANIFEST_UNKNOWN: { status: 404, kind: 'not-found' },
   NAME_INVALID: { status: 400, kind: 'invalid' },
@@ -25,9 +28,17 @@ export type RegistryCode = keyof typeof registryCodes;
 export class RegistryError extends TareError {
   readonly status: number;
   readonly code: RegistryCode | undefined;
+  /** How long the registry wants to be left alone; 0 when it did not say. */
+  readonly retryAfterMs: number;
 
-  constructor(status: number, code: RegistryCode | undefined, message: string, options?: { cause?: unknown }) {
+  constructor(
+    status: number,
+    code: RegistryCode | undefined,
+    message: string,
+    options?: { cause?: unknown; retryAfterMs?: number },
+  ) {
     super(kindOf(status, code), message, options);
+    this.retryAfterMs = options?.retryAfterMs ?? 0;
     this.status = status;
     this.code = code;
   }
@@ -44,8 +55,10 @@ export function isRegistryCode(code: string): code is RegistryCode {
 }
 
 function kindOf(status: number, code: RegistryCode | undefined): ErrorKind {
+  if (status === 413) return 'exhausted';
   if (code !== undefined) return registryCodes[code].kind;
   if (status === 404) return 'not-found';
+  if (status === 405) return 'unsupported';
   if (status === 401 || status === 403) return 'denied';
   if (status === 429) return 'exhausted';
   if (status === 408 || status >= 500) return 'unavailable';
