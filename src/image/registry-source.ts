@@ -1,7 +1,7 @@
 import { TareError } from '../base/errors.ts';
 import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
 import { registryError } from '../registry/error.ts';
-import type { Registry } from '../registry/registry.ts';
+import type { RegistryReader } from '../registry/registry.ts';
 import { formatReference, repositoryName, type Descriptor, type Reference } from '../spec/mod.ts';
 import type { RawImageSource } from './source.ts';
 
@@ -9,7 +9,7 @@ import type { RawImageSource } from './source.ts';
 export function registrySource(
   reference: Reference,
   options: RegistryClientOptions = {},
-  registry?: Registry,
+  registry?: RegistryReader,
 ): RawImageSource {
   const disposal = new DisposableStack();
   const client = registry ?? disposal.use(new RegistryClient(reference.domain, options));

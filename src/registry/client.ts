@@ -13,7 +13,14 @@ import { unlessCancelled } from './_cancel.ts';
 import { ConnectionError, Exchange, isLoopback, type HttpResponse } from './_exchange.ts';
 import { RegistryFetch, type RegistryRequest, type RetryOptions } from './_fetch.ts';
 import { RegistryError, registryError } from './error.ts';
-import type { BlobContent, BlobOptions, ContentInfo, ManifestContent, Registry, RequestOptions } from './registry.ts';
+import type {
+  BlobContent,
+  BlobOptions,
+  ContentInfo,
+  ManifestContent,
+  RegistryReader,
+  RequestOptions,
+} from './registry.ts';
 import { digestOf, verifyBytes } from './verified.ts';
 
 export interface RegistryClientOptions {
@@ -41,7 +48,7 @@ const PROGRESS_BYTES = 1024 * 1024;
  *
  * Errors: as RegistryReader; connections fail with `unavailable`, certificates and redirects with `denied`.
  */
-export class RegistryClient implements Registry, Disposable {
+export class RegistryClient implements RegistryReader, Disposable {
   readonly #host: string;
   readonly #exchange: Exchange;
   readonly #retry: RetryOptions;

@@ -3,7 +3,10 @@ import { TareError, type ErrorKind } from '../base/errors.ts';
 /** The error codes of distribution-spec that Tare raises or tells apart, with their HTTP status and kind. */
 export const registryCodes = {
   BLOB_UNKNOWN: { status: 404, kind: 'not-found' },
+  BLOB_UPLOAD_INVALID: { status: 400, kind: 'invalid' },
+  BLOB_UPLOAD_UNKNOWN: { status: 404, kind: 'not-found' },
   DIGEST_INVALID: { status: 400, kind: 'invalid' },
+  MANIFEST_BLOB_UNKNOWN: { status: 400, kind: 'failed-precondition' },
   MANIFEST_INVALID: { status: 400, kind: 'invalid' },
   MANIFEST_UNKNOWN: { status: 404, kind: 'not-found' },
   NAME_INVALID: { status: 400, kind: 'invalid' },
@@ -46,6 +49,8 @@ export function isRegistryCode(code: string): code is RegistryCode {
 function kindOf(status: number, code: RegistryCode | undefined): ErrorKind {
   if (code !== undefined) return registryCodes[code].kind;
   if (status === 404) return 'not-found';
+  if (status === 405) return 'unsupported';
+  if (status === 413) return 'exhausted';
   if (status === 401 || status === 403) return 'denied';
   if (status === 429) return 'exhausted';
   if (status === 408 || status >= 500) return 'unavailable';

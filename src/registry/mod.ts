@@ -7,15 +7,17 @@
  */
 export type {
   BlobContent,
+  BlobIdentity,
   BlobOptions,
   ContentInfo,
   ManifestContent,
   Registry,
   RegistryReader,
+  RegistryWriter,
   RequestOptions,
 } from './registry.ts';
 export { RegistryError, isRegistryCode, registryCodes, registryError, type RegistryCode } from './error.ts';
 export { collect, digestOf, verified, verifyBytes, type Expected } from './verified.ts';
-export { MemoryRegistry } from './memory.ts';
+export { MemoryRegistry, type MemoryRegistryOptions } from './memory.ts';
 export { registryHandler } from './server.ts';
 export { RegistryClient, type RegistryClientOptions } from './client.ts';

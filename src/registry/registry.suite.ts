@@ -7,7 +7,7 @@ import { mediaTypes, parseRepositoryPath, parseTag, type Digest, type Repository
 import { blobOf, blobsOf, buildImage, buildIndex, type Blob, type BuiltImage } from '../../test/support/image.ts';
 import { tarOf } from '../../test/support/tar.ts';
 import { RegistryError, type RegistryCode } from './error.ts';
-import type { Registry } from './registry.ts';
+import type { RegistryReader } from './registry.ts';
 import { collect, digestOf, verified } from './verified.ts';
 
 /** What a registry under test holds, in one repository: two images and an index of both, by three tags. */
@@ -46,7 +46,7 @@ export function registryContents(): RegistryContents {
 export function registrySuite(
   name: string,
   contents: RegistryContents,
-  open: () => Promise<AsyncDisposable & { readonly registry: Registry }>,
+  open: () => Promise<AsyncDisposable & { readonly registry: RegistryReader }>,
   options: { skip?: string | false } = {},
 ): void {
   const { repository, tags, large } = contents;
@@ -60,7 +60,7 @@ export function registrySuite(
     );
 
   describe(`Registry contract: ${name}`, { skip: options.skip ?? false }, () => {
-    const run = (title: string, body: (registry: Registry) => Promise<void>): void =>
+    const run = (title: string, body: (registry: RegistryReader) => Promise<void>): void =>
       void test(title, async () => {
         await using opened = await open();
         await body(opened.registry);
