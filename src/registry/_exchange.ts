@@ -2,13 +2,28 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import * as tls from 'node:tls';
-import { TareError, messageOf } from '../base/errors.ts';
+import { TareError } from '../base/errors.ts';
 import { cancelledBy, throwIfCancelled } from './_cancel.ts';
-import { collect } from './verified.ts';
+import { ConnectionError, Timeout } from './_connection-error.ts';
+import { Deadline } from './_deadline.ts';
+import { isLoopback } from './_loopback.ts';
+import { bodyHeaders, writeBody, type RequestBody } from './_request-body.ts';
+import { responseOf, type HttpResponse } from './_response.ts';
+
+/** A certificate that shows who we are, and its key, both PEM. */
+export interface ClientCertificate {
+  readonly certificate: string;
+  readonly key: string;
+}
 
 export interface ExchangeOptions {
   /** PEM certificates trusted besides the machine's own. */
   readonly ca: readonly string[];
+  /** The host that the next two are for, without port: no other host gets them. */
+  readonly hostname: string;
+  readonly clientCertificates: readonly ClientCertificate[];
+  /** False: any certificate of this host will do. */
+  readonly verify: boolean;
   /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, as in an environment. Loopback hosts are never asked through a proxy. */
   readonly proxyEnv: Readonly<Record<string, string>>;
   /** To connect, TLS included. */
@@ -18,68 +33,16 @@ export interface ExchangeOptions {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly headers: Readonly<Record<string, string>>;
+  readonly body?: RequestBody | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** An answer whose body is still on its way: read it or `discard` it. */
-export interface HttpResponse {
-  readonly url: URL;
-  readonly status: number;
-  /** A header by lower-case name; several are joined by commas. */
-  header(name: string): string | undefined;
-  readonly body: AsyncIterable<Uint8Array>;
-  /** The whole body. Errors: `invalid` when longer. */
-  bytes(maxBytes: number, what: string): Promise<Uint8Array>;
-  /** Gives up the body; a short one is drained so that the connection can be used again. */
-  discard(): void;
-}
-
-/** Errors of the network that another try may cure. */
-const transientCodes = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'ENETUNREACH', 'ECONNABORTED']);
-
-/** A connection that failed. `transient` when another try may help; `garbled` when somebody is there but does not speak this protocol. */
-export class ConnectionError extends TareError {
-  readonly transient: boolean;
-  readonly garbled: boolean;
-
-  constructor(host: string, cause: unknown) {
-    const code = codeOf(cause);
-    const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(code);
-    const state = untrusted
-      ? `its certificate is not trusted (${messageOf(cause).split(';', 1)[0]})`
-      : stateOf(code, cause);
-    super(untrusted ? 'denied' : 'unavailable', `Cannot reach ${host}: ${state}`, { cause });
-    this.transient = transientCodes.has(code) || code === 'timeout';
-    this.garbled = code === 'ECONNRESET' || code === 'EPIPE' || code.startsWith('HPE_');
-  }
-}
-
-class Timeout extends Error {
-  readonly code = 'timeout';
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof AggregateError) return codeOf(error.errors[0]);
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
-function stateOf(code: string, cause: unknown): string {
-  if (code === 'ECONNREFUSED') return 'nothing listens there';
-  if (code === 'ENOTFOUND') return 'there is no such host';
-  if (code === 'EAI_AGAIN') return 'its name cannot be looked up now';
-  if (code === 'ECONNRESET') return 'the connection broke';
-  if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return 'it does not speak TLS';
-  return messageOf(cause) || code;
-}
-
-/** True for hosts that are this machine by definition: `localhost`, 127.0.0.0/8 and [::1]. */
-export function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === '[::1]' || hostname === '::1'
-  );
-}
+/** How much longer than idle a registry may be silent when it has to put away what was sent. */
+const COMMIT_PATIENCE = 5;
+/** How long a server may take to say whether it wants a body; many never do. */
+const CONTINUE_MS = 1000;
 
 /** Keeps connections open between requests. Disposing closes them all. */
 export class Exchange implements Disposable {
@@ -90,17 +53,19 @@ export class Exchange implements Disposable {
     this.#options = options;
   }
 
-  /** Sends a request. Resolves when the answer's head is here. Errors: ConnectionError, `cancelled`, `deadline`. */
+  /** Sends a request. Resolves when the answer's head is here. Errors: ConnectionError, `cancelled`, `deadline`; what the body throws. */
   send(url: URL, request: HttpRequest): Promise<HttpResponse> {
-    const { signal } = request;
+    const { signal, body } = request;
+    const { idleTimeoutMs, connectTimeoutMs } = this.#options;
     const doing = `reach ${url.host}`;
     throwIfCancelled(signal, doing);
     const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
     const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
       method: request.method,
-      headers: { ...request.headers, 'accept-encoding': 'identity' },
+      headers: { ...request.headers, ...bodyHeaders(body), 'accept-encoding': 'identity' },
       agent: this.#agent(url),
     });
+    const answerTimeoutMs = ['GET', 'HEAD'].includes(request.method) ? idleTimeoutMs : idleTimeoutMs * COMMIT_PATIENCE;
     const onAbort = (): void => void outgoing.destroy(new Error('cancelled'));
     signal?.addEventListener('abort', onAbort, { once: true });
     const translate = (error: unknown): TareError =>
@@ -110,41 +75,77 @@ export class Exchange implements Disposable {
           ? error
           : new ConnectionError(url.host, error);
     const timer = new Deadline((state) => outgoing.destroy(new Timeout(state)));
+    const answered = new AbortController();
+
+    const begin = async (): Promise<void> => {
+      if (body !== undefined) await writeBody(outgoing, body, { answered: answered.signal, timer, idleTimeoutMs });
+      if (!answered.signal.aborted) timer.start(answerTimeoutMs, 'it does not answer');
+    };
+    let begun = false;
+    const beginOnce = (): void => {
+      if (begun || answered.signal.aborted) return;
+      begun = true;
+      begin().catch((error: unknown) => {
+        reject(error);
+        outgoing.destroy();
+      });
+    };
+    const onConnected = (): void => {
+      if (!outgoing.hasHeader('expect')) return beginOnce();
+      timer.start(idleTimeoutMs, 'it does not answer');
+      const waiting = setTimeout(beginOnce, CONTINUE_MS);
+      outgoing.once('close', () => clearTimeout(waiting));
+    };
     outgoing.on('socket', (socket) => {
-      if (!socket.connecting) return timer.start(this.#options.idleTimeoutMs, 'it does not answer');
-      timer.start(this.#options.connectTimeoutMs, 'it took too long to connect');
-      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () =>
-        timer.start(this.#options.idleTimeoutMs, 'it does not answer'),
-      );
+      if (!socket.connecting) return onConnected();
+      timer.start(connectTimeoutMs, 'it took too long to connect');
+      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', onConnected);
     });
+    outgoing.on('continue', beginOnce);
     outgoing.on('close', () => {
       timer.stop();
+      answered.abort();
       signal?.removeEventListener('abort', onAbort);
     });
     outgoing.on('error', (error) => reject(translate(error)));
     outgoing.on('response', (incoming) => {
+      answered.abort();
       timer.stop();
       // Errors of the body reach whoever reads it; this keeps one that nobody reads from ending the process.
       incoming.on('error', () => {});
-      resolve(responseOf(url, incoming, this.#options.idleTimeoutMs, translate));
+      // What was not sent in full leaves the connection unusable.
+      if (!outgoing.writableEnded) incoming.on('end', () => outgoing.destroy());
+      resolve(responseOf(url, incoming, idleTimeoutMs, translate));
     });
-    outgoing.end();
+    if (body === undefined) outgoing.end();
     return promise;
   }
 
   #agent(url: URL): http.Agent | https.Agent {
     const direct = isLoopback(url.hostname);
-    const key = `${url.protocol}${direct ? 'direct' : 'proxied'}`;
+    const own = url.hostname === this.#options.hostname;
+    const key = `${url.protocol}${direct ? 'direct' : 'proxied'}${own ? 'own' : 'other'}`;
     let agent = this.#agents.get(key);
     if (agent === undefined) {
       const common = { keepAlive: true, ...(direct ? {} : { proxyEnv: { ...this.#options.proxyEnv } }) };
       agent =
         url.protocol === 'https:'
-          ? new https.Agent({ ...common, ca: trusted(this.#options.ca) })
+          ? new https.Agent({ ...common, ca: trusted(this.#options.ca), ...(own && this.#ownTls()) })
           : new http.Agent(common);
       this.#agents.set(key, agent);
     }
     return agent;
+  }
+
+  #ownTls(): https.AgentOptions {
+    const { clientCertificates, verify } = this.#options;
+    return {
+      rejectUnauthorized: verify,
+      ...(clientCertificates.length > 0 && {
+        cert: clientCertificates.map(({ certificate }) => certificate),
+        key: clientCertificates.map(({ key }) => key),
+      }),
+    };
   }
 
   [Symbol.dispose](): void {
@@ -157,90 +158,4 @@ export class Exchange implements Disposable {
 function trusted(own: readonly string[]): string[] {
   const system = tls.getCACertificates('system');
   return [...(system.length > 0 ? system : tls.getCACertificates('bundled')), ...own];
-}
-
-function responseOf(
-  url: URL,
-  incoming: http.IncomingMessage,
-  idleTimeoutMs: number,
-  translate: (error: unknown) => TareError,
-): HttpResponse {
-  const body = readBody(incoming, idleTimeoutMs, translate);
-  const header = (name: string): string | undefined => {
-    const value = incoming.headers[name];
-    return Array.isArray(value) ? value.join(', ') : value;
-  };
-  return {
-    url,
-    status: incoming.statusCode ?? 0,
-    header,
-    body,
-    bytes: (maxBytes, what) => collect(body, maxBytes, what),
-    discard() {
-      const length = Number(header('content-length') ?? Infinity);
-      if (length <= 65536) incoming.resume();
-      else incoming.destroy();
-    },
-  };
-}
-
-/** The body with an idle limit that runs only while we wait for the other side, not while our own disk is slow. */
-async function* readBody(
-  incoming: http.IncomingMessage,
-  idleTimeoutMs: number,
-  translate: (error: unknown) => TareError,
-): AsyncGenerator<Uint8Array> {
-  const timer = new Deadline((state) => incoming.destroy(new Timeout(state)));
-  const chunks = incoming[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  try {
-    for (;;) {
-      timer.start(idleTimeoutMs, 'it stopped sending');
-      let next: IteratorResult<Uint8Array>;
-      try {
-        next = await chunks.next();
-      } catch (error) {
-        throw translate(error);
-      }
-      timer.stop();
-      if (next.done === true) {
-        // A stream that is destroyed without an error ends like one that is complete.
-        if (!incoming.complete)
-          throw translate(Object.assign(new Error('the connection broke'), { code: 'ECONNRESET' }));
-        return;
-      }
-      yield next.value;
-    }
-  } finally {
-    timer.stop();
-    if (!incoming.readableEnded) incoming.destroy();
-  }
-}
-
-/** A time limit that is started and stopped often: one timer, re-armed. It does not keep the process alive by itself. */
-class Deadline {
-  readonly #expired: (state: string) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #ms = 0;
-  #state = '';
-  #running = false;
-
-  constructor(expired: (state: string) => void) {
-    this.#expired = expired;
-  }
-
-  start(ms: number, state: string): void {
-    this.#running = true;
-    this.#state = state;
-    if (this.#timer !== undefined && this.#ms === ms) {
-      this.#timer.refresh();
-      return;
-    }
-    clearTimeout(this.#timer);
-    this.#ms = ms;
-    this.#timer = setTimeout(() => this.#running && this.#expired(this.#state), ms).unref();
-  }
-
-  stop(): void {
-    this.#running = false;
-  }
 }

@@ -1,6 +1,9 @@
-/** Bearer tokens (distribution-spec's referenced "Token Authentication"): the challenge, the token's address, the token. */
+/** Bearer tokens (distribution-spec's referenced "Token Authentication"): the challenge, the request for a token, the token. */
 import { TareError } from '../base/errors.ts';
-import { isLoopback } from './_exchange.ts';
+import type { HttpRequest } from './_exchange.ts';
+import { isLoopback } from './_loopback.ts';
+import { bodyOf } from './_request-body.ts';
+import { basicAuthorization, type Credentials } from './credentials.ts';
 import { RegistryError } from './error.ts';
 
 /** `WWW-Authenticate`, one challenge: the scheme in lower case and its parameters by lower-case name. */
@@ -31,29 +34,63 @@ export function parseChallenges(header: string): Challenge[] {
   return challenges;
 }
 
+/** What to ask a token server for. */
+export interface TokenWish {
+  readonly scopes: readonly string[];
+  readonly credentials: Credentials | undefined;
+  /** The user agreed to plain http with this registry. */
+  readonly insecure: boolean;
+}
+
 /**
- * Where to ask for a token. The realm is chosen by the registry, so it has to be https (CVE-2019-10214); only a registry that is itself plain http on this
- * machine may name a plain http realm, on this machine too.
+ * The request for a token: anonymous, with a password (GET), or with an identity token (OAuth2's POST). The realm is chosen by the registry, so it has to be https
+ * (CVE-2019-10214); only a registry that is itself plain http, on this machine or by the user's word, may name a plain http realm, on the same host.
  *
  * Errors: RegistryError `denied`.
  */
-export function tokenUrl(challenge: Challenge, scope: string, registry: URL): URL {
+export function tokenRequest(
+  challenge: Challenge,
+  registry: URL,
+  wish: TokenWish,
+): { readonly url: URL; readonly request: HttpRequest } {
+  const url = realmOf(challenge, registry, wish.insecure);
+  const service = challenge.parameters.get('service');
+  const { credentials, scopes } = wish;
+  const headers = { accept: 'application/json' };
+  if (credentials !== undefined && 'identityToken' in credentials) {
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: credentials.identityToken,
+      client_id: 'tare',
+      ...(service !== undefined && { service }),
+      ...(scopes.length > 0 && { scope: scopes.join(' ') }),
+    });
+    const body = bodyOf(Buffer.from(form.toString()));
+    return {
+      url,
+      request: { method: 'POST', headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' }, body },
+    };
+  }
+  if (service !== undefined) url.searchParams.set('service', service);
+  for (const scope of scopes) url.searchParams.append('scope', scope);
+  if (credentials === undefined) return { url, request: { method: 'GET', headers } };
+  url.searchParams.set('account', credentials.username);
+  return { url, request: { method: 'GET', headers: { ...headers, authorization: basicAuthorization(credentials) } } };
+}
+
+function realmOf(challenge: Challenge, registry: URL, insecure: boolean): URL {
   const realm = challenge.parameters.get('realm') ?? '';
   const refuse = (state: string): never => {
     throw new RegistryError(401, 'UNAUTHORIZED', `Cannot sign in to ${registry.host}: ${state}`);
   };
   const url = URL.canParse(realm) ? new URL(realm) : refuse('it names no address for tokens');
-  const plain =
-    url.protocol === 'http:' &&
-    registry.protocol === 'http:' &&
-    isLoopback(registry.hostname) &&
-    isLoopback(url.hostname);
+  const sameHost = isLoopback(registry.hostname)
+    ? isLoopback(url.hostname)
+    : insecure && url.hostname === registry.hostname;
+  const plain = url.protocol === 'http:' && registry.protocol === 'http:' && sameHost;
   if (url.protocol !== 'https:' && !plain)
     refuse(`it wants tokens from ${url.protocol}//${url.host}, which is not https`);
   if (url.username !== '' || url.password !== '') refuse('its address for tokens has a user name in it');
-  const service = challenge.parameters.get('service');
-  if (service !== undefined) url.searchParams.set('service', service);
-  url.searchParams.set('scope', scope);
   return url;
 }
 

@@ -2,6 +2,7 @@ import { TareError } from '../base/errors.ts';
 import {
   MANIFEST_MAX_BYTES,
   bareMediaType,
+  digestAlgorithm,
   isDigest,
   manifestTypes,
   parseTag,
@@ -9,23 +10,34 @@ import {
   type RepositoryPath,
   type Tag,
 } from '../spec/mod.ts';
-import { unlessCancelled } from './_cancel.ts';
-import { ConnectionError, Exchange, isLoopback, type HttpResponse } from './_exchange.ts';
-import { RegistryFetch, type RegistryRequest, type RetryOptions } from './_fetch.ts';
-import { RegistryError, registryError } from './error.ts';
+import { RegistryConnection } from './_connection.ts';
+import { blobSize, download } from './_download.ts';
+import type { ClientCertificate } from './_exchange.ts';
+import type { RegistryRequest, RetryOptions } from './_fetch.ts';
+import { bodyOf } from './_request-body.ts';
+import { contentLength, type HttpResponse } from './_response.ts';
+import { Upload } from './_upload.ts';
+import type { Credentials, CredentialsFor } from './credentials.ts';
 import type {
   BlobContent,
+  BlobIdentity,
   BlobOptions,
   ContentInfo,
   ManifestContent,
-  RegistryReader,
+  Registry,
   RequestOptions,
 } from './registry.ts';
 import { digestOf, verifyBytes } from './verified.ts';
 
 export interface RegistryClientOptions {
+  /** Who we are, where the registry wants to know. Anonymous unless stated. */
+  readonly credentials?: Credentials | CredentialsFor;
   /** PEM certificates trusted besides the machine's own. */
   readonly ca?: readonly string[];
+  /** What we show a registry that wants a certificate. Only this registry's host gets them. */
+  readonly clientCertificates?: readonly ClientCertificate[];
+  /** False: this registry's host need not show a certificate that is trusted, and may speak plain http. Hosts it sends us to have to all the same. */
+  readonly tlsVerify?: boolean;
   /** `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, as in an environment. */
   readonly proxyEnv?: Readonly<Record<string, string>>;
   readonly userAgent?: string;
@@ -39,37 +51,53 @@ export interface RegistryClientOptions {
 
 const MAX_TAG_PAGE_BYTES = 4 * 1024 * 1024;
 const MAX_TAG_PAGES = 10_000;
-/** So much progress forgives earlier breaks of a blob's connection. */
-const PROGRESS_BYTES = 1024 * 1024;
 
 /**
- * A registry over the network. TLS always, except that a registry on this machine (`localhost`, 127.0.0.0/8, ::1) is spoken to in plain http when it speaks no TLS.
- * Anonymous: a registry that hands out tokens to everybody is asked for one. A blob whose connection breaks goes on where it stopped.
+ * A registry over the network. TLS always, except that a registry on this machine (`localhost`, 127.0.0.0/8, ::1) is spoken to in plain http when it speaks no TLS, and
+ * others with `tlsVerify: false`. A registry that hands out tokens to everybody is asked for one; credentials are sent to the registry's own origin and to the token server it
+ * names, never where a redirect or an upload's address leads. A blob whose connection breaks goes on where it stopped, in both directions.
  *
- * Errors: as RegistryReader; connections fail with `unavailable`, certificates and redirects with `denied`.
+ * Errors: as RegistryReader and RegistryWriter; connections fail with `unavailable`, certificates and redirects with `denied`.
  */
-export class RegistryClient implements RegistryReader, Disposable {
-  readonly #host: string;
-  readonly #exchange: Exchange;
-  readonly #retry: RetryOptions;
-  readonly #userAgent: string;
-  #fetch: Promise<RegistryFetch> | undefined;
+export class RegistryClient implements Registry, Disposable {
+  readonly #connection: RegistryConnection;
 
   /** `domain` is a Reference's. Connects to nothing yet. */
   constructor(domain: string, options: RegistryClientOptions = {}) {
-    this.#host = domain === 'docker.io' ? 'registry-1.docker.io' : domain;
-    const address = `https://${this.#host}`;
+    const host = domain === 'docker.io' ? 'registry-1.docker.io' : domain;
+    const address = `https://${host}`;
     if (!URL.canParse(address) || new URL(address).href !== `https://${new URL(address).host}/`) {
       throw new TareError('invalid', `Cannot use registry ${JSON.stringify(domain)}: it is not a host name`);
     }
-    this.#exchange = new Exchange({
+    const { credentials, tlsVerify = true } = options;
+    this.#connection = new RegistryConnection({
+      host,
+      domain,
       ca: options.ca ?? [],
+      clientCertificates: options.clientCertificates ?? [],
+      verify: tlsVerify,
+      insecure: !tlsVerify,
+      credentials: typeof credentials === 'object' ? () => credentials : credentials,
       proxyEnv: options.proxyEnv ?? {},
       connectTimeoutMs: options.connectTimeoutMs ?? 30_000,
       idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
+      retry: { attempts: 4, delayMs: 500, ...options.retry },
+      userAgent: options.userAgent ?? 'tare',
     });
-    this.#retry = { attempts: 4, delayMs: 500, ...options.retry };
-    this.#userAgent = options.userAgent ?? 'tare';
+  }
+
+  /** Asks the registry whether it speaks the protocol and takes our credentials (distribution-spec, end-1). Errors: `denied` when it does not. */
+  async ping(options: RequestOptions = {}): Promise<void> {
+    const { host } = this.#connection;
+    const doing = `sign in to ${host}`;
+    const request: RegistryRequest = {
+      method: 'GET',
+      scopes: [],
+      signal: options.signal,
+      doing,
+      missing: 'UNSUPPORTED',
+    };
+    (await this.#connection.send('', request, 200)).discard();
   }
 
   async getManifest(
@@ -78,9 +106,10 @@ export class RegistryClient implements RegistryReader, Disposable {
     options: RequestOptions = {},
   ): Promise<ManifestContent> {
     const what = `manifest ${this.#name(repository, reference)}`;
-    const response = await this.#send(
+    const response = await this.#connection.send(
       `${repository}/manifests/${reference}`,
       manifestRequest('GET', repository, what, options),
+      200,
     );
     const bytes = await response.bytes(MANIFEST_MAX_BYTES, what);
     const announced = response.header('docker-content-digest') ?? '';
@@ -95,13 +124,14 @@ export class RegistryClient implements RegistryReader, Disposable {
     options: RequestOptions = {},
   ): Promise<ContentInfo> {
     const what = `manifest ${this.#name(repository, reference)}`;
-    const response = await this.#send(
+    const response = await this.#connection.send(
       `${repository}/manifests/${reference}`,
       manifestRequest('HEAD', repository, what, options),
+      200,
     );
     response.discard();
     const announced = response.header('docker-content-digest') ?? '';
-    const sizeBytes = lengthOf(response);
+    const sizeBytes = contentLength(response);
     if (isDigest(announced) && sizeBytes !== undefined && (!isDigest(reference) || reference === announced)) {
       return { mediaType: mediaTypeOf(response), digest: announced, sizeBytes };
     }
@@ -109,166 +139,126 @@ export class RegistryClient implements RegistryReader, Disposable {
     return { mediaType, digest, sizeBytes: bytes.byteLength };
   }
 
-  async getBlob(repository: RepositoryPath, digest: Digest, options: BlobOptions = {}): Promise<BlobContent> {
-    const offset = options.offset ?? 0;
-    const open = (at: number): Promise<BlobContent> => this.#openBlob(repository, digest, at, options.signal);
-    const first = await open(offset);
-    return {
-      sizeBytes: first.sizeBytes,
-      body: this.#resuming(first, offset, open, `read blob ${digest}`, options.signal),
-    };
+  getBlob(repository: RepositoryPath, digest: Digest, options: BlobOptions = {}): Promise<BlobContent> {
+    return download(this.#connection, repository, digest, options.offset ?? 0, options.signal);
   }
 
   async headBlob(repository: RepositoryPath, digest: Digest, options: RequestOptions = {}): Promise<ContentInfo> {
-    const response = await this.#send(`${repository}/blobs/${digest}`, {
-      method: 'HEAD',
-      ...blobRequest(repository, digest, options.signal),
-    });
-    response.discard();
-    const sizeBytes = lengthOf(response);
-    if (sizeBytes === undefined)
-      throw new TareError('invalid', `Cannot read blob ${digest}: ${this.#host} does not tell its size`);
+    const { sizeBytes, response } = await blobSize(this.#connection, repository, digest, options.signal);
     return { mediaType: mediaTypeOf(response), digest, sizeBytes };
   }
 
   async *tags(repository: RepositoryPath, options: RequestOptions = {}): AsyncGenerator<Tag> {
-    const doing = `list the tags of ${this.#host}/${repository}`;
+    const doing = `list the tags of ${this.#connection.host}/${repository}`;
     let path: string | undefined = `${repository}/tags/list?n=1000`;
     const seen = new Set<string>();
     while (path !== undefined) {
       if (seen.has(path) || seen.size >= MAX_TAG_PAGES)
         throw new TareError('invalid', `Cannot ${doing}: the pages never end`);
       seen.add(path);
-      const response = await this.#send(path, {
-        method: 'GET',
-        scope: pullScope(repository),
-        signal: options.signal,
-        doing,
-        missing: 'NAME_UNKNOWN',
-      });
+      const response = await this.#connection.send(
+        path,
+        {
+          method: 'GET',
+          scopes: [{ repository, actions: 'pull' }],
+          signal: options.signal,
+          doing,
+          missing: 'NAME_UNKNOWN',
+        },
+        200,
+      );
       const text = new TextDecoder().decode(await response.bytes(MAX_TAG_PAGE_BYTES, `the tags of ${repository}`));
       for (const tag of tagsOf(text, doing)) yield tag;
       path = this.#nextPage(response, doing);
     }
   }
 
+  mountBlob(
+    repository: RepositoryPath,
+    digest: Digest,
+    from: RepositoryPath,
+    options: RequestOptions = {},
+  ): Promise<boolean> {
+    return new Upload(this.#connection, repository, options.signal).mount(digest, from);
+  }
+
+  putBlob(
+    repository: RepositoryPath,
+    blob: BlobIdentity,
+    open: (offset: number) => AsyncIterable<Uint8Array>,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    return new Upload(this.#connection, repository, options.signal).put(blob, open);
+  }
+
+  streamBlob(
+    repository: RepositoryPath,
+    body: AsyncIterable<Uint8Array>,
+    finish: () => BlobIdentity,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    return new Upload(this.#connection, repository, options.signal).stream(body, finish);
+  }
+
+  async putManifest(
+    repository: RepositoryPath,
+    reference: Tag | Digest,
+    manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
+    options: RequestOptions = {},
+  ): Promise<Digest> {
+    const what = `manifest ${this.#name(repository, reference)}`;
+    const { bytes, mediaType } = manifest;
+    if (bytes.byteLength > MANIFEST_MAX_BYTES)
+      throw new TareError('invalid', `Cannot write ${what}: it is longer than ${MANIFEST_MAX_BYTES} bytes`);
+    const digest = digestOf(bytes, isDigest(reference) ? digestAlgorithm(reference) : 'sha256');
+    if (isDigest(reference)) verifyBytes(bytes, reference, what);
+    const response = await this.#connection.send(
+      `${repository}/manifests/${reference}`,
+      {
+        method: 'PUT',
+        headers: { 'content-type': mediaType },
+        body: bodyOf(bytes),
+        scopes: [{ repository, actions: 'pull,push' }],
+        signal: options.signal,
+        doing: `write ${what}`,
+        missing: 'NAME_UNKNOWN',
+      },
+      201,
+    );
+    response.discard();
+    const stored = response.header('docker-content-digest') ?? '';
+    if (isDigest(stored) && digestAlgorithm(stored) === digestAlgorithm(digest) && stored !== digest)
+      throw new TareError('invalid', `Cannot write ${what}: ${response.url.host} stored ${stored}, not ${digest}`);
+    return digest;
+  }
+
+  async deleteManifest(
+    repository: RepositoryPath,
+    reference: Tag | Digest,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    const response = await this.#connection.send(
+      `${repository}/manifests/${reference}`,
+      {
+        method: 'DELETE',
+        scopes: [{ repository, actions: 'pull,push,delete' }],
+        signal: options.signal,
+        doing: `delete manifest ${this.#name(repository, reference)}`,
+        missing: 'MANIFEST_UNKNOWN',
+      },
+      200,
+      202,
+      204,
+    );
+    response.discard();
+  }
+
   [Symbol.dispose](): void {
-    this.#exchange[Symbol.dispose]();
+    this.#connection[Symbol.dispose]();
   }
 
   #name(repository: RepositoryPath, reference: Tag | Digest): string {
-    return `${this.#host}/${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
-  }
-
-  async #send(path: string, request: RegistryRequest): Promise<HttpResponse> {
-    let connecting = this.#fetch;
-    if (connecting === undefined) {
-      const mine = this.#connect();
-      mine.catch(() => this.#fetch === mine && (this.#fetch = undefined));
-      this.#fetch = connecting = mine;
-    }
-    const fetch = await unlessCancelled(connecting, request.signal, request.doing);
-    const response = await fetch.send(new URL(`/v2/${path}`, fetch.origin), request);
-    const encoding = response.header('content-encoding') ?? 'identity';
-    if (encoding === 'identity' && (response.status === 200 || response.status === 206)) return response;
-    response.discard();
-    const state = encoding === 'identity' ? `answered ${response.status}` : 'encoded it, which was not asked for';
-    throw new TareError('invalid', `Cannot ${request.doing}: ${response.url.host} ${state}`);
-  }
-
-  /**
-   * Finds the origin: https, or on this machine what the port speaks. Plain http is tried first there, with nothing secret in it: that spares loading the machine's
-   * certificates, and a server that speaks TLS answers it with 400 or a broken connection.
-   */
-  async #connect(): Promise<RegistryFetch> {
-    const secure = new URL(`https://${this.#host}/`);
-    const plain = new URL(`http://${this.#host}/`);
-    const origin = isLoopback(secure.hostname) && (await this.#speaksPlainHttp(plain)) ? plain : secure;
-    return new RegistryFetch(this.#exchange, origin, this.#retry, this.#userAgent);
-  }
-
-  async #speaksPlainHttp(origin: URL): Promise<boolean> {
-    const headers = { 'user-agent': this.#userAgent };
-    try {
-      const response = await this.#exchange.send(new URL('/v2/', origin), { method: 'GET', headers });
-      response.discard();
-      return response.status !== 400;
-    } catch (error) {
-      if (error instanceof ConnectionError && error.garbled) return false;
-      throw error;
-    }
-  }
-
-  async #openBlob(
-    repository: RepositoryPath,
-    digest: Digest,
-    offset: number,
-    signal: AbortSignal | undefined,
-  ): Promise<BlobContent> {
-    const request = blobRequest(repository, digest, signal);
-    const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
-    let response: HttpResponse;
-    try {
-      response = await this.#send(`${repository}/blobs/${digest}`, { method: 'GET', headers, ...request });
-    } catch (error) {
-      if (!(error instanceof RegistryError && error.status === 416)) throw error;
-      // Nothing is left to read from the very end, which HTTP has no words for.
-      const { sizeBytes } = await this.headBlob(repository, digest, signal && { signal });
-      if (sizeBytes === offset) return { sizeBytes, body: nothing() };
-      throw registryError('RANGE_INVALID', `Cannot ${request.doing}: it has only ${sizeBytes} bytes`);
-    }
-    const length = lengthOf(response);
-    if (response.status === 206) {
-      const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.header('content-range') ?? '');
-      if (range === null || Number(range[1]) !== offset) {
-        response.discard();
-        throw new TareError(
-          'invalid',
-          `Cannot ${request.doing}: ${response.url.host} sent another part than was asked for`,
-        );
-      }
-      return { sizeBytes: range[2] === '*' ? length && length + offset : Number(range[2]), body: response.body };
-    }
-    if (length !== undefined && length < offset) {
-      response.discard();
-      throw registryError('RANGE_INVALID', `Cannot ${request.doing}: it has only ${length} bytes`);
-    }
-    // A server without ranges sends the whole.
-    return { sizeBytes: length, body: offset === 0 ? response.body : skip(response.body, offset) };
-  }
-
-  /** The body, opened again at the byte where a connection broke. */
-  async *#resuming(
-    first: BlobContent,
-    offset: number,
-    open: (at: number) => Promise<BlobContent>,
-    doing: string,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array> {
-    let at = offset;
-    let mark = offset;
-    let failures = 0;
-    let current: BlobContent | undefined = first;
-    for (;;) {
-      try {
-        current ??= await open(at);
-        if (first.sizeBytes !== undefined && current.sizeBytes !== undefined && current.sizeBytes !== first.sizeBytes)
-          throw new TareError('invalid', `Cannot ${doing}: its size changed on the way`);
-        for await (const chunk of current.body) {
-          at += chunk.byteLength;
-          yield chunk;
-        }
-        return;
-      } catch (error) {
-        if (!(error instanceof ConnectionError && error.transient)) throw error;
-        if (at - mark >= PROGRESS_BYTES) failures = 0;
-        mark = at;
-        failures++;
-        if (failures >= this.#retry.attempts) throw error;
-      }
-      current = undefined;
-      await (await this.#fetch)?.pause(failures, signal, doing);
-    }
+    return `${this.#connection.host}/${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
   }
 
   /** The path of the page that `Link: <...>; rel="next"` names, on the same host only. */
@@ -283,10 +273,6 @@ export class RegistryClient implements RegistryReader, Disposable {
   }
 }
 
-function pullScope(repository: RepositoryPath): string {
-  return `repository:${repository}:pull`;
-}
-
 function manifestRequest(
   method: 'GET' | 'HEAD',
   repository: RepositoryPath,
@@ -296,28 +282,15 @@ function manifestRequest(
   return {
     method,
     headers: { accept: manifestTypes.join(', ') },
-    scope: pullScope(repository),
+    scopes: [{ repository, actions: 'pull' }],
     signal,
     doing: `read ${what}`,
     missing: 'MANIFEST_UNKNOWN',
   };
 }
 
-function blobRequest(
-  repository: RepositoryPath,
-  digest: Digest,
-  signal: AbortSignal | undefined,
-): Omit<RegistryRequest, 'method'> {
-  return { scope: pullScope(repository), signal, doing: `read blob ${digest}`, missing: 'BLOB_UNKNOWN' };
-}
-
 function mediaTypeOf(response: HttpResponse): string {
   return bareMediaType(response.header('content-type') ?? '');
-}
-
-function lengthOf(response: HttpResponse): number | undefined {
-  const text = response.header('content-length');
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 function tagsOf(text: string, doing: string): Tag[] {
@@ -332,13 +305,3 @@ function tagsOf(text: string, doing: string): Tag[] {
   if (!Array.isArray(tags)) throw new TareError('invalid', `Cannot ${doing}: the answer has no list of tags`);
   return tags.map((tag) => parseTag(String(tag)));
 }
-
-async function* skip(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
-  let left = bytes;
-  for await (const chunk of body) {
-    if (left < chunk.byteLength) yield left === 0 ? chunk : chunk.subarray(left);
-    left = Math.max(0, left - chunk.byteLength);
-  }
-}
-
-async function* nothing(): AsyncGenerator<Uint8Array> {}

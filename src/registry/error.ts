@@ -28,9 +28,17 @@ export type RegistryCode = keyof typeof registryCodes;
 export class RegistryError extends TareError {
   readonly status: number;
   readonly code: RegistryCode | undefined;
+  /** How long the registry wants to be left alone; 0 when it did not say. */
+  readonly retryAfterMs: number;
 
-  constructor(status: number, code: RegistryCode | undefined, message: string, options?: { cause?: unknown }) {
+  constructor(
+    status: number,
+    code: RegistryCode | undefined,
+    message: string,
+    options?: { cause?: unknown; retryAfterMs?: number },
+  ) {
     super(kindOf(status, code), message, options);
+    this.retryAfterMs = options?.retryAfterMs ?? 0;
     this.status = status;
     this.code = code;
   }

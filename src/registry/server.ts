@@ -1,63 +1,60 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isDigest, parseRepositoryPath, parseTag, type Digest, type RepositoryPath, type Tag } from '../spec/mod.ts';
 import { isKind } from '../base/errors.ts';
+import type { Digest, RepositoryPath, Tag } from '../spec/mod.ts';
+import { digestOfPath, referenceOf, repositoryOf, type Call } from './_server-call.ts';
+import { answerUpload, storeManifest } from './_server-write.ts';
+import { Uploads, type UploadLimits } from './_uploads.ts';
 import { RegistryError, registryError } from './error.ts';
 import type { Registry } from './registry.ts';
 
-interface Call {
-  readonly registry: Registry;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly url: URL;
+export interface RegistryHandlerOptions extends Partial<UploadLimits> {
+  /** Writes are refused with UNSUPPORTED. */
+  readonly readOnly?: boolean;
 }
 
+const defaults: UploadLimits = { maxBlobBytes: 64 * 1024 ** 3, maxUploads: 256, uploadIdleMs: 10 * 60_000 };
+/** How long a client may go on sending what was refused. */
+const REFUSED_MS = 5000;
+
 /**
- * Serves any Registry over HTTP, as a handler for node:http or node:https (distribution-spec, end-1 to end-3 and end-8, reading only). It keeps no state.
+ * Serves any Registry over HTTP, as a handler for node:http or node:https (distribution-spec, end-1 to end-11 without deletion of blobs and referrers). The only state of its
+ * own are the uploads on their way: 64 GiB each, 256 at a time, ten minutes without a byte, unless stated.
  */
-export function registryHandler(registry: Registry): (request: IncomingMessage, response: ServerResponse) => void {
+export function registryHandler(
+  registry: Registry,
+  options: RegistryHandlerOptions = {},
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const uploads = new Uploads(registry, { ...defaults, ...options });
   return (request, response) => {
     const url = new URL(request.url ?? '/', 'http://registry.invalid');
-    answer({ registry, request, response, url }).catch((error: unknown) => fail(response, error));
+    const call = { registry, request, response, url };
+    answer(call, uploads, options.readOnly === true).catch((error: unknown) => fail(request, response, error));
   };
 }
 
-async function answer(call: Call): Promise<void> {
+async function answer(call: Call, uploads: Uploads, readOnly: boolean): Promise<void> {
   const { request, response, url } = call;
+  const reads = request.method === 'GET' || request.method === 'HEAD';
   response.setHeader('docker-distribution-api-version', 'registry/2.0');
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    throw registryError('UNSUPPORTED', 'Cannot write: this registry is read-only');
+  if (!reads && readOnly) throw registryError('UNSUPPORTED', 'Cannot write: this registry is read-only');
   if (url.pathname === '/v2' || url.pathname === '/v2/') return sendJson(response, 200, {});
+  const upload = /^\/v2\/(.+)\/blobs\/uploads\/([\w-]{0,64})$/.exec(url.pathname);
+  if (upload !== null) return answerUpload(call, uploads, repositoryOf(upload[1] ?? ''), upload[2] ?? '');
   const route = /^\/v2\/(.+)\/(manifests|blobs|tags)\/([^/]+)$/.exec(url.pathname);
   if (route === null) throw new RegistryError(404, undefined, `Cannot find ${url.pathname}: there is no such address`);
   const [, name = '', kind, last = ''] = route;
   const repository = repositoryOf(name);
+  if (kind === 'manifests' && request.method === 'PUT') return storeManifest(call, repository, referenceOf(last));
+  if (kind === 'manifests' && request.method === 'DELETE') {
+    await call.registry.deleteManifest(repository, referenceOf(last));
+    return void response.writeHead(202, { 'content-length': 0 }).end();
+  }
+  if (!reads) throw registryError('UNSUPPORTED', `Cannot ${request.method} ${kind}: this registry does not do this`);
   if (kind === 'manifests') return sendManifest(call, repository, referenceOf(last));
   if (kind === 'blobs') return sendBlob(call, repository, digestOfPath(last));
   if (last === 'list') return sendTags(call, repository);
   throw new RegistryError(404, undefined, `Cannot find ${url.pathname}: there is no such address`);
-}
-
-function repositoryOf(name: string): RepositoryPath {
-  try {
-    return parseRepositoryPath(name);
-  } catch (cause) {
-    throw new RegistryError(400, 'NAME_INVALID', 'Cannot use the repository: its name is invalid', { cause });
-  }
-}
-
-function digestOfPath(text: string): Digest {
-  if (!isDigest(text)) throw registryError('DIGEST_INVALID', 'Cannot use the digest: it is invalid');
-  return text;
-}
-
-function referenceOf(text: string): Tag | Digest {
-  if (text.includes(':')) return digestOfPath(text);
-  try {
-    return parseTag(text);
-  } catch (cause) {
-    throw new RegistryError(404, 'MANIFEST_UNKNOWN', 'Cannot find the image: its tag is invalid', { cause });
-  }
 }
 
 async function sendManifest(
@@ -130,11 +127,18 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
   response.end(response.req.method === 'HEAD' ? undefined : text);
 }
 
-function fail(response: ServerResponse, error: unknown): void {
-  if (response.headersSent) return void response.destroy();
+function fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (response.headersSent || (request.destroyed && !request.complete)) return void response.destroy();
   const { status, code, message } =
     error instanceof RegistryError
       ? error
       : { status: isKind(error, 'unavailable') ? 503 : 500, code: undefined, message: 'internal error' };
+  if (!request.complete) {
+    // The rest of the body is read past, so that the answer arrives; not for long.
+    response.setHeader('connection', 'close');
+    request.on('error', () => {}).resume();
+    const late = setTimeout(() => request.destroy(), REFUSED_MS).unref();
+    request.on('close', () => clearTimeout(late));
+  }
   sendJson(response, status, { errors: [{ code: code ?? 'UNKNOWN', message }] });
 }
