@@ -76,7 +76,7 @@ describe('an OCI layout in a directory', () => {
       /leads out of the directory/,
     );
     await spoil(() => execFileSync('mkfifo', [at(layerPath)]), /not a regular file/);
-    await spoil(() => mkdirSync(at(layerPath)), /neither a regular file/);
+    await spoil(() => mkdirSync(at(layerPath)), /not a regular file/);
   });
 
   test('of another version, without a version, or with a broken index is refused', async () => {
@@ -164,7 +164,9 @@ describe('an OCI layout in an archive', () => {
     const good = files(dir).filter(({ name }) => name !== layerPath);
     for (const [evil, kind, message] of [
       [{ name: layerPath, type: 'symlink', link: '/etc/passwd' }, 'not-found', /it is not there/],
-      [{ name: layerPath, type: 'hardlink', link: 'index.json' }, 'not-found', /it is not there/],
+      [{ name: layerPath, type: 'hardlink', link: 'index.json' }, 'invalid', /bytes, its descriptor says/],
+      [{ name: layerPath, type: 'hardlink', link: layerPath }, 'invalid', /links have no end/],
+      [{ name: layerPath, type: 'symlink', link: '../../../../x' }, 'invalid', /leaves the archive/],
       [{ name: `../${layerPath}` }, 'invalid', /leaves the archive/],
       [{ name: layerPath, content: 'short' }, 'invalid', /5 bytes, its descriptor says/],
     ] as const satisfies readonly (readonly [TarEntry, ErrorKind, RegExp])[]) {
