@@ -228,14 +228,11 @@ describe('docker-archive:', () => {
     for (let i = 0; i < 200; i++) {
       const bytes = Buffer.from(whole);
       for (let n = next(4); n >= 0; n--) bytes[next(bytes.length)] = next(256);
+      const place = archive(bytes.subarray(0, next(5) === 0 ? next(bytes.length) : bytes.length));
       try {
-        assertPulled(
-          await pull(`${archive(bytes.subarray(0, next(5) === 0 ? next(bytes.length) : bytes.length))}:@0`),
-          one,
-          ['docker.io/library/busybox:1'],
-        );
+        await pull(`${place}:@0`);
       } catch (error) {
-        if (!(error instanceof TareError) && !(error instanceof assert.AssertionError)) throw error;
+        assert.ok(error instanceof TareError, String(error));
       }
     }
   });
