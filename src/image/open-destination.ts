@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { RegistryClientOptions } from '../registry/client.ts';
+import type { Registries } from '../registry/registries.ts';
 import { formatReference, parseReference, withDefaultTag } from '../spec/mod.ts';
 import type { ImageDestination } from './destination.ts';
 import { formatImageLocation, type ImageLocation } from './location.ts';
@@ -10,7 +11,7 @@ export interface OpenDestinationOptions {
   /** Relative paths start here. */
   readonly cwd: string;
   /** For docker://. */
-  readonly registry?: RegistryClientOptions;
+  readonly registry?: RegistryClientOptions | Registries;
   /** Absolute; /var/tmp unless stated. Layers wait here whose size must be known before they are written. */
   readonly tempDir?: string;
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { RegistryClientOptions } from '../registry/client.ts';
+import type { Registries } from '../registry/registries.ts';
 import type { BlobCache } from './blob-cache.ts';
 import { formatImageLocation, type FileTransport, type ImageChoice, type ImageLocation } from './location.ts';
 import { ImageSource, type RawImageSource } from './source.ts';
@@ -10,7 +11,7 @@ export interface OpenSourceOptions {
   /** Relative paths of layouts and archives start here. */
   readonly cwd: string;
   /** For docker://. */
-  readonly registry?: RegistryClientOptions;
+  readonly registry?: RegistryClientOptions | Registries;
   /** For containers-storage: finds an image. Errors: `not-found`. */
   readonly stored?: (image: string) => Promise<StoredImage>;
   /** Where the store's layers may still be as they were fetched. */

@@ -1,5 +1,6 @@
 import { TareError, isKind } from '../base/errors.ts';
 import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
+import { Registries } from '../registry/registries.ts';
 import type { Registry } from '../registry/registry.ts';
 import { formatReference, type Reference, type RepositoryPath } from '../spec/mod.ts';
 import type { ImageDestination } from './destination.ts';
@@ -7,25 +8,44 @@ import type { ImageDestination } from './destination.ts';
 /** How many other repositories are asked to share a blob. */
 const MAX_MOUNTS = 4;
 
+/** A repository, reached. */
+interface Place {
+  readonly client: Registry;
+  readonly path: RepositoryPath;
+  /** The registry's own host, before registries.conf says where it really is. */
+  readonly isRemapped: boolean;
+}
+
 /**
- * A tag, or a digest, in a registry (docker://). `registry` stands in for the network where given. Errors: `invalid` for a reference with both tag and digest.
+ * A tag, or a digest, in a registry (docker://): with Registries as they are set up, otherwise just there. `registry` stands in for the network where given.
+ * Errors: `invalid` for a reference with both tag and digest.
  */
 export function registryDestination(
   reference: Reference,
-  options: RegistryClientOptions = {},
+  options: RegistryClientOptions | Registries = {},
   registry?: Registry,
 ): ImageDestination {
-  const { domain, path, tag, digest } = reference;
+  const { domain, path: ownPath, tag, digest } = reference;
   const name = `docker://${formatReference(reference)}`;
   const target = digest ?? tag;
   if (target === undefined || (digest !== undefined && tag !== undefined))
     throw new TareError('invalid', `Cannot push to ${name}: it must have either a tag or a digest`);
   const disposal = new DisposableStack();
-  const client: Registry = registry ?? disposal.use(new RegistryClient(domain, options));
+  const reach = async (): Promise<Place> => {
+    if (registry !== undefined) return { client: registry, path: ownPath, isRemapped: false };
+    if (!(options instanceof Registries))
+      return { client: disposal.use(new RegistryClient(domain, options)), path: ownPath, isRemapped: false };
+    const endpoint = await options.toWrite(reference);
+    const isRemapped = endpoint.domain !== domain || endpoint.path !== ownPath;
+    return { client: disposal.use(options.open(endpoint)), path: endpoint.path, isRemapped };
+  };
+  let reached: Promise<Place> | undefined;
+  const place = (): Promise<Place> => (reached ??= reach());
   return {
     name,
     takes: { layers: 'any', manifests: 'any', indexes: true },
     async hasBlob(blob, { signal, origins = [] } = {}) {
+      const { client, path, isRemapped } = await place();
       const request = signal === undefined ? {} : { signal };
       try {
         await client.headBlob(path, blob.digest, request);
@@ -33,7 +53,7 @@ export function registryDestination(
       } catch (error) {
         if (!isKind(error, 'not-found')) throw error;
       }
-      for (const from of repositoriesOf(origins, domain, path)) {
+      for (const from of isRemapped ? [] : repositoriesOf(origins, domain, path)) {
         try {
           if (await client.mountBlob(path, blob.digest, from, request)) return true;
         } catch (error) {
@@ -44,17 +64,21 @@ export function registryDestination(
       return false;
     },
     async putBlob(blob, open, putOptions) {
+      const { client, path } = await place();
       await client.putBlob(path, blob, open, putOptions);
     },
     async streamBlob(body, finish, putOptions) {
+      const { client, path } = await place();
       await client.streamBlob(path, body, finish, putOptions);
     },
     async putManifest(manifest, putOptions) {
+      const { client, path } = await place();
       await client.putManifest(path, manifest.digest, manifest, putOptions);
     },
     async commit(top, putOptions) {
       if (digest !== undefined && digest !== top.digest)
         throw new TareError('failed-precondition', `Cannot push to ${name}: the image's digest is ${top.digest}`);
+      const { client, path } = await place();
       await client.putManifest(path, target, top, putOptions);
     },
     async [Symbol.asyncDispose]() {

@@ -1,18 +1,24 @@
 import { TareError } from '../base/errors.ts';
 import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
 import { registryError } from '../registry/error.ts';
+import { MirroredReader } from '../registry/mirrored-reader.ts';
+import { Registries } from '../registry/registries.ts';
 import type { RegistryReader } from '../registry/registry.ts';
 import { formatReference, repositoryName, type Descriptor, type Reference } from '../spec/mod.ts';
 import type { RawImageSource } from './source.ts';
 
-/** An image in a registry (docker://). `registry` stands in for the network where given. */
+/** An image in a registry (docker://): with Registries as they are set up, mirrors included, otherwise just there. `registry` stands in for the network where given. */
 export function registrySource(
   reference: Reference,
-  options: RegistryClientOptions = {},
+  options: RegistryClientOptions | Registries = {},
   registry?: RegistryReader,
 ): RawImageSource {
   const disposal = new DisposableStack();
-  const client = registry ?? disposal.use(new RegistryClient(reference.domain, options));
+  const open = (): RegistryReader & Disposable =>
+    options instanceof Registries
+      ? new MirroredReader(options, reference)
+      : new RegistryClient(reference.domain, options);
+  const client = registry ?? disposal.use(open());
   const { path, tag, digest } = reference;
   const name = `docker://${formatReference(reference)}`;
   return {

@@ -2,7 +2,7 @@
 export class Channel implements AsyncIterable<Uint8Array> {
   #offered: { readonly chunk: Uint8Array; readonly taken: () => void; readonly refused: (reason: unknown) => void }[] =
     [];
-  #end: { readonly error?: unknown } | undefined;
+  #end: { readonly error?: Error } | undefined;
   #wake = (): void => {};
 
   /** Resolves when the chunk was taken. Rejects when the channel is aborted. */
@@ -21,7 +21,7 @@ export class Channel implements AsyncIterable<Uint8Array> {
   }
 
   /** Giver and taker see `error` from now on. */
-  abort(error: unknown): void {
+  abort(error: Error): void {
     this.#end ??= { error };
     for (const { refused } of this.#offered.splice(0)) refused(error);
     this.#wake();

@@ -69,7 +69,9 @@ export class UploadSession {
       gone();
     });
     // Whoever sends the next part learns of it.
-    this.#stored.catch((error: unknown) => this.#channel.abort(error));
+    this.#stored.catch((error: unknown) =>
+      this.#channel.abort(error instanceof Error ? error : new Error('the blob was not stored', { cause: error })),
+    );
   }
 
   /** How much has been taken. */

@@ -1,0 +1,63 @@
+import type { RepositoryPath } from '../spec/mod.ts';
+import { RegistryClient, type RegistryClientOptions } from './client.ts';
+import { readHostCertificates } from './certs-dir.ts';
+import type { Credentials } from './credentials.ts';
+import { findCredentials } from './find-credentials.ts';
+import { readEndpoints, writeEndpoint, type Endpoint, type Named, type RegistriesConf } from './registries-conf.ts';
+import { readRegistriesConf, type RegistryFiles } from './registry-files.ts';
+
+export interface RegistriesOptions {
+  readonly files: RegistryFiles;
+  /** For credential helpers. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The user's word for every registry; where it is absent, registries.conf has the say. */
+  readonly tlsVerify?: boolean;
+  /** The user's own, instead of those in files. */
+  readonly credentials?: Credentials;
+  /** For every client. Its credentials, certificates and `tlsVerify` come from here. */
+  readonly client?: Omit<RegistryClientOptions, 'credentials' | 'tlsVerify'>;
+}
+
+/** The registries as this machine and user are set up to use them. Files are read when they are first needed. */
+export class Registries {
+  readonly #options: RegistriesOptions;
+  #conf: Promise<RegistriesConf> | undefined;
+
+  constructor(options: RegistriesOptions) {
+    this.#options = options;
+  }
+
+  /** The places to read `named` from, first choice first. Errors: `denied` when it is blocked; those of registries.conf. */
+  async toRead(named: Named): Promise<Endpoint[]> {
+    return readEndpoints(await this.#read(), named);
+  }
+
+  /** The place to write `named` to. Errors: as `toRead`. */
+  async toWrite(named: Named): Promise<Endpoint> {
+    return writeEndpoint(await this.#read(), named);
+  }
+
+  /** A client for an endpoint; credentials are looked for when the registry asks. Errors: `invalid`, `denied` for its certificates. */
+  open(endpoint: Pick<Endpoint, 'domain' | 'insecure'>): RegistryClient {
+    const { client = {}, tlsVerify, files } = this.#options;
+    const { domain } = endpoint;
+    const certificates = readHostCertificates(domain, files.certDirs);
+    return new RegistryClient(domain, {
+      ...client,
+      ca: [...(client.ca ?? []), ...certificates.ca],
+      clientCertificates: [...(client.clientCertificates ?? []), ...certificates.clientCertificates],
+      tlsVerify: tlsVerify ?? !endpoint.insecure,
+      credentials: (registry, repository) => this.credentials(registry, repository),
+    });
+  }
+
+  /** The credentials for a registry, or a repository of it. Errors: those of auth files and helpers. */
+  async credentials(registry: string, repository?: RepositoryPath): Promise<Credentials | undefined> {
+    const { credentials, files, env } = this.#options;
+    return credentials ?? findCredentials(files.authFiles, registry, repository, { env });
+  }
+
+  #read(): Promise<RegistriesConf> {
+    return (this.#conf ??= readRegistriesConf(this.#options.files));
+  }
+}
