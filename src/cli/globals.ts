@@ -29,7 +29,7 @@ export const globalFlags = {
     type: 'text',
     choices: ['debug', 'info', 'warn', 'error'],
     standard: 'warn',
-    help: 'debug: errors with their causes; error: no warnings',
+    help: 'debug: errors with their causes; info: notes; error: no warnings',
   },
   debug: { type: 'switch', short: 'D', help: 'The same as --log-level debug' },
   version: { type: 'switch', short: 'v', help: 'Print the version' },

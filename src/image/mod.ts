@@ -13,7 +13,8 @@ export {
   type ImageChoice,
   type ImageLocation,
 } from './location.ts';
-export { openImageSource, type OpenSourceOptions } from './open-source.ts';
+export { TEMP_DIR, openImageSource, type OpenSourceOptions } from './open-source.ts';
+export { openImages, type ImageAtPlace, type ImagesAtPlace } from './open-images.ts';
 export {
   ImageSource,
   type LayerTarSource,
@@ -42,3 +43,8 @@ export { registryDestination } from './registry-destination.ts';
 export { copyImage, type Copied, type CopyOptions } from './copy.ts';
 export type { ManifestFormat } from './rewrite-manifest.ts';
 export type { LayerCompression } from './compress-layer.ts';
+export { fdOutput, fileOutput, type ArchiveOutput } from './archive-output.ts';
+export { directoryDestination } from './directory-destination.ts';
+export { DockerArchiveWriter, dockerArchiveDestination } from './docker-archive-destination.ts';
+export { layoutArchiveDestination } from './layout-archive-destination.ts';
+export { layoutDestination } from './layout-destination.ts';

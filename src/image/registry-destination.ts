@@ -12,7 +12,7 @@ const MAX_MOUNTS = 4;
 interface Place {
   readonly client: Registry;
   readonly path: RepositoryPath;
-  /** The registry's own host, before registries.conf says where it really is. */
+  /** It is somewhere else than its name says: other names of that registry mean nothing here. */
   readonly isRemapped: boolean;
 }
 
