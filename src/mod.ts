@@ -147,6 +147,8 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
     runRoot,
     storageRoot,
     storageRunRoot,
+    env: process.env,
+    uid: process.getuid?.() ?? 0,
     ...(storageRoot === places.storageRoot && places.storageProblem !== undefined
       ? { storageProblem: places.storageProblem }
       : {}),

@@ -55,6 +55,9 @@ async function makeContext(globals: GlobalValues, host: Host, debug: boolean): P
     warn(messages) {
       if (!quiet) for (const message of messages) streams.complain(`Warning: ${message}\n`);
     },
+    inform(message) {
+      if (debug || globals['log-level'] === 'info') streams.complain(`${message}\n`);
+    },
   };
 }
 

@@ -24,6 +24,8 @@ export interface Context extends Host {
   complain(text: string): void;
   /** Prints warnings, unless the user wants none. */
   warn(messages: readonly string[]): void;
+  /** Prints what only a user who asked for it (--log-level info) wants to know. */
+  inform(message: string): void;
 }
 
 /** `print` and `complain` over the process's descriptors. */

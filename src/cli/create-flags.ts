@@ -1,3 +1,4 @@
+import { registryFlags } from './registry-flags.ts';
 import type { FlagTable } from './flag-table.ts';
 
 /** The flags `run` and `create` share: everything that says what the container is. */
@@ -94,6 +95,7 @@ export const createFlags = {
     help: 'When to pull the image',
   },
   platform: { type: 'text', value: 'OS/ARCH[/VARIANT]', help: 'Platform of the image' },
+  ...registryFlags,
   quiet: { type: 'switch', short: 'q', help: 'Print no progress of a pull' },
   rootfs: {
     type: 'text',

@@ -8,6 +8,7 @@ import type { createFlags } from './create-flags.ts';
 import { readEnvFile, variable } from './environment.ts';
 import type { FlagValues } from './flag-table.ts';
 import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.ts';
+import { registryAccess } from './registry-flags.ts';
 import { UsageError } from './usage-error.ts';
 import { parseInteger, parseSize } from './values.ts';
 
@@ -72,6 +73,10 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     autoRemove: flags.rm,
     hostSecrets: flags['host-secrets'],
     pull: flags.pull as CreateOptions['pull'],
+    registry:
+      (flags.authfile ?? flags['cert-dir'] ?? flags['tls-verify']) === undefined
+        ? undefined
+        : registryAccess(caller, flags),
     platform: flags.platform,
   });
 }

@@ -35,7 +35,7 @@ export const globalFlags = {
     type: 'text',
     choices: ['debug', 'info', 'warn', 'error'],
     standard: 'warn',
-    help: 'debug: errors with their causes; error: no warnings',
+    help: 'debug: errors with their causes; info: notes; error: no warnings',
   },
   debug: { type: 'switch', short: 'D', help: 'The same as --log-level debug' },
   version: { type: 'switch', short: 'v', help: 'Print the version' },
@@ -74,6 +74,8 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     storageRoot,
     storageRunRoot,
     self,
+    env: host.env,
+    uid: process.getuid?.() ?? 0,
     keepBlobs: flags['keep-blobs'] ?? !/^(0|false|no)$/i.test(host.env['TARE_KEEP_BLOBS'] ?? ''),
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
     ...(storageRoot === configured.storageRoot && configured.storageProblem !== undefined

@@ -1,4 +1,4 @@
-import type { ImageSummary } from '../engine/images.ts';
+import type { ImageSummary } from '../engine/list-images.ts';
 import { ago, humanSize } from './human.ts';
 
 /** Headings of `images` where they differ from the field's name. */
@@ -17,21 +17,36 @@ export function imageRows(image: ImageSummary, nowMs: number, full: boolean): Re
     CreatedAt: image.createdAt,
     CreatedSince: ago(image.createdAt, nowMs),
     Size: humanSize(image.sizeBytes),
+    Containers: String(image.containers),
   }));
 }
 
-function splitName(name: string | undefined): { readonly Repository: string; readonly Tag: string } {
+/** An image as `images --format json` prints it: podman's fields. */
+export function imageJson(image: ImageSummary): object {
+  const labels = image.labels;
+  return {
+    Id: image.id,
+    ParentId: '',
+    RepoTags: null,
+    RepoDigests: image.repoDigests,
+    Size: image.sizeBytes,
+    SharedSize: 0,
+    VirtualSize: image.sizeBytes,
+    Labels: Object.keys(labels).length === 0 ? null : labels,
+    Containers: image.containers,
+    ...(image.names.length === 0 ? { Dangling: true } : { Names: image.names }),
+    Digest: image.digest,
+    History: image.namesHistory,
+    Created: Math.floor(Date.parse(image.createdAt) / 1000),
+    CreatedAt: image.createdAt,
+  };
+}
+
+/** `registry/path` and tag of a name. */
+export function splitName(name: string | undefined): { readonly Repository: string; readonly Tag: string } {
   if (name === undefined) return { Repository: '<none>', Tag: '<none>' };
   const [plain = ''] = name.split('@', 1);
   const colon = plain.lastIndexOf(':');
   if (colon <= plain.lastIndexOf('/')) return { Repository: plain, Tag: '<none>' };
   return { Repository: plain.slice(0, colon), Tag: plain.slice(colon + 1) };
-}
-
-/** Whether an image is meant by what follows `images`: a repository, with or without registry and tag. */
-export function isNamed(image: ImageSummary, wanted: string): boolean {
-  return image.names.some((name) => {
-    const { Repository, Tag } = splitName(name);
-    return [name, Repository, `${Repository}:${Tag}`].some((form) => form === wanted || form.endsWith(`/${wanted}`));
-  });
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { RegistryAccess } from '../engine/registries.ts';
-import type { Context } from './context.ts';
+import type { Host } from './context.ts';
 
 /** Flags of every verb that speaks to a registry. */
 export const registryFlags = {
@@ -11,7 +11,7 @@ export const registryFlags = {
 
 /** How a verb with `registryFlags` reaches registries. */
 export function registryAccess(
-  context: Context,
+  context: Pick<Host, 'cwd' | 'env'>,
   values: {
     readonly authfile?: string | undefined;
     readonly 'cert-dir'?: string | undefined;

@@ -98,6 +98,12 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/pull.ts')).verb,
   },
   {
+    name: 'push',
+    group: 'images',
+    summary: 'Send an image to a registry, an archive or a directory',
+    load: async () => (await import('./verbs/push.ts')).verb,
+  },
+  {
     name: 'images',
     group: 'images',
     summary: 'List images',
@@ -115,6 +121,48 @@ export const verbs: readonly VerbEntry[] = [
     group: 'images',
     summary: 'Forget the login to a registry',
     load: async () => (await import('./verbs/logout.ts')).verb,
+  },
+  {
+    name: 'tag',
+    group: 'images',
+    summary: 'Give an image more names',
+    load: async () => (await import('./verbs/tag.ts')).verb,
+  },
+  {
+    name: 'untag',
+    group: 'images',
+    summary: 'Take names from an image',
+    load: async () => (await import('./verbs/untag.ts')).verb,
+  },
+  {
+    name: 'history',
+    group: 'images',
+    summary: 'Print how an image was made',
+    load: async () => (await import('./verbs/history.ts')).verb,
+  },
+  {
+    name: 'save',
+    group: 'images',
+    summary: 'Write images to an archive or directory',
+    load: async () => (await import('./verbs/save.ts')).verb,
+  },
+  {
+    name: 'load',
+    group: 'images',
+    summary: 'Bring the images of an archive or directory into the store',
+    load: async () => (await import('./verbs/load.ts')).verb,
+  },
+  {
+    name: 'image exists',
+    group: 'images',
+    summary: 'Tell by the exit code whether an image is in the store',
+    load: async () => (await import('./verbs/image-exists.ts')).verb,
+  },
+  {
+    name: 'image prune',
+    group: 'images',
+    summary: 'Delete images that nobody uses',
+    load: async () => (await import('./verbs/image-prune.ts')).verb,
   },
   {
     name: 'runtime',
@@ -158,8 +206,12 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     list: ['images'],
     rm: ['rmi'],
     remove: ['rmi'],
-    pull: ['pull'],
     inspect: ['inspect', '--type=image'],
+    exists: ['image exists'],
+    prune: ['image prune'],
+    ...Object.fromEntries(
+      ['pull', 'push', 'tag', 'untag', 'history', 'save', 'load'].map((name) => [name, [name] as [string]]),
+    ),
   },
 };
 

@@ -1,9 +1,9 @@
 import type { PullEvent } from '../image/pull.ts';
 import { isTerminal, windowSize } from '../sys/tty.ts';
 import type { Context } from './context.ts';
-import { barProgress, plainProgress, type PullProgress } from './pull-progress.ts';
+import { barProgress, plainProgress, pullWords, type ProgressWords, type PullProgress } from './pull-progress.ts';
 
-/** What a verb that may pull passes to the engine. */
+/** What a verb that moves images passes to the engine. */
 export interface PullWatch extends Disposable {
   /** Draws the pull: in place on a terminal, plain lines elsewhere; absent when quiet. */
   readonly onProgress?: (event: PullEvent) => void;
@@ -15,8 +15,12 @@ export interface PullWatch extends Disposable {
   next(): void;
 }
 
-/** Watches over pulls until the end of the scope: progress on standard error, signals as a wish to stop. */
-export function watchPull(context: Pick<Context, 'complain' | 'now'>, quiet: boolean): PullWatch {
+/** Watches over pulls or pushes until the end of the scope: progress on standard error, signals as a wish to stop. */
+export function watchPull(
+  context: Pick<Context, 'complain' | 'now'>,
+  quiet: boolean,
+  words: ProgressWords = pullWords,
+): PullWatch {
   const abort = new AbortController();
   let interrupted = 0;
   const listener = (number: number) => (): void => {
@@ -38,8 +42,8 @@ export function watchPull(context: Pick<Context, 'complain' | 'now'>, quiet: boo
       : {
           onProgress: (event) => {
             progress ??= isTerminal(2)
-              ? barProgress(context.complain, () => windowSize(2), context.now)
-              : plainProgress(context.complain);
+              ? barProgress(context.complain, () => windowSize(2), context.now, words)
+              : plainProgress(context.complain, words);
             progress.onProgress(event);
           },
         }),
@@ -60,8 +64,9 @@ export async function watched<T>(
   context: Pick<Context, 'complain' | 'now'>,
   quiet: boolean,
   act: (how: Pick<PullWatch, 'onProgress' | 'signal'>) => Promise<T>,
+  words?: ProgressWords,
 ): Promise<T> {
-  using watch = watchPull(context, quiet);
+  using watch = watchPull(context, quiet, words);
   const { onProgress, signal } = watch;
   try {
     return await act({ signal, ...(onProgress === undefined ? {} : { onProgress }) });

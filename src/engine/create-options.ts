@@ -1,3 +1,5 @@
+import type { RegistryAccess } from './registries.ts';
+
 /** A mount asked for by the user, already parsed. */
 export type MountRequest =
   | {
@@ -92,6 +94,8 @@ export interface CreateOptions {
   readonly pull?: 'missing' | 'always' | 'never' | 'newer';
   /** os/arch[/variant]. */
   readonly platform?: string;
+  /** How the registry of a pull is reached. */
+  readonly registry?: Partial<RegistryAccess>;
   /** Where relative source paths start. */
   readonly cwd?: string;
   /** Names of annotations for the OCI config. */

@@ -20,6 +20,9 @@ export interface EngineOptions {
   readonly cgroupParent?: string;
   /** Keep the compressed blobs of pulled layers, so that pushing an image elsewhere sends the same bytes (default true). */
   readonly keepBlobs?: boolean;
+  /** The user's environment and id: where credentials, certificates and proxies of registries are. Default: none, 0. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly uid?: number;
   /** Why the image store cannot be used, as the machine is set up. */
   readonly storageProblem?: string;
 }
@@ -38,6 +41,8 @@ export interface Engine extends EngineOptions {
   readonly mountPoint: string;
   readonly cgroupParent: string;
   readonly keepBlobs: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly uid: number;
   /** The image store, opened on first use. */
   store(): Promise<Store>;
 }
@@ -49,6 +54,8 @@ export function createEngine(options: EngineOptions): Engine {
     ...options,
     cgroupParent: options.cgroupParent ?? '/tare',
     keepBlobs: options.keepBlobs ?? true,
+    env: options.env ?? {},
+    uid: options.uid ?? 0,
     containersDir: join(options.root, 'containers'),
     namesDir: join(options.root, 'names'),
     trashDir: join(options.root, 'trash'),

@@ -1,24 +1,20 @@
 import { machine } from 'node:os';
-import { join } from 'node:path';
 import { TareError, isKind } from '../base/errors.ts';
-import type { BlobDirectory } from '../image/blob-directory.ts';
-import type { OpenSourceOptions, PullEvent } from '../image/mod.ts';
+import type { PullEvent } from '../image/mod.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
 import { choosePlatform, hostPlatform, parsePlatform, type Platform } from '../spec/platform.ts';
-import { familiarReference, formatReference, parseReference, withDefaultTag } from '../spec/reference.ts';
 import type { ImageRecord, Store } from '../storage/mod.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
+import { findNamed, storedImage, type Found } from './find-image.ts';
+import { placesOf, type ImagePlaceOptions } from './image-places.ts';
+import { keptBlobs, pruneBlobs } from './kept-blobs.ts';
 
-export interface PullImageOptions {
+export interface PullImageOptions extends ImagePlaceOptions {
   /** os/arch[/variant]; default the machine's. */
   readonly platform?: string;
   readonly onProgress?: (event: PullEvent) => void;
   readonly signal?: AbortSignal;
-  /** Where relative layout paths start. */
-  readonly cwd?: string;
-  /** PEM certificates to trust for registries besides the system's. */
-  readonly ca?: readonly string[];
 }
 
 export interface PulledImage {
@@ -28,18 +24,8 @@ export interface PulledImage {
   readonly names: readonly string[];
 }
 
-/** One line of `images`. */
-export interface ImageSummary {
-  readonly id: string;
-  readonly names: readonly string[];
-  readonly digest: string;
-  readonly createdAt: string;
-  /** Uncompressed size of all layers. */
-  readonly sizeBytes: number;
-}
-
 /**
- * Pulls an image from `docker://`, `oci:` or `oci-archive:` (a plain reference means docker://) into the store.
+ * Pulls an image from any transport (`docker://`, `oci:`, `oci-archive:`, `docker-archive:`, `dir:`; a plain reference means docker://) into the store.
  *
  * Errors: not-found, denied, unavailable, invalid (bad reference or content), cancelled, exhausted.
  */
@@ -51,10 +37,10 @@ export async function pullImage(
   const { openImageSource, parseImageLocation, pullImage: pull } = await import('../image/mod.ts');
   const store = await engine.store();
   const blobs = await keptBlobs(engine);
-  await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
+  await using source = await openImageSource(parseImageLocation(reference), await placesOf(engine, options));
   const attempt = (keep: boolean): ReturnType<typeof pull<LayerOfStore, ImageRecord>> =>
     pull(source, store, {
-      platform: platformOf(options),
+      platform: wantedPlatform(options.platform),
       ...definedOf({ signal: options.signal, progress: options.onProgress }),
       ...(keep ? { keep: blobs } : {}),
     });
@@ -71,68 +57,16 @@ export async function pullImage(
 
 type LayerOfStore = Awaited<ReturnType<Awaited<ReturnType<Store['stageLayer']>>['finish']>>;
 
-/** The compressed blobs that pulls have kept. */
-export async function keptBlobs(engine: Engine): Promise<BlobDirectory> {
-  const { BlobDirectory } = await import('../image/blob-directory.ts');
-  return new BlobDirectory(join(engine.cacheDir, 'blobs'));
-}
-
-/** Deletes the kept blobs of layers that are no longer in the store, whoever removed them. */
-async function pruneBlobs(engine: Engine, store: Store): Promise<void> {
-  const wanted = new Set(store.layers().flatMap(({ compressedDigest }) => compressedDigest ?? []));
-  (await keptBlobs(engine)).prune(wanted);
-}
-
-function sourceOptions(options: PullImageOptions): OpenSourceOptions {
-  return { cwd: options.cwd ?? '/', ...(options.ca === undefined ? {} : { registry: { ca: options.ca } }) };
-}
-
-function platformOf(options: PullImageOptions): Platform {
-  return options.platform === undefined ? hostPlatform(machine()) : parsePlatform(options.platform);
+/** The platform that is asked for, or this machine's. */
+export function wantedPlatform(platform: string | undefined): Platform {
+  return platform === undefined ? hostPlatform(machine()) : parsePlatform(platform);
 }
 
 /** The same without what is undefined: "not given" is absence. */
-function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+export function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
-}
-
-/** An image of the store, and the name of it that was meant; no name when it was found by id. */
-interface Found {
-  readonly image: ImageRecord;
-  readonly name?: string;
-}
-
-/**
- * Finds an image in the store by name, id or unique id prefix; a short name also means one built here (localhost/NAME), and `docker://` may stand before a
- * name. Undefined when there is none. Errors: invalid when an id prefix fits several images.
- */
-export function findImage(store: Store, text: string): ImageRecord | undefined {
-  return findNamed(store, text)?.image;
-}
-
-function findNamed(store: Store, text: string): Found | undefined {
-  const name = text.startsWith('docker://') ? text.slice('docker://'.length) : text;
-  for (const candidate of namesOf(name)) {
-    const image = store.image(candidate);
-    if (image !== undefined) return { image, name: candidate };
-  }
-  const image = store.image(name);
-  if (image === undefined) return undefined;
-  return image.names.includes(name) ? { image, name } : { image };
-}
-
-/** What a reference may be called in the store. */
-function namesOf(text: string): string[] {
-  try {
-    const parsed = withDefaultTag(parseReference(text));
-    const short = text.split('/', 1)[0] === text;
-    return [formatReference(parsed), ...(short ? [`localhost/${familiarReference(parsed)}`] : [])];
-  } catch (error) {
-    if (isKind(error, 'invalid')) return [];
-    throw error;
-  }
 }
 
 /** The image of a `run`. */
@@ -146,19 +80,19 @@ export interface ImageForRun {
 /**
  * The image of a `run`, pulled where the policy asks for it: `missing` when the store has none of that name (and platform), `always`, `never`, and `newer`
  * when the registry's manifest has another digest than the stored one; `newer` makes do with the stored image when the registry cannot be asked.
- * An image from `oci:` or `oci-archive:` is read each time, layers that are in the store are not.
+ * An image from a file or directory (`oci:`, `docker-archive:` …) is read each time, layers that are in the store are not.
  *
  * Errors: not-found with `never`; those of `pullImage`.
  */
 export async function imageForRun(
   engine: Engine,
   reference: string,
-  options: Pick<CreateOptions, 'pull' | 'platform' | 'cwd'>,
+  options: Pick<CreateOptions, 'pull' | 'platform' | 'cwd' | 'registry'>,
   how: Pick<PullImageOptions, 'onProgress' | 'signal'> = {},
 ): Promise<ImageForRun> {
   const store = await engine.store();
   const policy = options.pull ?? 'missing';
-  const isFile = /^oci(-archive)?:/.test(reference);
+  const isFile = /^(?:oci|oci-archive|docker-archive|dir):/.test(reference);
   const stored = isFile || policy === 'always' ? undefined : storedForRun(store, reference, options.platform);
   if (stored !== undefined && policy !== 'newer') return stored;
   if (policy === 'never' && !isFile)
@@ -171,9 +105,10 @@ export async function imageForRun(
     cwd: options.cwd,
     onProgress: how.onProgress,
     signal: how.signal,
+    ...options.registry,
   });
   try {
-    if (stored !== undefined && (await isCurrent(store, stored.imageId, reference, pullOptions))) return stored;
+    if (stored !== undefined && (await isCurrent(engine, store, stored.imageId, reference, pullOptions))) return stored;
     const { imageId, names } = await pullImage(engine, reference, pullOptions);
     const image = store.image(imageId);
     if (image === undefined)
@@ -206,30 +141,16 @@ function forRun(store: Store, { image, name }: Found, reference: string): ImageF
 
 /** Whether the registry still has what we have. */
 async function isCurrent(
+  engine: Engine,
   store: Store,
   imageId: string,
   reference: string,
   options: PullImageOptions,
 ): Promise<boolean> {
   const { openImageSource, parseImageLocation, resolveImage } = await import('../image/mod.ts');
-  await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
-  const { instance } = await resolveImage(source, platformOf(options), options.signal);
+  await using source = await openImageSource(parseImageLocation(reference), await placesOf(engine, options));
+  const { instance } = await resolveImage(source, wantedPlatform(options.platform), options.signal);
   return store.image(imageId)?.digests.includes(instance.digest) === true;
-}
-
-/** All images, newest first. */
-export async function listImages(engine: Engine): Promise<ImageSummary[]> {
-  const store = await engine.store();
-  return store
-    .images()
-    .map((image) => ({
-      id: image.id,
-      names: image.names,
-      digest: image.digest ?? '',
-      createdAt: image.created,
-      sizeBytes: store.imageLayers(image).reduce((sum, layer) => sum + (layer.sizeBytes ?? 0), 0),
-    }))
-    .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
 }
 
 /**
@@ -243,10 +164,8 @@ export async function removeImage(
   nameOrId: string,
   options: { readonly force?: boolean } = {},
 ): Promise<{ untagged: string[]; deleted: string[] }> {
-  const store = await engine.store();
-  const found = findNamed(store, nameOrId);
-  if (found === undefined) throw new TareError('not-found', `Cannot remove image ${nameOrId}: no such image`);
-  const { untagged, deleted } = await store.removeImage(found.name ?? found.image.id, options);
+  const { store, name, image } = await storedImage(engine, nameOrId, 'remove');
+  const { untagged, deleted } = await store.removeImage(name ?? image.id, options);
   if (deleted !== undefined) await pruneBlobs(engine, store);
   return { untagged: [...untagged], deleted: deleted === undefined ? [] : [deleted] };
 }

@@ -1,9 +1,9 @@
 import { TareError } from '../base/errors.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
-import type { ImageRecord } from '../storage/mod.ts';
 import { healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
-import { findImage } from './images.ts';
+import { findImage } from './find-image.ts';
+import { repoDigests } from './list-images.ts';
 
 /**
  * Everything about an image in the shape docker and podman print (Go field names), so that their templates work.
@@ -53,10 +53,4 @@ function processView({ process }: ImageConfig): object {
     StopSignal: process.stopSignal ?? '',
     ...(healthcheck === undefined ? {} : { Healthcheck: healthcheckView(healthcheck) }),
   };
-}
-
-/** `repository@digest` for each repository it has a name in and each manifest it is known by. */
-function repoDigests(image: ImageRecord): string[] {
-  const repositories = new Set(image.names.map((name) => name.replace(/@.*$/, '').replace(/:[^/:]*$/, '')));
-  return [...repositories].flatMap((repository) => image.digests.map((digest) => `${repository}@${digest}`));
 }

@@ -12,30 +12,29 @@ export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from '.
 export { diffContainer, type Change } from './diff.ts';
 export { createEngine, ensureLayout, type Engine, type EngineOptions } from './engine.ts';
 export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
-export {
-  imageForRun,
-  listImages,
-  pullImage,
-  removeImage,
-  type ImageSummary,
-  type PulledImage,
-  type PullImageOptions,
-} from './images.ts';
+export { imageHistory, type HistoryLine } from './history.ts';
+export type { ImagePlaceOptions } from './image-places.ts';
+export { imageForRun, pullImage, removeImage, type PulledImage, type PullImageOptions } from './images.ts';
 export { engineInfo, engineVersion, type VersionInfo } from './info.ts';
 export { inspectContainer } from './inspect.ts';
 export { inspectImage } from './inspect-image.ts';
 export { LaunchError } from './launch-error.ts';
 export { collectedContainers, listContainers, type ContainerState, type ContainerSummary } from './list.ts';
 export { checkLogin, existingLogin, login, logout, logoutAll, parseLoginKey, type LoginKey } from './login.ts';
+export { listImages, type ImageSummary } from './list-images.ts';
+export { loadImages, type LoadedImage, type LoadImagesOptions } from './load.ts';
 export { readLogs, type LogOptions, type LogRecord } from './logs.ts';
 export { resolveContainer } from './names.ts';
 export { printContainerPlan } from './plan.ts';
+export { pushImage, type PushedImage, type PushImageOptions } from './push.ts';
 export { reconcile, reconcileAll } from './reconcile.ts';
 export type { ContainerRecord, Source } from './record.ts';
 export { registriesFor, type RegistryAccess } from './registries.ts';
 export { removeContainer, type RemoveOptions } from './remove.ts';
 export { runContainer, type RunHow } from './run.ts';
 export type { OutputHandler, Running } from './running.ts';
+export { saveImages, type SaveFormat, type SaveImagesOptions } from './save.ts';
 export { startContainer, type StartHow } from './start.ts';
 export { killContainer, stopContainer, type StopOptions } from './stop.ts';
+export { tagImage, untagImage } from './tag.ts';
 export { waitContainer, type WaitOptions } from './wait.ts';

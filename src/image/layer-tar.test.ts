@@ -74,8 +74,16 @@ test('openLayerTar() refuses a cut-off end, a wrong checksum and a wrong length'
   }
 });
 
+test('openLayerTar() unpacks zstd that begins with a frame or with any skippable frame', async () => {
+  const packed = zstdCompressSync(noise);
+  for (let low = 0; low < 16; low++) {
+    const skippable = Buffer.of(0x50 + low, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7);
+    assert.deepEqual(await run(...pieces(Buffer.concat([skippable, packed, skippable]), 1000)), noise);
+  }
+  await refuses(run(packed, Buffer.alloc(9)), /no zstd frame/);
+});
+
 test('openLayerTar() names formats it does not unpack', async () => {
-  await refuses(run(zstdCompressSync('x')), /zstd/, 'unsupported');
   await refuses(run(Buffer.from('BZh91AY')), /bzip2/, 'unsupported');
   await refuses(run(Buffer.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0)), /xz/, 'unsupported');
 });

@@ -8,7 +8,8 @@ const CHUNK_BYTES = 256 * 1024;
 const formats = [
   { name: 'gzip', magic: [0x1f, 0x8b] },
   { name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd] },
-  { name: 'zstd', magic: [0x50, 0x2a, 0x4d, 0x18] },
+  // A skippable frame: 16 first bytes mean one.
+  ...Array.from({ length: 16 }, (_, low) => ({ name: 'zstd' as const, magic: [0x50 + low, 0x2a, 0x4d, 0x18] })),
   { name: 'bzip2', magic: [0x42, 0x5a, 0x68] },
   { name: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a] },
 ] as const;
@@ -54,7 +55,8 @@ async function* unpacked(
 ): AsyncGenerator<Uint8Array, void, void> {
   if (compression === 'none') yield* body;
   else if (compression === 'gzip') yield* gunzipped(body, what);
-  else throw new TareError('unsupported', `Cannot unpack ${what}: ${compression} is not supported yet`);
+  else if (compression === 'zstd') yield* (await import('./zstd.ts')).unzstd(body, what);
+  else throw new TareError('unsupported', `Cannot unpack ${what}: ${compression} is not supported`);
 }
 
 /** Reads until the format can be told. */

@@ -10,38 +10,28 @@ import {
   formatReference,
   type Descriptor,
 } from '../spec/mod.ts';
+import type { ImageFiles } from './image-files.ts';
+import type { ImageChoice } from './location.ts';
 import type { RawImageSource, TopManifest } from './source.ts';
 
-/** A file of a layout, open for reading. */
-export interface LayoutFile extends Disposable {
-  readonly sizeBytes: number;
-  read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
-}
-
-/** The files of an OCI layout, in a directory or an archive. */
-export interface LayoutFiles extends AsyncDisposable {
-  /** For people. */
-  readonly place: string;
-  /** `path` is one of `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX`. Errors: `not-found`, `invalid`, `denied`. */
-  open(path: string): LayoutFile;
-}
-
-const REF_NAME = 'org.opencontainers.image.ref.name';
+/** The annotation that names an image in a layout. */
+export const REF_NAME = 'org.opencontainers.image.ref.name';
+/** The same with registry and repository, by containerd and Docker. */
 const LONG_NAME = 'io.containerd.image.name';
 
 /** An image in an OCI layout (image-spec image-layout.md). */
 export class LayoutSource implements RawImageSource {
   readonly name: string;
   #storedName: string | undefined;
-  readonly #files: LayoutFiles;
-  readonly #wanted: string | undefined;
+  readonly #files: ImageFiles;
+  readonly #wanted: ImageChoice;
 
-  /** `wanted` is the image's name in the layout; without it the layout must have a single image. */
-  constructor(files: LayoutFiles, wanted: string | undefined, name: string) {
+  /** Without a choice the layout must have a single image. `name` is for people. */
+  constructor(files: ImageFiles, wanted: ImageChoice, name: string) {
     this.#files = files;
     this.#wanted = wanted;
     this.name = name;
-    this.#storedName = storedNameOf(wanted);
+    this.#storedName = storedNameOf(wanted.name);
   }
 
   /** Known when the top manifest was read: the layout's own name for the image, under `localhost/` where it states no registry. */
@@ -50,19 +40,8 @@ export class LayoutSource implements RawImageSource {
   }
 
   async topManifest(signal?: AbortSignal): Promise<TopManifest> {
-    const version = await this.#document('oci-layout', 4096, signal);
-    if (layoutVersion(version) !== '1.0.0')
-      throw new TareError('unsupported', `Cannot read ${this.name}: its oci-layout is not of version 1.0.0`);
-    const index = parseManifest(
-      await this.#document('index.json', MANIFEST_MAX_BYTES, signal),
-      undefined,
-      `index.json of ${this.name}`,
-    );
-    if (index.kind !== 'index') throw new TareError('invalid', `Cannot read ${this.name}: its index.json is no index`);
-    const descriptor = this.#choose(index.manifests);
-    this.#storedName = storedNameOf(
-      this.#wanted ?? descriptor.annotations?.[LONG_NAME] ?? descriptor.annotations?.[REF_NAME],
-    );
+    const descriptor = this.#choose(await readLayoutIndex(this.#files, this.name, signal));
+    this.#storedName = storedNameOf(this.#wanted.name ?? layoutName(descriptor));
     const bytes = await this.manifest(descriptor, signal);
     return { bytes, mediaType: descriptor.mediaType, digest: descriptor.digest };
   }
@@ -87,13 +66,16 @@ export class LayoutSource implements RawImageSource {
     await this.#files[Symbol.asyncDispose]();
   }
 
-  async #document(path: string, maxBytes: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    using file = this.#files.open(path);
-    return await collect(file.read(signal), maxBytes, `${path} of ${this.name}`);
-  }
-
   #choose(manifests: readonly Descriptor[]): Descriptor {
-    const wanted = this.#wanted;
+    const { name: wanted, index } = this.#wanted;
+    if (index !== undefined) {
+      const chosen = manifests[index];
+      if (chosen !== undefined) return chosen;
+      throw new TareError(
+        'not-found',
+        `Cannot find image @${index} in ${this.#files.place}: it has ${manifests.length} images`,
+      );
+    }
     const found =
       wanted === undefined ? manifests : manifests.filter(({ annotations }) => annotations?.[REF_NAME] === wanted);
     const [first] = found;
@@ -115,6 +97,28 @@ export class LayoutSource implements RawImageSource {
   }
 }
 
+/** The images of a layout. Errors: `invalid`; `unsupported` for another version. */
+export async function readLayoutIndex(
+  files: ImageFiles,
+  name: string,
+  signal?: AbortSignal,
+): Promise<readonly Descriptor[]> {
+  const document = async (path: string, maxBytes: number): Promise<Uint8Array> => {
+    using file = files.open(path);
+    return await collect(file.read(signal), maxBytes, `${path} of ${name}`);
+  };
+  if (layoutVersion(await document('oci-layout', 4096)) !== '1.0.0')
+    throw new TareError('unsupported', `Cannot read ${name}: its oci-layout is not of version 1.0.0`);
+  const index = parseManifest(await document('index.json', MANIFEST_MAX_BYTES), undefined, `index.json of ${name}`);
+  if (index.kind !== 'index') throw new TareError('invalid', `Cannot read ${name}: its index.json is no index`);
+  return index.manifests;
+}
+
+/** What the layout calls an image. */
+export function layoutName({ annotations }: Descriptor): string | undefined {
+  return annotations?.[LONG_NAME] ?? annotations?.[REF_NAME];
+}
+
 function layoutVersion(bytes: Uint8Array): unknown {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
@@ -126,8 +130,8 @@ function layoutVersion(bytes: Uint8Array): unknown {
   }
 }
 
-/** A layout's name as a full reference; undefined when it cannot be one. */
-function storedNameOf(name: string | undefined): string | undefined {
+/** A layout's name as a full reference, under `localhost/` where it states no registry; undefined when it cannot be one. */
+export function storedNameOf(name: string | undefined): string | undefined {
   if (name === undefined) return undefined;
   const first = name.split('/', 1)[0] ?? '';
   const isFull = name.includes('/') && /[.:]|^localhost$/.test(first);

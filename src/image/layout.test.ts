@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { TareError, isKind, type ErrorKind } from '../base/errors.ts';
 import { parsePlatform } from '../spec/mod.ts';
 import { blobsOf, buildImage, hostArchitecture, writeLayout } from '../../test/support/image.ts';
@@ -69,11 +69,11 @@ describe('an OCI layout in a directory', () => {
       await fails(pull(`oci:${dir}`), 'invalid', message);
     };
     renameSync(at('elsewhere'), join(temp, 'outside'));
-    await spoil(() => symlinkSync('../../../outside', at(layerPath)), /leads out of the layout/);
-    await spoil(() => symlinkSync(join(temp, 'outside'), at(layerPath)), /leads out of the layout/);
+    await spoil(() => symlinkSync('../../../outside', at(layerPath)), /leads out of the directory/);
+    await spoil(() => symlinkSync(join(temp, 'outside'), at(layerPath)), /leads out of the directory/);
     await spoil(
       () => (symlinkSync('loop', at('loop')) as void) ?? symlinkSync('../../loop', at(layerPath)),
-      /leads out of the layout/,
+      /leads out of the directory/,
     );
     await spoil(() => execFileSync('mkfifo', [at(layerPath)]), /not a regular file/);
     await spoil(() => mkdirSync(at(layerPath)), /not a regular file/);
@@ -133,6 +133,14 @@ describe('an OCI layout in an archive', () => {
     assert.equal(openFds(), before);
   });
 
+  test('is read as a whole in gzip or zstd, and leaves no copy behind', async () => {
+    const whole = tarOf(files(layout()));
+    const before = openFds();
+    for (const packed of [gzipSync(whole), zstdCompressSync(whole)])
+      assert.equal((await pull(archive(packed))).layers.size, 2);
+    assert.equal(openFds(), before);
+  });
+
   test('with a file twice, cut short, compressed, or no archive at all', async () => {
     const dir = layout();
     const good = files(dir);
@@ -143,11 +151,12 @@ describe('an OCI layout in an archive', () => {
       /index\.json twice/,
     );
     await fails(pull(archive(whole.subarray(0, 700))), 'invalid', /middle of an entry/);
-    await fails(pull(archive(gzipSync(whole))), 'unsupported', /compressed/);
+    await fails(pull(archive(gzipSync(whole).subarray(0, -9))), 'invalid', /gzip data is damaged/);
+    await fails(pull(archive(Buffer.from('BZh91AY&SY'))), 'unsupported', /bzip2/);
     await fails(pull(archive(Buffer.from('hello'.repeat(500)))), 'invalid', /tar/);
     await fails(pull(archive(Buffer.alloc(0))), 'not-found', /oci-layout/);
     await fails(pull('oci-archive:nowhere.tar'), 'not-found', /no such file/);
-    await fails(pull(`oci-archive:${temp}`), 'invalid', /not a regular file/);
+    await fails(pull(`oci-archive:${temp}`), 'invalid', /neither a regular file/);
   });
 
   test('with links and paths that lead elsewhere reads nothing there', async () => {
@@ -155,7 +164,9 @@ describe('an OCI layout in an archive', () => {
     const good = files(dir).filter(({ name }) => name !== layerPath);
     for (const [evil, kind, message] of [
       [{ name: layerPath, type: 'symlink', link: '/etc/passwd' }, 'not-found', /it is not there/],
-      [{ name: layerPath, type: 'hardlink', link: 'index.json' }, 'not-found', /it is not there/],
+      [{ name: layerPath, type: 'hardlink', link: 'index.json' }, 'invalid', /bytes, its descriptor says/],
+      [{ name: layerPath, type: 'hardlink', link: layerPath }, 'invalid', /links have no end/],
+      [{ name: layerPath, type: 'symlink', link: '../../../../x' }, 'invalid', /leaves the archive/],
       [{ name: `../${layerPath}` }, 'invalid', /leaves the archive/],
       [{ name: layerPath, content: 'short' }, 'invalid', /5 bytes, its descriptor says/],
     ] as const satisfies readonly (readonly [TarEntry, ErrorKind, RegExp])[]) {

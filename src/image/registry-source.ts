@@ -23,6 +23,7 @@ export function registrySource(
   const name = `docker://${formatReference(reference)}`;
   return {
     name,
+    origins: [reference],
     // With a digest the tag is only a note, and may since have moved.
     storedName: digest === undefined ? formatReference(reference) : `${repositoryName(reference)}@${digest}`,
     async topManifest(signal) {

@@ -1,6 +1,13 @@
 import { TareError } from '../base/errors.ts';
 import { digestOf, collect, verified, verifyBytes } from '../registry/verified.ts';
-import { parseManifest, type Descriptor, type Digest, type Manifest } from '../spec/mod.ts';
+import {
+  parseManifest,
+  type Descriptor,
+  type DiffId,
+  type Digest,
+  type Manifest,
+  type Reference,
+} from '../spec/mod.ts';
 
 export interface ReadOptions {
   readonly signal?: AbortSignal;
@@ -15,6 +22,13 @@ export interface TopManifest {
   readonly digest?: Digest;
 }
 
+/** A layer that is kept unpacked, as the tar it was unpacked from. */
+export interface LayerTarSource {
+  readonly diffId: DiffId;
+  readonly sizeBytes: number;
+  open(signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
 /** What a transport supplies. Nothing it gives is trusted: an ImageSource checks it. */
 export interface RawImageSource extends AsyncDisposable {
   /** For people: `docker://…`, `oci:…`. */
@@ -25,6 +39,12 @@ export interface RawImageSource extends AsyncDisposable {
   /** A manifest by its digest: registries keep them apart from blobs. */
   manifest(descriptor: Descriptor, signal?: AbortSignal): Promise<Uint8Array>;
   blob(descriptor: Descriptor, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** False when the blob is not to be had in this form; then the layer's tar is. Absent: always true. */
+  hasBlob?(descriptor: Descriptor): boolean;
+  /** The tar of the `index`-th layer (base first) of the image that the top manifest describes, where layers are kept unpacked. */
+  layerTar?(index: number): LayerTarSource | undefined;
+  /** Where else the image's blobs may be: the names it has and had. */
+  readonly origins?: readonly Reference[];
 }
 
 /** A manifest with the bytes that its digest is of. */
@@ -89,6 +109,29 @@ export class ImageSource implements AsyncDisposable {
       descriptor,
       `blob ${descriptor.digest} of ${this.name}`,
     );
+  }
+
+  /** False when the blob is not to be had in this form, but the layer's tar by `layerTar`. */
+  hasBlob(descriptor: Descriptor): boolean {
+    return this.#raw.hasBlob?.(descriptor) ?? true;
+  }
+
+  /** The tar of a layer (base first) of the top manifest's image, where layers are kept unpacked. Its end is only reached when it is the tar of the diffId. */
+  layerTar(index: number): LayerTarSource | undefined {
+    const layer = this.#raw.layerTar?.(index);
+    if (layer === undefined) return undefined;
+    const { diffId, sizeBytes } = layer;
+    const expected = { digest: diffId as string as Digest, size: sizeBytes };
+    return {
+      diffId,
+      sizeBytes,
+      open: (signal) => verified(layer.open(signal), expected, `layer ${diffId} of ${this.name}`),
+    };
+  }
+
+  /** Where else the image's blobs may be: the names it has and had. */
+  get origins(): readonly Reference[] {
+    return this.#raw.origins ?? [];
   }
 
   /** A small blob in one piece. Errors: also `invalid` when it is longer than `maxBytes`, before anything is read. */

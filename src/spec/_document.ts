@@ -15,14 +15,24 @@ export function shown(value: unknown): string {
 
 /** The JSON object in `bytes`: strict UTF-8, no byte order mark, at most `maxBytes`. Errors: `invalid`. */
 export function parseObject(bytes: Uint8Array, what: string, maxBytes: number): Fields {
+  return new Fields(what, '', parseJson(bytes, what, maxBytes));
+}
+
+/** The same for a list of objects. Errors: `invalid`. */
+export function parseArray(bytes: Uint8Array, what: string, maxBytes: number, maxItems: number): Fields[] {
+  const value = parseJson(bytes, what, maxBytes);
+  if (!Array.isArray(value)) throw invalid(what, 'it is not a list');
+  if (value.length > maxItems) throw invalid(what, `it has ${value.length} items, more than ${maxItems}`);
+  return value.map((item: unknown, index) => new Fields(what, `[${index}]`, item));
+}
+
+function parseJson(bytes: Uint8Array, what: string, maxBytes: number): unknown {
   if (bytes.byteLength > maxBytes) throw invalid(what, `it is longer than ${maxBytes} bytes`);
-  let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (error) {
     throw invalid(what, `it is not JSON: ${shown(messageOf(error))}`, error);
   }
-  return new Fields(what, '', value);
 }
 
 /** An own property, or undefined; `null` counts as absent, as Go programs write it for empty values. */

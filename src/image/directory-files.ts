@@ -1,4 +1,4 @@
-import { TareError } from '../base/errors.ts';
+import { TareError, isKind } from '../base/errors.ts';
 import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import {
@@ -12,13 +12,13 @@ import {
 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
 import { fileRange } from './_file-range.ts';
-import type { LayoutFiles } from './layout-source.ts';
+import type { ImageFiles } from './image-files.ts';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 
-/** An OCI layout in a directory. Its files are opened beneath the directory's descriptor: links that lead out of it, and files that are none, are refused. Errors: `not-found`, `denied`. */
-export function openLayoutDirectory(path: string): LayoutFiles {
+/** Image files in a directory. They are opened beneath the directory's descriptor: links that lead out of it, and files that are none, are refused. Errors: `not-found`, `denied`. */
+export function openDirectoryFiles(path: string): ImageFiles {
   const dir = openRoot(path);
   return {
     place: path,
@@ -35,6 +35,15 @@ export function openLayoutDirectory(path: string): LayoutFiles {
         [Symbol.dispose]: () => fd.close(),
       };
     },
+    has(name) {
+      try {
+        using _ = openFile(dir, name, path);
+        return true;
+      } catch (error) {
+        if (isKind(error, 'not-found')) return false;
+        throw error;
+      }
+    },
     async [Symbol.asyncDispose]() {
       dir.close();
     },
@@ -46,7 +55,7 @@ function openRoot(path: string): Fd {
     return openDirectory(path);
   } catch (cause) {
     if (isErrno(cause, 'ENOENT', 'ENOTDIR'))
-      throw new TareError('not-found', `Cannot open OCI layout ${path}: there is no such directory`, { cause });
+      throw new TareError('not-found', `Cannot open image directory ${path}: there is no such directory`, { cause });
     throw cause;
   }
 }
@@ -61,7 +70,7 @@ function openFile(dir: Fd, name: string, place: string): Fd {
     if (isErrno(cause, 'ENOENT', 'ENOTDIR'))
       throw new TareError('not-found', `Cannot read ${name} in ${place}: it is not there`, { cause });
     if (isErrno(cause, 'EXDEV', 'ELOOP'))
-      throw new TareError('invalid', `Cannot read ${name} in ${place}: it is a link that leads out of the layout`, {
+      throw new TareError('invalid', `Cannot read ${name} in ${place}: it is a link that leads out of the directory`, {
         cause,
       });
     throw cause;

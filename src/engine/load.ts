@@ -1,0 +1,45 @@
+import { resolve } from 'node:path';
+import type { PullEvent } from '../image/mod.ts';
+import type { Engine } from './engine.ts';
+import { definedOf, wantedPlatform } from './images.ts';
+
+export interface LoadImagesOptions {
+  /** A path of an archive or directory, or a descriptor. */
+  readonly input: string | number;
+  /** Where a relative path starts. */
+  readonly cwd?: string;
+  readonly platform?: string;
+  readonly onProgress?: (event: PullEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadedImage {
+  readonly imageId: string;
+  /** Full names that it got. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Brings all images of an archive (docker-archive or oci-archive, also compressed) or directory into the store, with the names that they have there. Yields each image when it
+ * is in the store.
+ *
+ * Errors: not-found, denied, invalid, unsupported, exhausted, cancelled.
+ */
+export async function* loadImages(engine: Engine, options: LoadImagesOptions): AsyncGenerator<LoadedImage, void, void> {
+  const { openImages, pullImage, TEMP_DIR } = await import('../image/mod.ts');
+  const store = await engine.store();
+  const { input, cwd = '/', signal } = options;
+  await using place = await openImages(typeof input === 'string' ? resolve(cwd, input) : input, {
+    tempDir: TEMP_DIR,
+    ...definedOf({ signal }),
+  });
+  for (const image of place.images) {
+    await using source = image.open();
+    const { record, names } = await pullImage(source, store, {
+      platform: wantedPlatform(options.platform),
+      names: image.names,
+      ...definedOf({ signal, progress: options.onProgress }),
+    });
+    yield { imageId: record.id, names };
+  }
+}

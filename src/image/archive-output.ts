@@ -1,0 +1,84 @@
+import { fdatasyncSync, renameSync, statSync, unlinkSync, write } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { TareError } from '../base/errors.ts';
+import { randomUUID } from 'node:crypto';
+import { Fd, duplicate } from '../sys/fd.ts';
+import { AT_FDCWD, O_CREAT, O_EXCL, O_NOCTTY, O_WRONLY, openat2 } from '../sys/open.ts';
+import { TEMP_PREFIX, writeError } from './_blob-file.ts';
+
+const writeSome = promisify(write);
+
+/** Where an archive's bytes go, in order. */
+export interface ArchiveOutput extends AsyncDisposable {
+  write(bytes: Uint8Array): Promise<void>;
+  /** The archive is complete. Disposing without it leaves no file. */
+  commit(): Promise<void>;
+}
+
+/** A file that appears, or replaces the one that is there, when the archive is complete. A device or pipe at that place is written to as it is. Errors: `denied`, `exhausted`, `not-found`. */
+export async function fileOutput(path: string): Promise<ArchiveOutput> {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isFile()) {
+    if (there.isDirectory())
+      throw new TareError('failed-precondition', `Cannot write archive ${path}: it is a directory`);
+    // Opening a FIFO waits for its reader: not on this thread.
+    await using handle = await open(path, 'w');
+    return fdOutput(handle.fd, path);
+  }
+  const temp = join(dirname(path), `${TEMP_PREFIX}${basename(path).slice(0, 64)}-${randomUUID()}`);
+  const what = `archive ${path}`;
+  let fd: Fd;
+  try {
+    fd = openat2(AT_FDCWD, temp, { flags: O_CREAT | O_EXCL | O_WRONLY | O_NOCTTY, mode: 0o644 });
+  } catch (cause) {
+    if (cause instanceof TareError)
+      throw new TareError(cause.kind, `Cannot write ${what}: its directory cannot be written to`, { cause });
+    throw cause;
+  }
+  let committed = false;
+  return {
+    write: (bytes) => writeTo(fd, bytes, what),
+    async commit() {
+      try {
+        fdatasyncSync(fd.number);
+        renameSync(temp, path);
+      } catch (error) {
+        throw writeError(error, what);
+      }
+      committed = true;
+    },
+    async [Symbol.asyncDispose]() {
+      fd.close();
+      if (!committed) unlinkSync(temp);
+    },
+  };
+}
+
+/** A descriptor that is only borrowed: a pipe, a socket, a file that is open. What was written before a failure stays. */
+export function fdOutput(number: number, what = 'standard output'): ArchiveOutput {
+  const fd = duplicate(number);
+  return {
+    write: (bytes) => writeTo(fd, bytes, what),
+    async commit() {},
+    async [Symbol.asyncDispose]() {
+      fd.close();
+    },
+  };
+}
+
+async function writeTo(fd: Fd, bytes: Uint8Array, what: string): Promise<void> {
+  for (let rest = bytes; rest.byteLength > 0;) {
+    try {
+      rest = rest.subarray((await writeSome(fd.number, rest, 0, rest.byteLength, null)).bytesWritten);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE')
+        throw new TareError('cancelled', `Cannot write ${what}: the reader is gone`, { cause: error });
+      if (code !== 'EAGAIN') throw writeError(error, what);
+      await delay(2);
+    }
+  }
+}
