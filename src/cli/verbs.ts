@@ -153,6 +153,18 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/image-prune.ts')).verb,
   },
   {
+    name: 'login',
+    group: 'images',
+    summary: 'Log in to a registry',
+    load: async () => (await import('./verbs/login.ts')).verb,
+  },
+  {
+    name: 'logout',
+    group: 'images',
+    summary: 'Forget the login to a registry',
+    load: async () => (await import('./verbs/logout.ts')).verb,
+  },
+  {
     name: 'runtime',
     group: 'system',
     summary: 'Look into the runtime',

@@ -1,6 +1,7 @@
 import type { OpenDestinationOptions, OpenSourceOptions } from '../image/mod.ts';
 import type { Engine } from './engine.ts';
 import { storedImage } from './find-image.ts';
+import type { RegistryAccess } from './registries.ts';
 
 /** How images are reached. */
 export interface ImagePlaceOptions {
@@ -8,16 +9,27 @@ export interface ImagePlaceOptions {
   readonly cwd?: string;
   /** PEM certificates to trust for registries besides the system's. */
   readonly ca?: readonly string[];
-  /** False: registries need not show a certificate that is trusted, and may speak plain http. */
-  readonly tlsVerify?: boolean;
+  /** How registries are reached. */
+  readonly registryAccess?: RegistryAccess;
 }
 
 /** The wiring of every use case that opens places of images, to read or to write. */
-export function placesOf(engine: Engine, options: ImagePlaceOptions): OpenSourceOptions & OpenDestinationOptions {
-  const { ca, tlsVerify } = options;
+export async function placesOf(
+  engine: Engine,
+  options: ImagePlaceOptions,
+): Promise<OpenSourceOptions & OpenDestinationOptions> {
   return {
     cwd: options.cwd ?? '/',
-    registry: { ...(ca !== undefined && { ca }), ...(tlsVerify !== undefined && { tlsVerify }) },
+    registry: await registryOf(options),
     stored: (image) => storedImage(engine, image, 'read'),
   };
+}
+
+async function registryOf({
+  ca,
+  registryAccess,
+}: ImagePlaceOptions): Promise<NonNullable<OpenSourceOptions['registry']>> {
+  if (registryAccess === undefined) return ca === undefined ? {} : { ca };
+  const { registriesFor } = await import('./registries.ts');
+  return registriesFor({ ...registryAccess, ...(ca !== undefined && { ca }) });
 }

@@ -7,17 +7,13 @@ import type { Store } from '../storage/mod.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { findNamed, storedImage, type Found } from './find-image.ts';
-import { placesOf } from './image-places.ts';
+import { placesOf, type ImagePlaceOptions } from './image-places.ts';
 
-export interface PullImageOptions {
+export interface PullImageOptions extends ImagePlaceOptions {
   /** os/arch[/variant]; default the machine's. */
   readonly platform?: string;
   readonly onProgress?: (event: PullEvent) => void;
   readonly signal?: AbortSignal;
-  /** Where relative layout paths start. */
-  readonly cwd?: string;
-  /** PEM certificates to trust for registries besides the system's. */
-  readonly ca?: readonly string[];
 }
 
 export interface PulledImage {
@@ -39,7 +35,7 @@ export async function pullImage(
 ): Promise<PulledImage> {
   const { openImageSource, parseImageLocation, pullImage: pull } = await import('../image/mod.ts');
   const store = await engine.store();
-  await using source = await openImageSource(parseImageLocation(reference), placesOf(engine, options));
+  await using source = await openImageSource(parseImageLocation(reference), await placesOf(engine, options));
   const pulled = await pull(source, store, {
     platform: wantedPlatform(options.platform),
     ...definedOf({ signal: options.signal, progress: options.onProgress }),
@@ -137,7 +133,7 @@ async function isCurrent(
   options: PullImageOptions,
 ): Promise<boolean> {
   const { openImageSource, parseImageLocation, resolveImage } = await import('../image/mod.ts');
-  await using source = await openImageSource(parseImageLocation(reference), placesOf(engine, options));
+  await using source = await openImageSource(parseImageLocation(reference), await placesOf(engine, options));
   const { instance } = await resolveImage(source, wantedPlatform(options.platform), options.signal);
   return store.image(imageId)?.digests.includes(instance.digest) === true;
 }

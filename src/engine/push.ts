@@ -48,7 +48,7 @@ export async function pushImage(
   options: PushImageOptions = {},
 ): Promise<PushedImage> {
   const { compressedBlobsIn, copyImage, openImageDestination, openImageSource } = await import('../image/mod.ts');
-  const places = placesOf(engine, options);
+  const places = await placesOf(engine, options);
   const from = await sourceOf(engine, image, options.all === true);
   await using source: ImageSource = await openImageSource(from, places);
   const to = await destinationOf(destination, source.storedName, image);

@@ -39,7 +39,7 @@ export async function saveImages(engine: Engine, images: readonly string[], opti
     platform: wantedPlatform(undefined),
     ...definedOf({ progress: options.onProgress, signal: options.signal }),
   };
-  const { blobCache } = placesOf(engine, {});
+  const { blobCache } = await placesOf(engine, {});
   const copy = async (image: Saved, destination: ImageDestination): Promise<void> => {
     await using source = new ImageSource(storageSource(image, blobCache));
     await copyImage(source, destination, copying);

@@ -1,6 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import { TarReader, cleanPath, utf8Of, type TarEntry } from '../archive/mod.ts';
-import { Fd, duplicate } from '../sys/fd.ts';
+import { duplicate, type Fd } from '../sys/fd.ts';
 import { isErrno } from '../sys/error.ts';
 import { AT_FDCWD, O_NOCTTY, O_NONBLOCK, O_RDONLY, openat2 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';

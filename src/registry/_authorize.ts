@@ -57,8 +57,7 @@ export class Authorizer {
   ): Promise<Grant | undefined> {
     const challenges = parseChallenges(response.header('www-authenticate') ?? '');
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
-    const lacking = bearer?.parameters.get('error') === 'insufficient_scope';
-    if (response.status === 403 && !lacking) return undefined;
+    if (response.status === 403 && !lacksScope(response)) return undefined;
     const challenge = bearer ?? challenges.find(({ scheme }) => scheme === 'basic');
     if (challenge === undefined) return undefined;
     const key = keyOf(scopes);
@@ -121,6 +120,13 @@ export class Authorizer {
       `Cannot sign in to ${domain}: it does not accept the user name and password; log in again: tare login ${domain}`,
     );
   }
+}
+
+/** True when a registry refuses because what it was told is not enough for this request (RFC 6750, 3.1). */
+export function lacksScope(response: HttpResponse): boolean {
+  return parseChallenges(response.header('www-authenticate') ?? '').some(
+    ({ scheme, parameters }) => scheme === 'bearer' && parameters.get('error') === 'insufficient_scope',
+  );
 }
 
 function keyOf(scopes: readonly Scope[]): string {

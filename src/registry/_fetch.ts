@@ -1,6 +1,6 @@
 /** Requests to one registry: redirects, credentials and repeated tries. What belongs to the registry's origin never goes to another. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Authorizer } from './_authorize.ts';
+import { Authorizer, lacksScope, type Grant } from './_authorize.ts';
 import { cancelledBy } from './_cancel.ts';
 import { ConnectionError } from './_connection-error.ts';
 import { errorOf, retryAfterMs } from './_error-of.ts';
@@ -116,25 +116,33 @@ export class RegistryFetch {
     const { scopes, signal, doing } = request;
     const { origin } = this.origin;
     // An address that the registry gave us, for an upload, may be another host's.
-    const used = url.origin === origin ? await this.#authorizer.known(scopes, signal, doing) : undefined;
-    const send = (authorization: string | undefined): Promise<HttpResponse> =>
-      this.#follow(url, {
-        ...request,
-        headers: { ...request.headers, ...(authorization !== undefined && { authorization }) },
-      });
-    const response = await send(used?.authorization);
-    // Only the registry itself may ask for credentials, not a host it sent us to.
-    if ((response.status !== 401 && response.status !== 403) || response.url.origin !== origin || url.origin !== origin)
-      return response;
-    const grant = await this.#authorizer.answer(response, scopes, used, { signal, doing });
-    if (grant === undefined) return response;
-    response.discard();
-    const second = await send(grant.authorization);
-    if (second.status === 401 && grant.authorization.startsWith('Basic ')) {
-      second.discard();
-      throw this.#authorizer.wrong();
+    const own = url.origin === origin;
+    let grant = own ? await this.#authorizer.known(scopes, signal, doing) : undefined;
+    const send = (): Promise<HttpResponse> => {
+      const authorization = grant && { authorization: grant.authorization };
+      return this.#follow(url, { ...request, headers: { ...request.headers, ...authorization } });
+    };
+    let response = await send();
+    // One grant, and one more where the registry says that the first was for too little.
+    for (let widened = false, granted = false; ;) {
+      const refused = response.status === 401 || response.status === 403;
+      // Only the registry itself may ask for credentials, not a host it sent us to.
+      if (!refused || !own || response.url.origin !== origin) return response;
+      const lacking = lacksScope(response);
+      if (lacking ? widened : granted) return this.#refused(response, grant);
+      const next = await this.#authorizer.answer(response, scopes, grant, { signal, doing });
+      if (next === undefined) return response;
+      response.discard();
+      [grant, granted, widened] = [next, true, lacking];
+      response = await send();
     }
-    return second;
+  }
+
+  /** What a refusal means that even a grant did not change. */
+  #refused(response: HttpResponse, grant: Grant | undefined): HttpResponse {
+    if (response.status !== 401 || grant?.authorization.startsWith('Basic ') !== true) return response;
+    response.discard();
+    throw this.#authorizer.wrong();
   }
 
   #follow(url: URL, request: HttpRequest, sameOrigin = false): Promise<HttpResponse> {

@@ -20,6 +20,8 @@ const MAX_ENTRIES = 10_000;
 
 /** What an auth file says. Keys are as written: `HOST`, `HOST/PATH`, or an address. */
 export interface AuthFile {
+  /** Every key there is, also of entries without credentials, as Docker leaves behind for a helper. */
+  readonly keys: readonly string[];
   readonly auths: ReadonlyMap<string, Credentials>;
   /** Programs by key: `docker-credential-NAME`. */
   readonly credHelpers: ReadonlyMap<string, string>;
@@ -28,7 +30,7 @@ export interface AuthFile {
 }
 
 /**
- * The auth file at `path`; undefined when there is none. Entries without credentials, as Docker leaves behind for a helper, are left out.
+ * The auth file at `path`; undefined when there is none.
  *
  * Errors: `denied`; `invalid` when it cannot be read as one.
  */
@@ -42,16 +44,19 @@ export function parseAuthFile(text: string, path: string): AuthFile {
   const document = documentOf(text, path);
   const legacy = basename(path) === '.dockercfg';
   const auths = new Map<string, Credentials>();
+  const keys: string[] = [];
   for (const [key, value] of entries(legacy ? document : document['auths'], 'auths', path)) {
     const credentials = credentialsOf(value, key, path);
+    keys.push(key);
     if (credentials !== undefined) auths.set(key, credentials);
   }
   const credHelpers = new Map<string, string>();
-  if (legacy) return { auths, credHelpers, credsStore: undefined };
+  if (legacy) return { keys, auths, credHelpers, credsStore: undefined };
   for (const [key, value] of entries(document['credHelpers'], 'credHelpers', path))
     credHelpers.set(key, helperName(value, path));
   const store = document['credsStore'];
   return {
+    keys,
     auths,
     credHelpers,
     credsStore: store === undefined || store === '' ? undefined : helperName(store, path),

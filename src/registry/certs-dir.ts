@@ -28,6 +28,11 @@ export function readHostCertificates(host: string, dirs: readonly string[]): Hos
   return { ca: [], clientCertificates: [] };
 }
 
+/** The certificates in `dir` itself; none when it is not there. Errors: as `readHostCertificates`. */
+export function readCertificates(dir: string): HostCertificates {
+  return readDir(dir, list(dir) ?? []);
+}
+
 function readDir(dir: string, names: readonly string[]): HostCertificates {
   const ca: string[] = [];
   const clientCertificates: ClientCertificate[] = [];

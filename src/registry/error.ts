@@ -55,10 +55,10 @@ export function isRegistryCode(code: string): code is RegistryCode {
 }
 
 function kindOf(status: number, code: RegistryCode | undefined): ErrorKind {
+  if (status === 413) return 'exhausted';
   if (code !== undefined) return registryCodes[code].kind;
   if (status === 404) return 'not-found';
   if (status === 405) return 'unsupported';
-  if (status === 413) return 'exhausted';
   if (status === 401 || status === 403) return 'denied';
   if (status === 429) return 'exhausted';
   if (status === 408 || status >= 500) return 'unavailable';

@@ -24,6 +24,7 @@ export { registryHandler, type RegistryHandlerOptions } from './server.ts';
 export { MirroredReader } from './mirrored-reader.ts';
 export { Registries, type RegistriesOptions } from './registries.ts';
 export {
+  hostEndpoint,
   mergeRegistriesConf,
   parseRegistriesConf,
   readEndpoints,
@@ -38,6 +39,6 @@ export { readRegistriesConf, registryFiles, type RegistryFiles } from './registr
 export { clearAuths, parseAuthFile, readAuthFile, writeAuth, type AuthFile } from './auth-file.ts';
 export { helperErase, helperGet, helperStore, type HelperOptions } from './credential-helper.ts';
 export { findCredentials, helperFor, keysOf, serverOf } from './find-credentials.ts';
-export { readHostCertificates, type HostCertificates } from './certs-dir.ts';
+export { readCertificates, readHostCertificates, type HostCertificates } from './certs-dir.ts';
 export { basicAuthorization, type Credentials, type CredentialsFor } from './credentials.ts';
 export { RegistryClient, type RegistryClientOptions } from './client.ts';

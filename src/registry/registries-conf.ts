@@ -97,22 +97,32 @@ export function readEndpoints(conf: RegistriesConf, named: Named): Endpoint[] {
 export function writeEndpoint(conf: RegistriesConf, named: Named): Endpoint {
   const rule = ruleFor(conf, named);
   if (rule === undefined) return { domain: named.domain, path: named.path, insecure: false };
-  if (rule.blocked)
-    throw new TareError(
-      'denied',
-      `Cannot use ${named.domain}/${named.path}: registries.conf blocks ${rule.prefix} on this machine`,
-    );
+  if (rule.blocked) throw blocked(rule, `${named.domain}/${named.path}`);
   return moved(named, rule, rule);
+}
+
+/** What is said of a registry as a whole, for `login`. Errors: `denied` when it is blocked. */
+export function hostEndpoint(conf: RegistriesConf, domain: string): Pick<Endpoint, 'domain' | 'insecure'> {
+  const rule = longest(conf, domain);
+  if (rule?.blocked === true) throw blocked(rule, domain);
+  return { domain, insecure: rule?.insecure ?? false };
 }
 
 /** The rule with the longest prefix that `named` begins with. */
 function ruleFor(conf: RegistriesConf, named: Named): RegistryRule | undefined {
-  const name = fullName(named);
+  return longest(conf, fullName(named));
+}
+
+function longest(conf: RegistriesConf, name: string): RegistryRule | undefined {
   let best: RegistryRule | undefined;
   for (const rule of conf.registries) {
     if (rule.prefix.length > (best?.prefix.length ?? 0) && matchedLength(rule.prefix, name) > 0) best = rule;
   }
   return best;
+}
+
+function blocked(rule: RegistryRule, name: string): TareError {
+  return new TareError('denied', `Cannot use ${name}: registries.conf blocks ${rule.prefix} on this machine`);
 }
 
 function fullName({ domain, path, tag, digest }: Named): string {

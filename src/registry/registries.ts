@@ -1,15 +1,24 @@
 import type { RepositoryPath } from '../spec/mod.ts';
 import { RegistryClient, type RegistryClientOptions } from './client.ts';
-import { readHostCertificates } from './certs-dir.ts';
+import { readCertificates, readHostCertificates } from './certs-dir.ts';
 import type { Credentials } from './credentials.ts';
 import { findCredentials } from './find-credentials.ts';
-import { readEndpoints, writeEndpoint, type Endpoint, type Named, type RegistriesConf } from './registries-conf.ts';
+import {
+  hostEndpoint,
+  readEndpoints,
+  writeEndpoint,
+  type Endpoint,
+  type Named,
+  type RegistriesConf,
+} from './registries-conf.ts';
 import { readRegistriesConf, type RegistryFiles } from './registry-files.ts';
 
 export interface RegistriesOptions {
   readonly files: RegistryFiles;
   /** For credential helpers. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The user's own folder of certificates, instead of those by host. */
+  readonly certDir?: string;
   /** The user's word for every registry; where it is absent, registries.conf has the say. */
   readonly tlsVerify?: boolean;
   /** The user's own, instead of those in files. */
@@ -37,11 +46,17 @@ export class Registries {
     return writeEndpoint(await this.#read(), named);
   }
 
+  /** A registry as a whole. Errors: as `toRead`. */
+  async toHost(domain: string): Promise<Pick<Endpoint, 'domain' | 'insecure'>> {
+    return hostEndpoint(await this.#read(), domain);
+  }
+
   /** A client for an endpoint; credentials are looked for when the registry asks. Errors: `invalid`, `denied` for its certificates. */
   open(endpoint: Pick<Endpoint, 'domain' | 'insecure'>): RegistryClient {
-    const { client = {}, tlsVerify, files } = this.#options;
+    const { client = {}, tlsVerify, files, certDir } = this.#options;
     const { domain } = endpoint;
-    const certificates = readHostCertificates(domain, files.certDirs);
+    const certificates =
+      certDir === undefined ? readHostCertificates(domain, files.certDirs) : readCertificates(certDir);
     return new RegistryClient(domain, {
       ...client,
       ca: [...(client.ca ?? []), ...certificates.ca],

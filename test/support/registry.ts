@@ -7,12 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { needs } from './needs.ts';
+import { startTokenServer, TOKEN_ISSUER, TOKEN_SERVICE, type TokenServer } from './token-server.ts';
 
 export interface TestRegistry extends AsyncDisposable {
   /** `localhost:PORT`. */
   readonly domain: string;
   /** PEM of the authority that signed its certificate; only with `tls`. */
   readonly ca: string | undefined;
+  /** Its certificate and key, and the authority's certificate, as paths; only with `tls`. */
+  readonly certificates: Certificates | undefined;
+  /** The token server beside it; only with `login: 'token'`. */
+  readonly tokens: TokenServer | undefined;
   /** Copies an image into it with skopeo: `push('oci:dir:name', 'repo:tag')`. With `all`, an index with all its images. Digests are kept. */
   push(source: string, name: string, options?: { all?: boolean; format?: 'oci' | 'v2s2' }): void;
   /** Ends the process, so that the registry cannot be reached any more. */
@@ -24,25 +29,46 @@ export function noRegistry(): string | false {
   return needs.program('docker-registry', 'skopeo', 'openssl');
 }
 
-/** Resolves when it answers. `tls`: https only, with a certificate for localhost of an authority of its own. */
-export async function startRegistry(options: { tls?: boolean } = {}): Promise<TestRegistry> {
+/** Resolves when it answers. With `tls` its certificate is for localhost, of an authority of its own. */
+export async function startRegistry(options: RegistryOptions = {}): Promise<TestRegistry> {
   const dir = mkdtempSync(join(tmpdir(), 'tare-registry-'));
+  let tokens: TokenServer | undefined;
   try {
-    const certificates = options.tls === true ? makeCertificates(dir) : undefined;
+    const tls = options.tls === true || options.clientCertificate === true;
+    const certificates = tls || options.login === 'token' ? makeCertificates(dir) : undefined;
+    if (options.login === 'token' && certificates !== undefined)
+      tokens = await startTokenServer(certificates, { [testUser.username]: testUser.password }, { tls });
     // The port is free when we look; another process may be faster, so there are several tries.
     for (let attempt = 1; ; attempt++) {
       const port = await freePort();
-      const child = await launch(dir, port, certificates);
-      if (child !== undefined) return handle(dir, port, child, certificates && readFileSync(certificates.ca, 'utf8'));
+      const child = await launch(dir, port, { options, certificates, tls, tokens });
+      if (child !== undefined)
+        return handle(dir, port, child, tls ? certificates : undefined, tokens, options.login !== undefined);
       if (attempt === 5) throw new Error(`docker-registry does not start:\n${readFileSync(join(dir, 'log'), 'utf8')}`);
     }
   } catch (error) {
+    await tokens?.[Symbol.asyncDispose]();
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
 }
 
-interface Certificates {
+/** What a test registry wants of its clients. */
+export interface RegistryOptions {
+  /** https only. */
+  readonly tls?: boolean;
+  /** `testUser`'s password: at the registry itself, or at a token server beside it. */
+  readonly login?: 'htpasswd' | 'token';
+  /** https only, with a certificate of the authority that signed the registry's own; that one will do. */
+  readonly clientCertificate?: boolean;
+}
+
+/** The one who may do everything where a login is wanted. */
+export const testUser = { username: 'ann', password: 's3cret:pass' };
+/** bcrypt of testUser's password. */
+const testUserHash = '$2b$05$abcdefghijklmnopqrstuuKqhJSfTIYV1SkiVqP0GjQATd/vnrS1a';
+
+export interface Certificates {
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
@@ -96,16 +122,38 @@ async function freePort(): Promise<number> {
 async function launch(
   dir: string,
   port: number,
-  certificates: Certificates | undefined,
+  how: {
+    readonly options: RegistryOptions;
+    readonly certificates: Certificates | undefined;
+    readonly tls: boolean;
+    readonly tokens: TokenServer | undefined;
+  },
 ): Promise<ChildProcess | undefined> {
+  const { options, certificates, tokens } = how;
+  if (options.login === 'htpasswd') writeFileSync(join(dir, 'htpasswd'), `${testUser.username}:${testUserHash}\n`);
+  const auth =
+    options.login === 'htpasswd'
+      ? { htpasswd: { realm: 'tare', path: join(dir, 'htpasswd') } }
+      : tokens && {
+          token: {
+            realm: tokens.realm,
+            service: TOKEN_SERVICE,
+            issuer: TOKEN_ISSUER,
+            rootcertbundle: certificates?.ca,
+          },
+        };
+  const tls = how.tls &&
+    certificates && {
+      certificate: certificates.certificate,
+      key: certificates.key,
+      ...(options.clientCertificate === true && { clientcas: [certificates.ca] }),
+    };
   const config = {
     version: '0.1',
     log: { level: 'error' },
     storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: true } },
-    http: {
-      addr: `127.0.0.1:${port}`,
-      ...(certificates && { tls: { certificate: certificates.certificate, key: certificates.key } }),
-    },
+    http: { addr: `127.0.0.1:${port}`, ...(tls && { tls }) },
+    ...(auth && { auth }),
   };
   // JSON is YAML.
   writeFileSync(join(dir, 'config.yml'), JSON.stringify(config));
@@ -134,7 +182,14 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-function handle(dir: string, port: number, child: ChildProcess, ca: string | undefined): TestRegistry {
+function handle(
+  dir: string,
+  port: number,
+  child: ChildProcess,
+  certificates: Certificates | undefined,
+  tokens: TokenServer | undefined,
+  login: boolean,
+): TestRegistry {
   const domain = `localhost:${port}`;
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -143,10 +198,13 @@ function handle(dir: string, port: number, child: ChildProcess, ca: string | und
   };
   return {
     domain,
-    ca,
+    ca: certificates && readFileSync(certificates.ca, 'utf8'),
+    certificates,
+    tokens,
     push(source, name, options = {}) {
       const flags = [
         '--dest-tls-verify=false',
+        ...(login ? ['--dest-creds', `${testUser.username}:${testUser.password}`] : []),
         ...(options.all === true ? ['--all'] : []),
         ...(options.format ? ['--format', options.format] : []),
       ];
@@ -157,6 +215,7 @@ function handle(dir: string, port: number, child: ChildProcess, ca: string | und
     stop,
     async [Symbol.asyncDispose]() {
       await stop();
+      await tokens?.[Symbol.asyncDispose]();
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pushImage } from '../../engine/push.ts';
 import { pushWords } from '../pull-progress.ts';
+import { registryAccess, registryFlags } from '../registry-flags.ts';
 import { defineVerb } from '../verb.ts';
 import { watchPull } from '../watch-pull.ts';
 
@@ -24,7 +25,7 @@ export const verb = defineVerb({
       help: 'Compress layers that come in another format anew (default: as they are)',
     },
     'compression-level': { type: 'integer', help: 'For layers that are compressed: 0 to 9 for gzip, 1 to 22 for zstd' },
-    'tls-verify': { type: 'switch', standard: 'true', help: 'Refuse registries without a trusted certificate' },
+    ...registryFlags,
   },
   args: { min: 1, max: 2 },
   examples: [
@@ -34,7 +35,6 @@ export const verb = defineVerb({
   ],
   async run(context, values, [image = '', destination]) {
     const level = values['compression-level'];
-    const verify = values['tls-verify'];
     const format = values['compression-format'];
     using watch = watchPull(context, values.quiet === true, pushWords);
     try {
@@ -45,7 +45,7 @@ export const verb = defineVerb({
         ...(values.format === undefined ? {} : { format: values.format === 'oci' ? 'oci' : 'v2s2' }),
         ...(format === undefined ? {} : { compressionFormat: format === 'gzip' ? 'gzip' : 'zstd' }),
         ...(level === undefined ? {} : { compressionLevel: level }),
-        ...(verify === undefined ? {} : { tlsVerify: verify }),
+        registryAccess: registryAccess(context, values),
         ...(watch.onProgress === undefined ? {} : { onProgress: watch.onProgress }),
       });
       watch.next();

@@ -1,0 +1,32 @@
+import { resolve } from 'node:path';
+import type { RegistryAccess } from '../engine/registries.ts';
+import type { Context } from './context.ts';
+
+/** Flags of every verb that speaks to a registry. */
+export const registryFlags = {
+  authfile: { type: 'text', value: 'FILE', help: 'File of credentials (REGISTRY_AUTH_FILE)' },
+  'cert-dir': { type: 'text', value: 'DIR', help: 'Certificates of the registry: *.crt, *.cert and *.key' },
+  'tls-verify': { type: 'switch', help: 'Require https with a trusted certificate (default: as registries.conf says)' },
+} as const;
+
+/** How a verb with `registryFlags` reaches registries. */
+export function registryAccess(
+  context: Context,
+  values: {
+    readonly authfile?: string | undefined;
+    readonly 'cert-dir'?: string | undefined;
+    readonly 'tls-verify'?: boolean | undefined;
+  },
+): RegistryAccess {
+  const at = (path: string | undefined): string | undefined =>
+    path === undefined || path === '' ? undefined : resolve(context.cwd, path);
+  const authFile = at(values.authfile ?? context.env['REGISTRY_AUTH_FILE']);
+  const certDir = at(values['cert-dir']);
+  return {
+    env: context.env,
+    uid: process.getuid?.() ?? 0,
+    ...(authFile !== undefined && { authFile }),
+    ...(certDir !== undefined && { certDir }),
+    ...(values['tls-verify'] !== undefined && { tlsVerify: values['tls-verify'] }),
+  };
+}
