@@ -37,8 +37,9 @@ test('examples of every verb parse and stay within its arguments', async () => {
     assert.ok(verb.examples.length > 0, entry.name);
     for (const [line] of verb.examples) {
       const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
-      assert.equal(findVerb(words)?.entry.name, entry.name, line);
-      const { positionals } = parseFlags(verb.flags, words.slice(1), { interspersed: verb.commandFollows !== true });
+      const found = findVerb(words);
+      assert.equal(found?.entry.name, entry.name, line);
+      const { positionals } = parseFlags(verb.flags, found.rest, { interspersed: verb.commandFollows !== true });
       assert.ok(positionals.length >= verb.args.min && positionals.length <= (verb.args.max ?? Infinity), line);
     }
   }

@@ -111,18 +111,6 @@ export const verbs: readonly VerbEntry[] = [
   },
   { name: 'rmi', group: 'images', summary: 'Remove images', load: async () => (await import('./verbs/rmi.ts')).verb },
   {
-    name: 'login',
-    group: 'images',
-    summary: 'Log in to a registry',
-    load: async () => (await import('./verbs/login.ts')).verb,
-  },
-  {
-    name: 'logout',
-    group: 'images',
-    summary: 'Forget the login to a registry',
-    load: async () => (await import('./verbs/logout.ts')).verb,
-  },
-  {
     name: 'tag',
     group: 'images',
     summary: 'Give an image more names',
@@ -163,6 +151,18 @@ export const verbs: readonly VerbEntry[] = [
     group: 'images',
     summary: 'Delete images that nobody uses',
     load: async () => (await import('./verbs/image-prune.ts')).verb,
+  },
+  {
+    name: 'login',
+    group: 'images',
+    summary: 'Log in to a registry',
+    load: async () => (await import('./verbs/login.ts')).verb,
+  },
+  {
+    name: 'logout',
+    group: 'images',
+    summary: 'Forget the login to a registry',
+    load: async () => (await import('./verbs/logout.ts')).verb,
   },
   {
     name: 'runtime',

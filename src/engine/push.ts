@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type {
   ImageDestination,
@@ -46,7 +47,7 @@ export async function pushImage(
   destination: string | undefined,
   options: PushImageOptions = {},
 ): Promise<PushedImage> {
-  const { copyImage, openImageDestination, openImageSource } = await import('../image/mod.ts');
+  const { compressedBlobsIn, copyImage, openImageDestination, openImageSource } = await import('../image/mod.ts');
   const places = await placesOf(engine, options);
   const from = await sourceOf(engine, image, options.all === true);
   await using source: ImageSource = await openImageSource(from, places);
@@ -54,6 +55,7 @@ export async function pushImage(
   await using target: ImageDestination = await openImageDestination(to, places);
   const { manifest, isSame } = await copyImage(source, target, {
     platform: wantedPlatform(options.platform),
+    compressedBlobs: compressedBlobsIn(join(engine.cacheDir, 'compressed')),
     compression: definedOf({
       format: options.compressionFormat,
       level: options.compressionLevel,

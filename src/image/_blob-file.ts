@@ -23,7 +23,7 @@ export async function writeBlobFile(
   signal?: AbortSignal,
 ): Promise<BlobFile> {
   const path = join(dir, TEMP_PREFIX + randomUUID());
-  const remove = async (): Promise<void> => void (await unlink(path).catch(() => {}));
+  const remove = async (): Promise<void> => unlink(path).catch(() => {});
   try {
     await using file = await open(path, 'wx', 0o644);
     let sizeBytes = 0;

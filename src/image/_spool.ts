@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { TareError } from '../base/errors.ts';
 import { isErrno } from '../sys/error.ts';
-import { Fd } from '../sys/fd.ts';
+import type { Fd } from '../sys/fd.ts';
 import { AT_FDCWD, O_CREAT, O_EXCL, O_RDWR, O_TMPFILE, openat2 } from '../sys/open.ts';
 
 const readSome = promisify(read);

@@ -1,6 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import { TarReader, cleanPath, utf8Of, type TarEntry } from '../archive/mod.ts';
-import { Fd, duplicate } from '../sys/fd.ts';
+import { duplicate, type Fd } from '../sys/fd.ts';
 import { isErrno } from '../sys/error.ts';
 import { AT_FDCWD, O_NOCTTY, O_NONBLOCK, O_RDONLY, openat2 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
@@ -25,6 +25,7 @@ interface Table {
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
 /** More files than any archive of images has, and longer names. */
 const MAX_ENTRIES = 100_000;
 const MAX_NAME = 255;
@@ -90,8 +91,8 @@ function openArchive(path: string): Fd {
 async function seekable(given: Fd, place: string, options: ArchiveOptions, stack: DisposableStack): Promise<Fd> {
   const { mode, sizeBytes } = fstat(given);
   const isFile = (mode & S_IFMT) === S_IFREG;
-  if (!isFile && (mode & S_IFMT) !== 0o010000)
-    throw new TareError('invalid', `Cannot open image archive ${place}: it is neither a regular file nor a pipe`);
+  if ((mode & S_IFMT) === S_IFDIR)
+    throw new TareError('invalid', `Cannot open image archive ${place}: it is a directory`);
   if (isFile) {
     let start: Uint8Array = new Uint8Array(0);
     for await (const chunk of fileRange(given.number, 0, Math.min(8, sizeBytes), place)) start = chunk;

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { TareError } from '../base/errors.ts';
 import { randomUUID } from 'node:crypto';
-import { Fd, duplicate } from '../sys/fd.ts';
+import { duplicate, type Fd } from '../sys/fd.ts';
 import { AT_FDCWD, O_CREAT, O_EXCL, O_NOCTTY, O_WRONLY, openat2 } from '../sys/open.ts';
 import { TEMP_PREFIX, writeError } from './_blob-file.ts';
 

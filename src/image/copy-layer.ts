@@ -61,7 +61,6 @@ export class LayerCopy {
       progress?.({ phase: 'present', layer: layer.digest, index });
       return undefined;
     }
-    let result: NewLayer | undefined;
     if (wanted === undefined && this.#source.hasBlob(layer)) {
       const count = this.#counter(layer, index, layer.size);
       await this.#destination.putBlob(
@@ -69,9 +68,26 @@ export class LayerCopy {
         (offset) => from(counted(this.#source.blob(layer, { signal }), count), offset),
         { signal },
       );
-    } else result = await this.#make(layer, index, wanted ?? this.#again(layer), signal);
-    progress?.({ phase: 'layer-done', layer: layer.digest, index });
+      progress?.({ phase: 'layer-done', layer: layer.digest, index });
+      return undefined;
+    }
+    const compression = wanted ?? this.#again(layer);
+    const before = await this.#compressedBefore(index, compression, signal);
+    const result = before ?? (await this.#make(layer, index, compression, signal));
+    progress?.({ phase: before === undefined ? 'layer-done' : 'present', layer: layer.digest, index });
     return result;
+  }
+
+  /** What the layer became when it was compressed in this way before, if the destination has that. */
+  async #compressedBefore(
+    index: number,
+    compression: LayerCompression,
+    signal: AbortSignal,
+  ): Promise<NewLayer | undefined> {
+    const diffId = this.#diffIds?.[index];
+    const known = diffId && this.#options.compressedBlobs?.find(diffId, compression);
+    if (known === undefined || !(await this.#isThere(known, signal))) return undefined;
+    return { ...known, compression: compression.format };
   }
 
   /** The compression that the layer must get; undefined: it may stay as it is. */
@@ -121,18 +137,26 @@ export class LayerCopy {
           );
         return { ...plain, compression: format };
       }
-      return this.#send(counted(stored.open(signal), count), compression, signal);
+      return this.#send(counted(stored.open(signal), count), diffId, compression, signal);
     }
     const count = this.#counter(layer, index, layer.size);
     const what = `layer ${layer.digest} of ${this.#source.name}`;
     await using opened = await openLayerTar(counted(this.#source.blob(layer, { signal }), count), what);
-    return await this.#send(checked(opened.tar, diffId, what), compression, signal);
+    return await this.#send(checked(opened.tar, diffId, what), diffId, compression, signal);
   }
 
-  async #send(tar: AsyncIterable<Uint8Array>, compression: LayerCompression, signal: AbortSignal): Promise<NewLayer> {
+  /** `tar` has been checked when it ends. */
+  async #send(
+    tar: AsyncIterable<Uint8Array>,
+    diffId: DiffId,
+    compression: LayerCompression,
+    signal: AbortSignal,
+  ): Promise<NewLayer> {
     const { body, finish } = compressLayer(tar, compression);
     await this.#destination.streamBlob(body, finish, { signal });
-    return { ...finish(), compression: compression.format };
+    const blob = finish();
+    if (compression.format !== 'none') this.#options.compressedBlobs?.remember(diffId, compression, blob);
+    return { ...blob, compression: compression.format };
   }
 
   #isThere(blob: BlobIdentity, signal: AbortSignal): Promise<boolean> {

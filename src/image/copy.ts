@@ -9,6 +9,7 @@ import {
 import { LayerCopy } from './copy-layer.ts';
 import { inParallel } from './_in-parallel.ts';
 import type { LayerCompression } from './compress-layer.ts';
+import type { CompressedBlobs } from './compressed-blobs.ts';
 import type { ImageDestination, ManifestToPut } from './destination.ts';
 import { resolveImage, type PullEvent } from './pull.ts';
 import { formatOf, rewriteIndex, rewriteManifest, type ManifestFormat } from './rewrite-manifest.ts';
@@ -23,6 +24,8 @@ export interface CopyOptions {
   readonly format?: ManifestFormat;
   /** For layers that have to be compressed; with `force` also for those that are there in another format. gzip unless stated. */
   readonly compression?: Partial<LayerCompression> & { readonly force?: boolean };
+  /** What layers became when they were compressed before. */
+  readonly compressedBlobs?: CompressedBlobs;
   /** Layers at a time: 3 unless stated. */
   readonly parallel?: number;
   readonly signal?: AbortSignal;

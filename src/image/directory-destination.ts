@@ -1,7 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { statSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
 import { digestHex, type Digest } from '../spec/mod.ts';
 import { TEMP_PREFIX, writeBlobFile, writeError } from './_blob-file.ts';

@@ -3,7 +3,7 @@ import { mkdir, open, readFile, readdir, rename, unlink, writeFile } from 'node:
 import { dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { MANIFEST_MAX_BYTES, digestAlgorithm, digestHex, mediaTypes, parseManifest, type Digest } from '../spec/mod.ts';
-import { Fd } from '../sys/fd.ts';
+import type { Fd } from '../sys/fd.ts';
 import { lockWait } from '../sys/lock.ts';
 import { AT_FDCWD, O_CREAT, O_RDWR, openat2 } from '../sys/open.ts';
 import { TEMP_PREFIX, writeBlobFile, writeError } from './_blob-file.ts';

@@ -156,7 +156,7 @@ describe('an OCI layout in an archive', () => {
     await fails(pull(archive(Buffer.from('hello'.repeat(500)))), 'invalid', /tar/);
     await fails(pull(archive(Buffer.alloc(0))), 'not-found', /oci-layout/);
     await fails(pull('oci-archive:nowhere.tar'), 'not-found', /no such file/);
-    await fails(pull(`oci-archive:${temp}`), 'invalid', /neither a regular file/);
+    await fails(pull(`oci-archive:${temp}`), 'invalid', /it is a directory/);
   });
 
   test('with links and paths that lead elsewhere reads nothing there', async () => {

@@ -48,3 +48,4 @@ export { directoryDestination } from './directory-destination.ts';
 export { DockerArchiveWriter, dockerArchiveDestination } from './docker-archive-destination.ts';
 export { layoutArchiveDestination } from './layout-archive-destination.ts';
 export { layoutDestination } from './layout-destination.ts';
+export { compressedBlobsIn, type CompressedBlobs } from './compressed-blobs.ts';

@@ -4,7 +4,7 @@ import type { RegistryClientOptions } from '../registry/client.ts';
 import type { Registries } from '../registry/registries.ts';
 import { formatReference, parseReference, withDefaultTag } from '../spec/mod.ts';
 import type { ImageDestination } from './destination.ts';
-import { formatImageLocation, type ImageLocation } from './location.ts';
+import { formatImageLocation, type FileTransport, type ImageChoice, type ImageLocation } from './location.ts';
 import { registryOf, TEMP_DIR } from './open-source.ts';
 
 export interface OpenDestinationOptions {
@@ -26,7 +26,6 @@ export async function openImageDestination(
   options: OpenDestinationOptions,
 ): Promise<ImageDestination> {
   const name = formatImageLocation(location);
-  const { tempDir = TEMP_DIR } = options;
   switch (location.transport) {
     case 'docker': {
       const { registryDestination } = await import('./registry-destination.ts');
@@ -38,7 +37,17 @@ export async function openImageDestination(
     }
     case 'containers-storage':
       throw new TareError('unsupported', `Cannot write ${name}: images come into the store by pull or load`);
+    default:
+      return fileDestination(location, options);
   }
+}
+
+async function fileDestination(
+  location: { readonly transport: FileTransport; readonly path: string } & ImageChoice,
+  options: OpenDestinationOptions,
+): Promise<ImageDestination> {
+  const name = formatImageLocation(location);
+  const { tempDir = TEMP_DIR } = options;
   if (location.index !== undefined)
     throw new TareError('invalid', `Cannot write ${name}: @${location.index} chooses an image to read`);
   const path = resolve(options.cwd, location.path);

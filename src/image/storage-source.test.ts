@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -14,6 +14,7 @@ import { needs } from '../../test/support/needs.ts';
 import { randomLayer } from '../../test/support/random-layer.ts';
 import { tarOf } from '../../test/support/tar.ts';
 import { MemoryBlobCache, type BlobCache } from './blob-cache.ts';
+import { compressedBlobsIn } from './compressed-blobs.ts';
 import { copyImage, type Copied, type CopyOptions } from './copy.ts';
 import { platform } from './destination.suite.ts';
 import { parseImageLocation } from './location.ts';
@@ -123,6 +124,26 @@ describe('an image of the store', { skip: needs.root() }, async () => {
       JSON.parse(Buffer.from(packed.manifest.bytes).toString()).layers[0].mediaType,
       mediaTypes.ociLayerZstd,
     );
+  });
+
+  test('is not compressed a second time for a place that has what it became', async () => {
+    const registry = new MemoryRegistry();
+    const compressedBlobs = compressedBlobsIn(join(temp, 'compressed'));
+    const phases = async (to: string): Promise<string> => {
+      const events: string[] = [];
+      const { manifest } = await push(to, registry, undefined, {
+        compressedBlobs,
+        progress: ({ phase }) => (phase === 'present' || phase === 'layer-done' ? events.push(phase) : undefined),
+      });
+      return `${manifest.digest} ${events.sort().join(' ')}`;
+    };
+    const first = await phases('registry.test/again:1');
+    assert.match(first, / layer-done layer-done$/);
+    assert.equal(await phases('registry.test/again:2'), first.replaceAll('layer-done', 'present'));
+    // Another repository does not have it, whatever we remember.
+    assert.equal(await phases('registry.test/elsewhere:1'), first);
+    for (const file of readdirSync(join(temp, 'compressed'))) writeFileSync(join(temp, 'compressed', file), 'nonsense');
+    assert.equal(await phases('registry.test/again:3'), first);
   });
 
   test('goes into a docker-archive as the tars it was', async () => {

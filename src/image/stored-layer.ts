@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { TareError, messageOf } from '../base/errors.ts';
 import { cleanPath, joinTarSplit, readTarSplit, type ByteString } from '../archive/mod.ts';
-import { type Store, type LayerRecord } from '../storage/mod.ts';
-import { Fd } from '../sys/fd.ts';
+import type { LayerRecord, Store } from '../storage/mod.ts';
+import type { Fd } from '../sys/fd.ts';
 import {
   O_NOCTTY,
   O_NOFOLLOW,

@@ -14,7 +14,7 @@ export const verb = defineVerb({
   args: { min: 0, max: 0 },
   examples: [
     ['load -i images.tar', 'From what docker, podman or tare saved'],
-    ['load < web.tar.gz', 'Through a pipe, compressed'],
+    ['load', 'From standard input, also compressed: tare load < web.tar.gz'],
   ],
   async run(context, values) {
     const { input } = values;

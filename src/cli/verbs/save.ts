@@ -26,7 +26,7 @@ export const verb = defineVerb({
   args: { min: 1 },
   examples: [
     ['save -o images.tar web db', 'Two images in one file'],
-    ['save web | gzip > web.tar.gz', 'Through a pipe'],
+    ['save --format oci-archive -o web.tar web', 'With its manifest'],
   ],
   async run(context, values, images) {
     const format = saveFormats.find((known) => known === values.format) ?? 'docker-archive';
