@@ -118,6 +118,7 @@ static bool read_target(struct apply *apply, struct cursor *c, struct target *t,
  */
 static bool make_room(struct apply *apply, const struct target *t, const char *step) {
   if (errno != EEXIST) return failed(apply, step, t->path);
+  apply->stale = true; /* it may have been a link on the way to a directory */
   return unlinkat(t->dir, t->name, 0) == 0 || failed(apply, "unlinkat", t->path);
 }
 
@@ -216,6 +217,17 @@ static bool write_data(struct apply *apply, struct cursor *c) {
   return true;
 }
 
+/* The end of the file moves with it, so that a hole may also be the last thing. */
+static bool make_hole(struct apply *apply, struct cursor *c) {
+  int64_t length = read_i64(c);
+  if (c->bad || apply->file < 0 || length < 0) return fail(apply, EINVAL, "decode", "");
+  off_t end;
+  if (__builtin_add_overflow(lseek(apply->file, 0, SEEK_CUR), length, &end))
+    return fail(apply, EFBIG, "ftruncate", apply->file_path);
+  return (ftruncate(apply->file, end) == 0 && lseek(apply->file, end, SEEK_SET) == end) ||
+         failed(apply, "ftruncate", apply->file_path);
+}
+
 static bool end_file(struct apply *apply, struct cursor *c) {
   struct meta meta = read_meta(c);
   uint8_t *slot = take(c, 8);
@@ -251,6 +263,8 @@ static bool make_link(struct apply *apply, struct cursor *c) {
   if (old.length == 0) return fail(apply, EINVAL, "decode", t.path);
   struct stat from, to;
   if (fstatat(old.dir, old.name, &from, AT_SYMLINK_NOFOLLOW) < 0) return failed(apply, "linkat", old.path);
+  /* What is wiped out is not there. */
+  if (apply_is_whiteout(old.dir, old.name)) return fail(apply, ENOENT, "linkat", old.path);
   if (fstatat(t.dir, t.name, &to, AT_SYMLINK_NOFOLLOW) == 0 && from.st_ino == to.st_ino) return true;
   while (linkat(old.dir, old.name, t.dir, t.name, 0) < 0)
     if (!make_room(apply, &t, "linkat")) return false;
@@ -335,7 +349,7 @@ bool apply_batch(struct apply *apply, uint8_t *data, size_t length) {
       [APPLY_DIR] = make_dir,    [APPLY_FILE] = make_file,         [APPLY_DATA] = write_data,
       [APPLY_END] = end_file,    [APPLY_SYMLINK] = make_symlink,   [APPLY_LINK] = make_link,
       [APPLY_NODE] = make_node,  [APPLY_WHITEOUT] = make_whiteout, [APPLY_OPAQUE] = mark_opaque,
-      [APPLY_TIMES] = set_times,
+      [APPLY_TIMES] = set_times, [APPLY_HOLE] = make_hole,
   };
   struct cursor c = {.at = data, .end = data + length};
   while (apply->error.number == 0 && c.at < c.end) {

@@ -51,6 +51,7 @@ const NODE = 7;
 const WHITEOUT = 8;
 const OPAQUE = 9;
 const TIMES = 10;
+const HOLE = 11;
 const USER_XATTR = 1;
 const NO_DEVICES = 2;
 const CRC = 4;
@@ -125,6 +126,12 @@ export class Apply implements AsyncDisposable {
       this.#at += 5 + length;
       start += length;
     }
+  }
+
+  /** Appends zeros to the open file without writing them. They do not count for its CRC. */
+  hole(sizeBytes: number): void {
+    this.#begin(HOLE, undefined, undefined, 8);
+    this.#at = this.#buffer.writeBigInt64LE(BigInt(sizeBytes), this.#at);
   }
 
   /** Closes the open file with its owner, mode, attributes and time; `reportCrc` false: without `onCrc`. */
