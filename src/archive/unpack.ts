@@ -34,6 +34,8 @@ const SLICE_BYTES = 256 * 1024;
 const MAX_NAME_BYTES = 256 * 2 ** 20;
 /** Different owners of a layer, which are kept in its record. */
 const MAX_OWNERS = 65_536;
+/** Holes of all files together. They cost nothing here, but whoever copies such a file may write them all. */
+const MAX_HOLE_BYTES = 2 ** 40;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const S_IFIFO = 0o010000;
@@ -83,6 +85,7 @@ export class LayerUnpacker implements AsyncDisposable {
 
   readonly #paths = new Set<ByteString>();
   #nameBytes = 0;
+  #holeBytes = 0;
   readonly #dirTimes: [ByteString, number, number][] = [];
   readonly #uids = new Set<number>();
   readonly #gids = new Set<number>();
@@ -196,6 +199,9 @@ export class LayerUnpacker implements AsyncDisposable {
         if (file === undefined || isSparse) split?.raw(bytes, start, end);
       },
       hole: (bytes) => {
+        this.#holeBytes += bytes;
+        if (this.#holeBytes > MAX_HOLE_BYTES)
+          throw new TareError('exhausted', `Cannot unpack layer: its files have holes of more than ${MAX_HOLE_BYTES} bytes`);
         if (file !== undefined) apply.hole(bytes);
       },
       endEntry: () => {
