@@ -15,7 +15,7 @@ enum apply_op {
   APPLY_DATA,     /* u32 length, bytes: to the open file */
   APPLY_END,      /* meta, u64 for the CRC (big endian, written back): finishes the open file */
   APPLY_SYMLINK,  /* path, meta, target */
-  APPLY_LINK,     /* path, target */
+  APPLY_LINK,     /* path, meta, target */
   APPLY_NODE,     /* path, meta, u32 major, u32 minor */
   APPLY_WHITEOUT, /* path, meta */
   APPLY_OPAQUE,   /* path */

@@ -102,11 +102,7 @@ export function paxSparse(
     ['GNU.sparse.numbytes', String(text.length)],
   ]);
   return Buffer.concat([
-    paxEntry([
-      ['GNU.sparse.size', String(sizeBytes)],
-      ['GNU.sparse.numblocks', String(runs.length)],
-      ...repeated,
-    ]),
+    paxEntry([['GNU.sparse.size', String(sizeBytes)], ['GNU.sparse.numblocks', String(runs.length)], ...repeated]),
     rawEntry('0', content, path),
   ]);
 }

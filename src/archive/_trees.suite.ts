@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { addon } from '../sys/addon.ts';
+import { O_RDONLY, openat2, openDirectory, RESOLVE_IN_ROOT } from '../sys/open.ts';
 import { joinTarSplit, readTarSplit } from './tar-split.ts';
 import { oldGnuSparse, paxSparse, randomizer } from './_tar.suite.ts';
 import { capability2, capability3, type Entry } from './_hostile.suite.ts';
@@ -47,8 +48,8 @@ const times = [0, 1, 1_700_000_000, -1, -1_000_000_000, 2 ** 33];
 const ids = [0, 1, 1000, 65_534, 2_097_151, 2_097_152, 2 ** 31, 4_294_967_294];
 const targets = ['x', '/etc/passwd', '../../..', '\xff\n', 't'.repeat(101), `${'deep/'.repeat(500)}end`];
 
-/** A tree of some forty entries of all kinds, as an archive that mixes the formats. */
-export function randomTree(seed: number): RandomTree {
+/** A tree of some forty entries of all kinds, as an archive that mixes the formats. `sparse`: with files that have holes. */
+export function randomTree(seed: number, sparse = true): RandomTree {
   const random = randomizer(seed);
   const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T; // in bounds
   const nodes = new Map<string, Node>();
@@ -63,16 +64,24 @@ export function randomTree(seed: number): RandomTree {
     if (kind === 'link') {
       const [target, node] = pick([...nodes, ['', undefined] as const]);
       if (node === undefined || node.kind === 'dir') continue;
+      // As all tools write it, the link's header describes the file once more.
+      const [uid = 0, gid = 0] = node.owner.split(':').map(Number);
+      const mtimeNanoseconds = Number(((node.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
+      const mtimeSeconds = Number((node.mtimeNs - BigInt(mtimeNanoseconds)) / 1_000_000_000n);
+      const about = { mode: node.mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs: node.xattrs.map((x) => x) };
       nodes.set(path, node);
-      parts.push(tarHeader({ path: written(path, random), kind, linkPath: written(target, random) }));
+      parts.push(tarHeader({ path: written(path, random), kind, linkPath: written(target, random), ...about }));
       continue;
     }
     const entry = randomEntry(kind, written(path, random), random);
-    const runs = kind === 'file' && random(4) === 0 ? randomRuns(random) : undefined;
+    const runs = kind === 'file' && sparse && random(4) === 0 ? randomRuns(random) : undefined;
     if (runs === undefined) {
       const content = Buffer.from((entry.content as string | undefined) ?? '', 'latin1');
       parts.push(tarHeader({ ...entry, sizeBytes: content.length }), content, tarPadding(content.length));
-      nodes.set(path, nodeOf(entry, entry.kind === 'symlink' ? (entry.linkPath ?? '') : ((entry.content as string) ?? '')));
+      nodes.set(
+        path,
+        nodeOf(entry, entry.kind === 'symlink' ? (entry.linkPath ?? '') : ((entry.content as string) ?? '')),
+      );
     } else {
       const size = 30_000 + random(2) * 1000;
       const form = pick(['0.0', '0.1', '1.0', 'old'] as const);
@@ -211,7 +220,12 @@ function parents(path: string): string[] {
 }
 
 /** Unpacks `tar` into `dir` in pieces; returns the lines of its tar-split. */
-export async function unpackInto(dir: string, tar: Uint8Array, pieces: number, options: UnpackOptions = {}): Promise<string> {
+export async function unpackInto(
+  dir: string,
+  tar: Uint8Array,
+  pieces: number,
+  options: UnpackOptions = {},
+): Promise<string> {
   const lines: string[] = [];
   const fd = openSync(dir, 'r');
   try {
@@ -227,7 +241,12 @@ export async function unpackInto(dir: string, tar: Uint8Array, pieces: number, o
 /** The tar that its tar-split and the unpacked files give. */
 export async function rebuilt(dir: string, split: string): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  const open = (name: string): Uint8Array[] => [readFileSync(Buffer.from(`${dir}/${cleanPath(name)}`, 'latin1'))];
+  using top = openDirectory(dir);
+  const open = (name: string): Uint8Array[] => {
+    const path = Buffer.from(cleanPath(name), 'latin1');
+    using fd = openat2(top, path, { flags: O_RDONLY, resolve: RESOLVE_IN_ROOT });
+    return [readFileSync(fd.number)];
+  };
   for await (const part of joinTarSplit(readTarSplit([Buffer.from(split)]), open)) parts.push(part);
   return Buffer.concat(parts);
 }

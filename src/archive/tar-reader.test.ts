@@ -235,7 +235,11 @@ test('TarReader: sparse files of all four forms, cut at any place, with the hole
 });
 
 test('TarReader: refuses sparse files whose map and contents disagree, or whose map is huge', () => {
-  const bad = (form: '0.0' | '0.1' | '1.0', map: string | readonly (readonly [number, string])[], size: number): Buffer =>
+  const bad = (
+    form: '0.0' | '0.1' | '1.0',
+    map: string | readonly (readonly [number, string])[],
+    size: number,
+  ): Buffer =>
     typeof map === 'string'
       ? joined(
           pax([
@@ -299,7 +303,16 @@ test('TarReader: refuses sparse files whose map and contents disagree, or whose 
     'unsupported',
   );
   const directory = special('5', '', 'd/');
-  refused(joined(pax([['GNU.sparse.size', '0'], ['GNU.sparse.map', '0,0']]), directory), 'a sparse directory');
+  refused(
+    joined(
+      pax([
+        ['GNU.sparse.size', '0'],
+        ['GNU.sparse.map', '0,0'],
+      ]),
+      directory,
+    ),
+    'a sparse directory',
+  );
   const one = [
     ['GNU.sparse.major', '1'],
     ['GNU.sparse.minor', '0'],
@@ -311,13 +324,25 @@ test('TarReader: refuses sparse files whose map and contents disagree, or whose 
   refused(joined(pax(one), special('0', Buffer.alloc(1024, '0'), 's')), 'a map without an end');
   refused(joined(pax(one), special('0', '99999999\n'.padEnd(2 ** 21, '0\n'), 's')), 'a map of millions of runs');
   refused(
-    joined(oldGnuSparse('s', Array.from({ length: 50_000 }, (_, i) => [i * 2, 'x'] as const), 2 ** 20)),
+    joined(
+      oldGnuSparse(
+        's',
+        Array.from({ length: 50_000 }, (_, i) => [i * 2, 'x'] as const),
+        2 ** 20,
+      ),
+    ),
     'an old map of more than 1 MiB',
   );
   refused(joined(patch(oldGnuSparse('s', runs, 10_000), 483, '00000000001\0')), 'old: a run behind the end');
   refused(joined(patch(oldGnuSparse('s', runs, 10_000), 257, 'ustar\x0000')), 'old: in an archive that is not GNU');
   refused(
-    joined(pax([['GNU.sparse.size', '10000'], ['GNU.sparse.map', '0,1']]), oldGnuSparse('s', runs, 10_000)),
+    joined(
+      pax([
+        ['GNU.sparse.size', '10000'],
+        ['GNU.sparse.map', '0,1'],
+      ]),
+      oldGnuSparse('s', runs, 10_000),
+    ),
     'both forms',
   );
   refused(oldGnuSparse('s', many, 60_000).subarray(0, 700), 'cut in the map');
@@ -350,7 +375,11 @@ test('TarReader: sizes of what has no contents are ignored, wherever they are st
       );
   }
   // With a typeflag, a trailing slash makes no directory: its contents are not taken for a header.
-  const slash = patch(patch(makeTar([{ path: 'x/', kind: 'file', content: 'a'.repeat(512) }], false), 156, '0'), 257, '\0'.repeat(8));
+  const slash = patch(
+    patch(makeTar([{ path: 'x/', kind: 'file', content: 'a'.repeat(512) }], false), 156, '0'),
+    257,
+    '\0'.repeat(8),
+  );
   assert.deepEqual(
     read(joined(slash, file('after'))).entries.map((e) => [e.path, e.kind, e.content.length]),
     [

@@ -201,7 +201,10 @@ export class LayerUnpacker implements AsyncDisposable {
       hole: (bytes) => {
         this.#holeBytes += bytes;
         if (this.#holeBytes > MAX_HOLE_BYTES)
-          throw new TareError('exhausted', `Cannot unpack layer: its files have holes of more than ${MAX_HOLE_BYTES} bytes`);
+          throw new TareError(
+            'exhausted',
+            `Cannot unpack layer: its files have holes of more than ${MAX_HOLE_BYTES} bytes`,
+          );
         if (file !== undefined) apply.hole(bytes);
       },
       endEntry: () => {
@@ -249,7 +252,7 @@ export class LayerUnpacker implements AsyncDisposable {
             'invalid',
             `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} is a hard link to the root`,
           );
-        return apply.link(path, target);
+        return apply.link(path, target, meta);
       }
       case 'char':
         return apply.node(path, withType(S_IFCHR), entry.major, entry.minor);

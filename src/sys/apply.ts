@@ -148,9 +148,10 @@ export class Apply implements AsyncDisposable {
     this.#string(target);
   }
 
-  /** A hard link; `target`, a path as all others, must exist by now. */
-  link(path: ByteString, target: ByteString): void {
-    this.#begin(LINK, path, undefined, target.length + 3);
+  /** A hard link; `target`, a path as all others, must exist by now, and gets the owner, mode, attributes and time. Of a symbolic link only the owner. */
+  link(path: ByteString, target: ByteString, meta: ApplyMeta): void {
+    this.#begin(LINK, path, meta, target.length + 3);
+    this.#meta(meta);
     this.#string(target);
   }
 
