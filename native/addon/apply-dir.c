@@ -41,6 +41,8 @@ int apply_make_opaque(const struct apply *apply, int dir) {
  */
 static int make_missing(struct apply *apply, int parent, const char *name, bool keep_whiteout) {
   bool opaque = false;
+  /* A name of 4 KiB can ask for 2,000 of them: a small archive would use up the inodes of the disk. */
+  if (apply->unnamed++ == apply_unnamed_max) return -E2BIG;
   if (mkdirat(parent, name, 0755) < 0) {
     if (errno != EEXIST) return -errno;
     if (!apply_is_whiteout(parent, name)) return -ENOTDIR;
@@ -92,11 +94,13 @@ void apply_dir_forget(struct apply *apply) {
     dir->fd = -1;
     dir->used = 0;
   }
+  apply->stale = false;
 }
 
 int apply_dir_open(struct apply *apply, const char *path, size_t length, enum apply_missing missing) {
   if (length == 0) return apply->root;
   if (length >= apply_path_max) return -ENAMETOOLONG;
+  if (apply->stale) apply_dir_forget(apply);
   for (struct apply_dir *dir = apply->dirs; dir < apply->dirs + apply_cached; dir++) {
     if (dir->fd < 0 || dir->length != length || memcmp(dir->path, path, length) != 0) continue;
     dir->used = ++apply->clock;

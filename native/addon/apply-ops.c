@@ -118,6 +118,7 @@ static bool read_target(struct apply *apply, struct cursor *c, struct target *t,
  */
 static bool make_room(struct apply *apply, const struct target *t, const char *step) {
   if (errno != EEXIST) return failed(apply, step, t->path);
+  apply->stale = true; /* it may have been a link on the way to a directory */
   return unlinkat(t->dir, t->name, 0) == 0 || failed(apply, "unlinkat", t->path);
 }
 
@@ -147,21 +148,22 @@ static bool set_meta(struct apply *apply, int fd, const struct meta *meta, bool 
 }
 
 /* The same for what cannot be opened: links and nodes, by name in a directory fd, never followed. */
-static bool set_meta_at(struct apply *apply, const struct target *t, const struct meta *meta) {
-  if (fchownat(t->dir, t->name, meta->uid, meta->gid, AT_SYMLINK_NOFOLLOW) < 0)
-    return failed(apply, "fchownat", t->path);
+static bool set_owner_at(struct apply *apply, const struct target *t, const struct meta *meta) {
+  return fchownat(t->dir, t->name, meta->uid, meta->gid, AT_SYMLINK_NOFOLLOW) == 0 ||
+         failed(apply, "fchownat", t->path);
+}
+
+static bool set_rest_at(struct apply *apply, const struct target *t, const struct meta *meta, mode_t type) {
   if (meta->xattr_count > 0) {
     char link_path[apply_path_max + 32];
     snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d/%s", t->dir, t->name);
     if (!set_xattrs(apply, -1, link_path, meta, t->path)) return false;
   }
-  if (S_ISCHR(meta->mode) || S_ISBLK(meta->mode) || S_ISFIFO(meta->mode)) {
-    /* Not a link: we made the node a moment ago in a directory that is only ours. */
-    if (fchmodat(t->dir, t->name, meta->mode & 07777, 0) < 0) return failed(apply, "fchmodat", t->path);
-  }
-  if (utimensat(t->dir, t->name, meta->times, AT_SYMLINK_NOFOLLOW) < 0)
-    return failed(apply, "utimensat", t->path);
-  return true;
+  /* We know what is there: nobody else works in the directory. */
+  if (!S_ISLNK(type) && fchmodat(t->dir, t->name, meta->mode & 07777, 0) < 0)
+    return failed(apply, "fchmodat", t->path);
+  return utimensat(t->dir, t->name, meta->times, AT_SYMLINK_NOFOLLOW) == 0 ||
+         failed(apply, "utimensat", t->path);
 }
 
 static bool make_dir(struct apply *apply, struct cursor *c) {
@@ -216,6 +218,17 @@ static bool write_data(struct apply *apply, struct cursor *c) {
   return true;
 }
 
+/* The end of the file moves with it, so that a hole may also be the last thing. */
+static bool make_hole(struct apply *apply, struct cursor *c) {
+  int64_t length = read_i64(c);
+  if (c->bad || apply->file < 0 || length < 0) return fail(apply, EINVAL, "decode", "");
+  off_t end;
+  if (__builtin_add_overflow(lseek(apply->file, 0, SEEK_CUR), length, &end))
+    return fail(apply, EFBIG, "ftruncate", apply->file_path);
+  return (ftruncate(apply->file, end) == 0 && lseek(apply->file, end, SEEK_SET) == end) ||
+         failed(apply, "ftruncate", apply->file_path);
+}
+
 static bool end_file(struct apply *apply, struct cursor *c) {
   struct meta meta = read_meta(c);
   uint8_t *slot = take(c, 8);
@@ -236,13 +249,16 @@ static bool make_symlink(struct apply *apply, struct cursor *c) {
   if (c->bad || t.length == 0) return fail(apply, EINVAL, "decode", t.path);
   while (symlinkat(text, t.dir, t.name) < 0)
     if (!make_room(apply, &t, "symlinkat")) return false;
-  return set_meta_at(apply, &t, &meta);
+  return set_owner_at(apply, &t, &meta) && set_rest_at(apply, &t, &meta, S_IFLNK);
 }
 
+/* Its entry describes the file once more, and as in all Go tools the last description counts; of a symbolic
+ * link only the owner. */
 static bool make_link(struct apply *apply, struct cursor *c) {
   struct target t, old;
   if (!read_target(apply, c, &t, APPLY_CREATE)) return false;
-  if (t.length == 0) return fail(apply, EINVAL, "decode", t.path);
+  struct meta meta = read_meta(c);
+  if (c->bad || t.length == 0) return fail(apply, EINVAL, "decode", t.path);
   /* Resolving the target may take the cached fd away. */
   apply_owned int dir = fcntl(t.dir, F_DUPFD_CLOEXEC, 0);
   if (dir < 0) return failed(apply, "fcntl", t.path);
@@ -251,10 +267,17 @@ static bool make_link(struct apply *apply, struct cursor *c) {
   if (old.length == 0) return fail(apply, EINVAL, "decode", t.path);
   struct stat from, to;
   if (fstatat(old.dir, old.name, &from, AT_SYMLINK_NOFOLLOW) < 0) return failed(apply, "linkat", old.path);
-  if (fstatat(t.dir, t.name, &to, AT_SYMLINK_NOFOLLOW) == 0 && from.st_ino == to.st_ino) return true;
-  while (linkat(old.dir, old.name, t.dir, t.name, 0) < 0)
-    if (!make_room(apply, &t, "linkat")) return false;
-  return true;
+  /* What is wiped out is not there. */
+  if (apply_is_whiteout(old.dir, old.name)) return fail(apply, ENOENT, "linkat", old.path);
+  if (S_ISDIR(from.st_mode)) return fail(apply, EPERM, "linkat", t.path);
+  if (fstatat(t.dir, t.name, &to, AT_SYMLINK_NOFOLLOW) < 0 || from.st_ino != to.st_ino) {
+    while (linkat(old.dir, old.name, t.dir, t.name, 0) < 0)
+      if (!make_room(apply, &t, "linkat")) return false;
+  }
+  /* Setting the owner it has would take its capabilities, which not all tools write again. */
+  bool same = from.st_uid == meta.uid && from.st_gid == meta.gid;
+  return (same || set_owner_at(apply, &t, &meta)) &&
+         (S_ISLNK(from.st_mode) || set_rest_at(apply, &t, &meta, from.st_mode & S_IFMT));
 }
 
 static bool make_node(struct apply *apply, struct cursor *c) {
@@ -267,7 +290,7 @@ static bool make_node(struct apply *apply, struct cursor *c) {
   mode_t mode = (meta.mode & S_IFMT) | 0600;
   while (mknodat(t.dir, t.name, mode, makedev(major, minor)) < 0)
     if (!make_room(apply, &t, "mknodat")) return false;
-  return set_meta_at(apply, &t, &meta);
+  return set_owner_at(apply, &t, &meta) && set_rest_at(apply, &t, &meta, meta.mode & S_IFMT);
 }
 
 /* Hides what lower layers have of that name. What this layer itself put there stays: a directory, opaque. */
@@ -335,7 +358,7 @@ bool apply_batch(struct apply *apply, uint8_t *data, size_t length) {
       [APPLY_DIR] = make_dir,    [APPLY_FILE] = make_file,         [APPLY_DATA] = write_data,
       [APPLY_END] = end_file,    [APPLY_SYMLINK] = make_symlink,   [APPLY_LINK] = make_link,
       [APPLY_NODE] = make_node,  [APPLY_WHITEOUT] = make_whiteout, [APPLY_OPAQUE] = mark_opaque,
-      [APPLY_TIMES] = set_times,
+      [APPLY_TIMES] = set_times, [APPLY_HOLE] = make_hole,
   };
   struct cursor c = {.at = data, .end = data + length};
   while (apply->error.number == 0 && c.at < c.end) {

@@ -15,11 +15,12 @@ enum apply_op {
   APPLY_DATA,     /* u32 length, bytes: to the open file */
   APPLY_END,      /* meta, u64 for the CRC (big endian, written back): finishes the open file */
   APPLY_SYMLINK,  /* path, meta, target */
-  APPLY_LINK,     /* path, target */
+  APPLY_LINK,     /* path, meta, target */
   APPLY_NODE,     /* path, meta, u32 major, u32 minor */
   APPLY_WHITEOUT, /* path, meta */
   APPLY_OPAQUE,   /* path */
   APPLY_TIMES,    /* path, i64 seconds, u32 nanoseconds: of a directory */
+  APPLY_HOLE,     /* i64 length: zeros that are not written, in the open file */
 };
 
 enum apply_flags {
@@ -28,7 +29,11 @@ enum apply_flags {
   APPLY_CRC = 4,        /* compute CRC-64/ISO of every file */
 };
 
-enum { apply_cached = 16, apply_path_max = 4096 };
+enum {
+  apply_cached = 16,
+  apply_path_max = 4096,
+  apply_unnamed_max = 100000, /* directories of one layer that no entry describes */
+};
 
 struct apply_dir {
   int fd;
@@ -54,6 +59,8 @@ struct apply {
   int file;
   uint32_t flags;
   uint32_t clock;
+  uint32_t unnamed; /* directories made for entries beneath them */
+  bool stale;       /* something was taken away that a cached path may lead through */
   uint64_t crc;
   char file_path[apply_path_max];
   struct apply_error error;

@@ -1,15 +1,23 @@
 import { TareError } from '../base/errors.ts';
 import type { ByteString } from './byte-string.ts';
 
+const nameKeys: ReadonlySet<ByteString> = new Set(['path', 'linkpath', 'GNU.sparse.name']);
+
 const invalid = (why: string): TareError => new TareError('invalid', `Cannot read PAX header: ${why}`);
 
+/** GNU tar repeats these two in turn, once for each run of a sparse file (form 0.0). */
+const runKeys = ['GNU.sparse.offset', 'GNU.sparse.numbytes'] as const;
+const MAP = 'GNU.sparse.map';
+
 /**
- * Parses the body of a PAX extended header: records `LENGTH KEYWORD=VALUE\n`, values of any bytes. A repeated keyword counts the last time.
+ * Parses the body of a PAX extended header: records `LENGTH KEYWORD=VALUE\n`, values of any bytes. A repeated keyword counts the last time; the runs of a
+ * sparse file of GNU's form 0.0, where all repetitions count, become the `GNU.sparse.map` of form 0.1.
  *
  * Errors: `invalid` for anything but whole, well-formed records, and a NUL byte in a value that becomes a name.
  */
 export function parsePax(body: Buffer): Map<ByteString, ByteString> {
   const records = new Map<ByteString, ByteString>();
+  const runs: ByteString[] = [];
   let at = 0;
   while (at < body.length) {
     let length = 0;
@@ -27,9 +35,16 @@ export function parsePax(body: Buffer): Map<ByteString, ByteString> {
     if (equals <= start || equals >= end) throw invalid('a record without keyword');
     const key = body.toString('latin1', start, equals);
     const value = body.toString('latin1', equals + 1, end - 1);
-    if ((key === 'path' || key === 'linkpath') && value.includes('\0')) throw invalid(`a NUL byte in ${key}`);
-    records.set(key, value);
+    if (nameKeys.has(key) && value.includes('\0')) throw invalid(`a NUL byte in ${key}`);
     at = end;
+    const turn = runKeys.indexOf(key as (typeof runKeys)[number]);
+    if (turn < 0) records.set(key, value);
+    else if (turn === runs.length % 2 && !value.includes(',')) runs.push(value);
+    else throw invalid('runs of a sparse file out of order');
+  }
+  if (runs.length > 0) {
+    if (records.has(MAP)) throw invalid('two maps of a sparse file');
+    records.set(MAP, runs.join(','));
   }
   return records;
 }

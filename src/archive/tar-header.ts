@@ -18,8 +18,10 @@ export interface TarHeader {
   mtimeSeconds: number;
   major: number;
   minor: number;
-  /** Written as tools older than ustar did, where a trailing slash is all that tells a directory. */
+  /** Without typeflag, as tools older than ustar wrote it: a trailing slash is all that tells a directory. */
   isOld: boolean;
+  /** In GNU tar's own format. */
+  isGnu: boolean;
 }
 
 const invalid = (why: string): TareError => new TareError('invalid', `Cannot read tar header: ${why}`);
@@ -31,8 +33,12 @@ function text(block: Buffer, at: number, length: number): ByteString {
   return block.toString('latin1', at, end);
 }
 
-/** Octal digits between spaces and NULs, or base-256 when the first bit is set. */
-function number(block: Buffer, at: number, length: number, what: string): number {
+/**
+ * The number in a field: octal digits between spaces and NULs, or base-256 when the first bit is set.
+ *
+ * Errors: `invalid` for anything else, such as digits behind a space: readers differ in what they make of that.
+ */
+export function readNumber(block: Buffer, at: number, length: number, what: string): number {
   const first = block[at] ?? 0;
   if ((first & 0x80) !== 0) {
     const negative = (first & 0x40) !== 0;
@@ -48,10 +54,9 @@ function number(block: Buffer, at: number, length: number, what: string): number
   while (i < end && (block[i] === 0x20 || block[i] === 0)) i++;
   while (end > i && (block[end - 1] === 0x20 || block[end - 1] === 0)) end--;
   let value = 0;
-  for (; i < end; i++) {
+  // What follows a NUL is not part of the number.
+  for (; i < end && block[i] !== 0; i++) {
     const digit = (block[i] ?? 0) - 48;
-    // What follows a terminator is not part of the number.
-    if (block[i] === 0 || block[i] === 0x20) break;
     if (digit < 0 || digit > 7) throw invalid(`${what} is no number`);
     value = value * 8 + digit;
   }
@@ -83,22 +88,23 @@ export function isZeroBlock(block: Buffer, at: number): boolean {
  * Errors: `invalid` for a wrong checksum, a field that is no number or out of range, a negative size.
  */
 export function readHeader(block: Buffer, at: number, header: TarHeader): void {
-  if (!checksumMatches(block, at, number(block, at + 148, 8, 'checksum')))
+  if (!checksumMatches(block, at, readNumber(block, at + 148, 8, 'checksum')))
     throw invalid('its checksum is wrong (not a tar archive, or damaged)');
   const magic = block.toString('latin1', at + 257, at + 265);
   const isUstar = magic.startsWith('ustar\0');
-  header.isOld = !magic.startsWith('ustar') || block[at + 156] === 0;
+  header.isOld = block[at + 156] === 0;
+  header.isGnu = magic === 'ustar  \0';
   header.type = block[at + 156] === 0 ? '0' : String.fromCharCode(block[at + 156] ?? 0);
   header.name = text(block, at, 100);
   header.linkName = text(block, at + 157, 100);
-  header.mode = number(block, at + 100, 8, 'mode');
-  header.uid = number(block, at + 108, 8, 'uid');
-  header.gid = number(block, at + 116, 8, 'gid');
-  header.sizeBytes = number(block, at + 124, 12, 'size');
-  header.mtimeSeconds = number(block, at + 136, 12, 'mtime');
+  header.mode = readNumber(block, at + 100, 8, 'mode');
+  header.uid = readNumber(block, at + 108, 8, 'uid');
+  header.gid = readNumber(block, at + 116, 8, 'gid');
+  header.sizeBytes = readNumber(block, at + 124, 12, 'size');
+  header.mtimeSeconds = readNumber(block, at + 136, 12, 'mtime');
   const isDevice = header.type === '3' || header.type === '4';
-  header.major = isDevice ? number(block, at + 329, 8, 'device number') : 0;
-  header.minor = isDevice ? number(block, at + 337, 8, 'device number') : 0;
+  header.major = isDevice ? readNumber(block, at + 329, 8, 'device number') : 0;
+  header.minor = isDevice ? readNumber(block, at + 337, 8, 'device number') : 0;
   if (header.sizeBytes < 0) throw invalid('its size is negative');
   if (isUstar) {
     // "star" marks its own layout by "tar" in the last bytes; its prefix is shorter.

@@ -2,25 +2,40 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { isKind, TareError } from '../base/errors.ts';
-import { makeTar, randomizer } from './_tar.suite.ts';
-import { formatPax } from './pax.ts';
+import {
+  joined,
+  makeTar,
+  oldGnuSparse,
+  patched as patch,
+  paxEntry as pax,
+  paxSparse,
+  randomizer,
+  rawEntry as special,
+} from './_tar.suite.ts';
 import { type TarEntry, TarReader } from './tar-reader.ts';
 import { TAR_END, tarHeader, type TarInput, tarPadding } from './tar-writer.ts';
 
 interface Read {
-  readonly entries: (TarEntry & { content: string })[];
+  /** Contents with holes as zeros. */
+  readonly entries: (TarEntry & { content: string; holes: number })[];
   readonly raw: Buffer;
 }
 
 /** Reads a tar given in pieces of `step` bytes. */
 function read(tar: Uint8Array, step = tar.length || 1): Read {
-  const entries: (TarEntry & { content: string })[] = [];
+  const entries: (TarEntry & { content: string; holes: number })[] = [];
+  const current = (): (typeof entries)[number] => entries.at(-1) ?? assert.fail('data before an entry');
   const raw: Buffer[] = [];
   const reader = new TarReader({
     raw: (bytes, start, end) => raw.push(Buffer.from(bytes.subarray(start, end))),
-    entry: (entry) => entries.push({ ...entry, content: '' }),
+    entry: (entry) => entries.push({ ...entry, content: '', holes: 0 }),
     data: (bytes, start, end) => {
-      (entries.at(-1) ?? assert.fail('data before an entry')).content += bytes.toString('latin1', start, end);
+      current().content += bytes.toString('latin1', start, end);
+    },
+    hole: (bytes) => {
+      current().holes++;
+      // A hole may be larger than memory.
+      current().content += '\0'.repeat(Math.min(bytes, 1_000_000));
     },
     endEntry: () => undefined,
   });
@@ -29,23 +44,6 @@ function read(tar: Uint8Array, step = tar.length || 1): Read {
   return { entries, raw: Buffer.concat(raw) };
 }
 
-/** Sets bytes of a header block and its checksum. */
-function patch(header: Buffer, at: number, bytes: string | Buffer, block = 0): Buffer {
-  const result = Buffer.from(header);
-  Buffer.from(bytes as string, 'latin1').copy(result, block + at);
-  result.fill(' ', block + 148, block + 156);
-  let sum = 0;
-  for (let i = block; i < block + 512; i++) sum += result[i] ?? 0;
-  result.write(`${sum.toString(8).padStart(6, '0')}\0 `, block + 148, 'latin1');
-  return result;
-}
-
-function special(type: string, body: Buffer): Buffer {
-  const header = patch(tarHeader({ path: 'special', kind: 'file', sizeBytes: body.length }), 156, type);
-  return Buffer.concat([header, body, tarPadding(body.length)]);
-}
-
-const pax = (records: [string, string][], type = 'x'): Buffer => special(type, formatPax(records));
 const file = (path: string, content = ''): Buffer => makeTar([{ path, kind: 'file', content }], false);
 const refused = (tar: Uint8Array, what: string, kind: 'invalid' | 'unsupported' = 'invalid'): void => {
   for (const step of [tar.length, 100])
@@ -184,9 +182,211 @@ test('TarReader: refuses archives that two readers could understand differently,
   refused(Buffer.concat([file('x'), Buffer.alloc(512), file('y'), TAR_END]), 'single zero block');
   refused(makeTar([{ path: 'x', kind: 'file', content: 'cut' }], false).subarray(0, 514), 'cut in contents');
   refused(file('x').subarray(0, 300), 'cut in a header');
-  refused(end(patch(file('x'), 156, 'S')), 'sparse', 'unsupported');
-  refused(end(pax([['GNU.sparse.map', '0,1']]), file('x')), 'PAX sparse', 'unsupported');
+  refused(end(patch(file('x'), 124, '0000001 7777')), 'digits behind the end of a number');
+  refused(end(patch(file('x'), 124, '         -1\0')), 'a sign');
   refused(end(patch(file('x'), 156, 'V')), 'volume label', 'unsupported');
+});
+
+const runs = [
+  [0, 'start'],
+  [4096, 'x'.repeat(700)],
+  [5000, ''],
+  [9000, 'end'],
+] as const;
+const many = Array.from({ length: 50 }, (_, i) => [i * 1000, `run ${i}`] as const);
+
+test('TarReader: sparse files of all four forms, cut at any place, with the holes where they were', () => {
+  const whole = (list: typeof runs | typeof many, size: number): string => {
+    const bytes = Buffer.alloc(size);
+    for (const [offset, text] of list) bytes.write(text, offset, 'latin1');
+    return bytes.toString('latin1');
+  };
+  for (const [list, size] of [
+    [runs, 10_000],
+    [runs, 9003],
+    [many, 60_000],
+    [[], 5000],
+    [[[0, 'no hole']] as const, 7],
+  ] as const) {
+    for (const [form, tar] of [
+      ['0.0', list.length > 0 && paxSparse('0.0', 'dir/s', list, size)],
+      ['0.1', list.length > 0 && paxSparse('0.1', 'dir/s', list, size)],
+      ['1.0', paxSparse('1.0', 'dir/s', list, size)],
+      ['old', oldGnuSparse('dir/s', list, size)],
+    ] as const) {
+      if (tar === false) continue;
+      const archive = joined(tar, file('after', 'after'));
+      for (const step of [archive.length, 1, 511, 700]) {
+        const { entries, raw } = read(archive, step);
+        assert.deepEqual(
+          entries.map((e) => [e.path, e.sizeBytes, e.isSparse]),
+          [
+            ['dir/s', size, true],
+            ['after', 5, false],
+          ],
+          `${form} ${step}`,
+        );
+        assert.equal(entries[0]?.content, whole(list as typeof runs, size), `${form} ${step}`);
+        const stored = list.reduce((sum, [, text]) => sum + text.length, 0) + 5;
+        assert.equal(raw.length, archive.length - stored, `${form} ${step}`);
+      }
+    }
+  }
+});
+
+test('TarReader: refuses sparse files whose map and contents disagree, or whose map is huge', () => {
+  const bad = (
+    form: '0.0' | '0.1' | '1.0',
+    map: string | readonly (readonly [number, string])[],
+    size: number,
+  ): Buffer =>
+    typeof map === 'string'
+      ? joined(
+          pax([
+            ['GNU.sparse.major', '0'],
+            ['GNU.sparse.minor', form === '0.0' ? '0' : '1'],
+            ['GNU.sparse.size', String(size)],
+            ['GNU.sparse.map', map],
+          ]),
+          special('0', 'abc', 's'),
+        )
+      : joined(paxSparse(form, 's', map, size));
+  refused(bad('0.1', '0,2', 10), 'more is stored than the map has');
+  refused(bad('0.1', '0,4', 10), 'less is stored than the map has');
+  refused(bad('0.1', '8,3', 10), 'a run behind the end of the file');
+  refused(bad('0.1', '2,2,0,1', 10), 'runs out of order');
+  refused(bad('0.1', '0,2,1,1', 10), 'runs that overlap');
+  refused(bad('0.1', '0,3,5', 10), 'half a run');
+  refused(bad('0.1', '-1,3', 10), 'a negative offset');
+  refused(bad('0.1', `${2 ** 53 - 1},3`, 2 ** 53 - 1), 'an offset that overflows');
+  refused(bad('0.1', `0,${2 ** 53 - 1},5,3`, 10), 'a size that overflows');
+  refused(bad('0.1', 'x', 10), 'no number');
+  refused(joined(pax([['GNU.sparse.map', '0,1']]), file('x', 'a')), 'no size');
+  refused(joined(pax([['GNU.sparse.size', '5']]), file('x', 'a')), 'no map');
+  refused(
+    joined(
+      pax([
+        ['GNU.sparse.size', '5'],
+        ['GNU.sparse.realsize', '6'],
+        ['GNU.sparse.map', '0,1'],
+      ]),
+      file('x', 'a'),
+    ),
+    'two sizes',
+  );
+  refused(
+    joined(
+      pax([
+        ['GNU.sparse.size', '5'],
+        ['GNU.sparse.numblocks', '7'],
+        ['GNU.sparse.map', '0,1'],
+      ]),
+      file('x', 'a'),
+    ),
+    'a count that is wrong',
+  );
+  const order = [
+    ['GNU.sparse.numbytes', '1'],
+    ['GNU.sparse.offset', '0'],
+  ] as const;
+  refused(joined(pax([['GNU.sparse.size', '5'], ...order]), file('x', 'a')), 'form 0.0 in the wrong order');
+  refused(
+    joined(
+      pax([
+        ['GNU.sparse.major', '2'],
+        ['GNU.sparse.minor', '0'],
+        ['GNU.sparse.size', '5'],
+      ]),
+      file('x', 'a'),
+    ),
+    'a form of the future',
+    'unsupported',
+  );
+  const directory = special('5', '', 'd/');
+  refused(
+    joined(
+      pax([
+        ['GNU.sparse.size', '0'],
+        ['GNU.sparse.map', '0,0'],
+      ]),
+      directory,
+    ),
+    'a sparse directory',
+  );
+  const one = [
+    ['GNU.sparse.major', '1'],
+    ['GNU.sparse.minor', '0'],
+    ['GNU.sparse.realsize', '100'],
+  ] as const;
+  refused(joined(pax(one), special('0', `${'9'.repeat(20)}\n`, 's')), 'a count of twenty digits');
+  refused(joined(pax(one), special('0', '2\n0\n5\n', 's')), 'a map that ends too early');
+  refused(joined(pax(one), special('0', '', 's')), 'no map in the contents');
+  refused(joined(pax(one), special('0', Buffer.alloc(1024, '0'), 's')), 'a map without an end');
+  refused(joined(pax(one), special('0', '99999999\n'.padEnd(2 ** 21, '0\n'), 's')), 'a map of millions of runs');
+  refused(
+    joined(
+      oldGnuSparse(
+        's',
+        Array.from({ length: 50_000 }, (_, i) => [i * 2, 'x'] as const),
+        2 ** 20,
+      ),
+    ),
+    'an old map of more than 1 MiB',
+  );
+  refused(joined(patch(oldGnuSparse('s', runs, 10_000), 483, '00000000001\0')), 'old: a run behind the end');
+  refused(joined(patch(oldGnuSparse('s', runs, 10_000), 257, 'ustar\x0000')), 'old: in an archive that is not GNU');
+  refused(
+    joined(
+      pax([
+        ['GNU.sparse.size', '10000'],
+        ['GNU.sparse.map', '0,1'],
+      ]),
+      oldGnuSparse('s', runs, 10_000),
+    ),
+    'both forms',
+  );
+  refused(oldGnuSparse('s', many, 60_000).subarray(0, 700), 'cut in the map');
+  const reader = new TarReader({ entry: () => {}, data: () => {}, endEntry: () => {} });
+  assert.throws(
+    () => reader.write(oldGnuSparse('s', runs, 10_000)),
+    (error) => isKind(error, 'unsupported'),
+    'a sink that cannot make holes',
+  );
+});
+
+test('TarReader: sizes of what has no contents are ignored, wherever they are stated', () => {
+  for (const [type, link] of [
+    ['1', 'after'],
+    ['2', 'after'],
+    ['3', ''],
+    ['4', ''],
+    ['5', ''],
+    ['6', ''],
+  ] as const) {
+    const header = patch(patch(patch(file('odd'), 156, type), 157, link), 124, '00000001000');
+    for (const tar of [joined(header, file('after')), joined(pax([['size', '512']]), header, file('after'))])
+      assert.deepEqual(
+        read(tar).entries.map((e) => [e.path, e.sizeBytes, e.content]),
+        [
+          ['odd', 0, ''],
+          ['after', 0, ''],
+        ],
+        type,
+      );
+  }
+  // With a typeflag, a trailing slash makes no directory: its contents are not taken for a header.
+  const slash = patch(
+    patch(makeTar([{ path: 'x/', kind: 'file', content: 'a'.repeat(512) }], false), 156, '0'),
+    257,
+    '\0'.repeat(8),
+  );
+  assert.deepEqual(
+    read(joined(slash, file('after'))).entries.map((e) => [e.path, e.kind, e.content.length]),
+    [
+      ['x/', 'file', 512],
+      ['after', 'file', 0],
+    ],
+  );
 });
 
 test('TarReader: random damage gives an archive or a typed error, never anything else', () => {

@@ -1,5 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import { type ByteString, MAX_PATH_BYTES, utf8Of } from './byte-string.ts';
+import { checkRuns, oldSparse, paxSparse, type SparseBlocks, type SparseFile, type SparseRun } from './gnu-sparse.ts';
 import { parsePax, parsePaxNumber, parsePaxTime } from './pax.ts';
 import { BLOCK_BYTES, isZeroBlock, readHeader, type TarHeader } from './tar-header.ts';
 
@@ -18,8 +19,10 @@ export interface TarEntry {
   mode: number;
   uid: number;
   gid: number;
-  /** 0 for everything but files. */
+  /** 0 for everything but files; with its holes for a sparse one. */
   sizeBytes: number;
+  /** A file with holes: not all of its bytes come as data. */
+  isSparse: boolean;
   mtimeSeconds: number;
   mtimeNanoseconds: number;
   major: number;
@@ -35,6 +38,8 @@ export interface TarSink {
   entry(entry: TarEntry): void;
   /** Contents of the current file. */
   data(bytes: Buffer, start: number, end: number): void;
+  /** The next `sizeBytes` of the current file are zeros that the archive does not hold. To a sink without it, sparse files are unsupported. */
+  hole?(sizeBytes: number): void;
   /** The current entry is complete. */
   endEntry(): void;
 }
@@ -46,6 +51,7 @@ export interface TarLimits {
 const kinds: Readonly<Record<string, TarKind>> = {
   '0': 'file',
   '7': 'file',
+  S: 'file',
   '1': 'link',
   '2': 'symlink',
   '3': 'char',
@@ -64,12 +70,13 @@ const EMPTY: (readonly [ByteString, ByteString])[] = [];
 const refuse = (why: string): TareError => new TareError('invalid', `Cannot read tar archive: ${why}`);
 
 /**
- * Push parser of tar archives: ustar, pre-ustar, GNU long names and base-256 numbers, PAX. Memory is bounded: no file is held, extended headers
- * are at most 1 MiB.
+ * Push parser of tar archives: ustar, pre-ustar, GNU long names and base-256 numbers, PAX, GNU's four forms of sparse files. Memory is bounded: no file is
+ * held, extended headers and sparse maps are at most 1 MiB.
  *
  * It is strict where two readers might see different archives: a PAX `x` header applies to the next real entry only and always overrides; two of
  * them, or a name given both by PAX and by GNU, are refused unless equal; a global header may not change names or sizes and, as in all Go tools, is otherwise
- * ignored; sparse files, multi-volume archives and unknown types are refused.
+ * ignored; a sparse map has to fit what is stored exactly; multi-volume archives and unknown types are refused. Sizes of what has no contents (links,
+ * directories, devices) are ignored, as in all Go tools.
  */
 export class TarReader {
   readonly #sink: TarSink;
@@ -86,6 +93,7 @@ export class TarReader {
     major: 0,
     minor: 0,
     isOld: false,
+    isGnu: false,
   };
   readonly #entry: TarEntry = {
     kind: 'file',
@@ -95,13 +103,14 @@ export class TarReader {
     uid: 0,
     gid: 0,
     sizeBytes: 0,
+    isSparse: false,
     mtimeSeconds: 0,
     mtimeNanoseconds: 0,
     major: 0,
     minor: 0,
     xattrs: EMPTY,
   };
-  #state: 'header' | 'meta' | 'data' | 'padding' | 'trailer' = 'header';
+  #state: 'header' | 'meta' | 'map' | 'data' | 'padding' | 'trailer' = 'header';
   /** A header that came in pieces. */
   readonly #block = Buffer.alloc(BLOCK_BYTES);
   #have = 0;
@@ -111,6 +120,7 @@ export class TarReader {
   #meta: Buffer | undefined;
   #metaType = '';
   #inEntry = false;
+  #sparse: OpenSparse | undefined;
   #sawZeroBlock = false;
   #entries = 0;
   #pax: Map<ByteString, ByteString> | undefined;
@@ -127,7 +137,7 @@ export class TarReader {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let at = 0;
     while (at < chunk.length) {
-      if (this.#state === 'header') at = this.#readBlock(chunk, at);
+      if (this.#state === 'header' || this.#state === 'map') at = this.#readBlock(chunk, at);
       else if (this.#state === 'trailer') {
         this.#sink.raw?.(chunk, at, chunk.length);
         return;
@@ -173,7 +183,8 @@ export class TarReader {
       this.#sink.raw?.(chunk, at, at + length);
       const meta = this.#meta as Buffer; // set with the state
       chunk.copy(meta, meta.length - this.#left, at, at + length);
-    } else this.#sink.data(chunk, at, at + length);
+    } else if (this.#sparse !== undefined) this.#sparseData(this.#sparse, chunk, at, at + length);
+    else this.#sink.data(chunk, at, at + length);
     this.#left -= length;
     if (this.#left === 0) this.#endBody();
     return at + length;
@@ -182,6 +193,7 @@ export class TarReader {
   #endBody(): void {
     if (this.#inEntry) {
       this.#inEntry = false;
+      if (this.#sparse !== undefined) this.#endSparse(this.#sparse);
       this.#sink.endEntry();
     } else this.#onMeta();
     this.#state = this.#padding > 0 ? 'padding' : 'header';
@@ -195,6 +207,7 @@ export class TarReader {
   }
 
   #onBlock(block: Buffer, at: number): void {
+    if (this.#state === 'map') return this.#onMapBlock(block, at);
     if (block[at] === 0 && isZeroBlock(block, at)) {
       if (this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined)
         throw refuse('an extended header without entry');
@@ -214,7 +227,7 @@ export class TarReader {
     }
     if (++this.#entries > this.#maxEntries)
       throw new TareError('exhausted', `Cannot read tar archive: more than ${this.#maxEntries} entries`);
-    this.#onEntry(header);
+    this.#onEntry(header, block, at);
   }
 
   #onMeta(): void {
@@ -241,7 +254,7 @@ export class TarReader {
     }
   }
 
-  #onEntry(header: TarHeader): void {
+  #onEntry(header: TarHeader, block: Buffer, at: number): void {
     const entry = this.#entry;
     const kind = kinds[header.type];
     if (kind === undefined)
@@ -256,21 +269,95 @@ export class TarReader {
     entry.uid = header.uid;
     entry.gid = header.gid;
     entry.sizeBytes = header.sizeBytes;
+    entry.isSparse = false;
     entry.mtimeSeconds = header.mtimeSeconds;
     entry.mtimeNanoseconds = 0;
     entry.major = header.major;
     entry.minor = header.minor;
     entry.xattrs = EMPTY;
+    const sparse = this.#sparseOf(header, block, at);
     if (this.#pax !== undefined) applyPax(entry, this.#pax);
-    entry.path = this.#longer(entry.path, this.#longName, 'path');
+    if (sparse?.name !== undefined) entry.path = sparse.name;
+    entry.path = this.#longer(entry.path, this.#longName, sparse?.name === undefined ? 'path' : 'GNU.sparse.name');
     entry.linkPath = this.#longer(entry.linkPath, this.#longLink, 'linkpath');
     this.#pax = this.#longName = this.#longLink = undefined;
     checkEntry(entry);
     if (entry.kind === 'file' && header.isOld && entry.path.endsWith('/')) entry.kind = 'dir';
+    if (sparse !== undefined) return this.#startSparse(sparse);
     if (entry.kind !== 'file') entry.sizeBytes = 0;
     this.#sink.entry(entry);
     this.#inEntry = true;
     this.#startBody('data', entry.sizeBytes);
+  }
+
+  #sparseOf(header: TarHeader, block: Buffer, at: number): SparseFile | undefined {
+    const pax = this.#pax && paxSparse(this.#pax);
+    if (header.type !== 'S' && pax === undefined) return undefined;
+    if (this.#sink.hole === undefined)
+      throw new TareError('unsupported', 'Cannot read tar archive: it holds a sparse file');
+    if (header.type !== 'S') return pax;
+    if (pax !== undefined || !header.isGnu) throw refuse('a sparse file of two forms');
+    return oldSparse(block, at);
+  }
+
+  #startSparse(file: SparseFile): void {
+    const { map } = file;
+    if (this.#entry.kind !== 'file') throw refuse(`a sparse ${this.#entry.kind}`);
+    this.#left = this.#entry.sizeBytes;
+    this.#padding = (BLOCK_BYTES - (this.#left % BLOCK_BYTES)) % BLOCK_BYTES;
+    const isList = 'length' in map;
+    this.#sparse = { file, blocks: isList ? undefined : map, runs: isList ? map : map.runs, run: 0, position: 0 };
+    if (isList) this.#startRuns(this.#sparse);
+    else this.#state = 'map';
+  }
+
+  #onMapBlock(block: Buffer, at: number): void {
+    const sparse = this.#sparse as OpenSparse; // set with the state
+    const blocks = sparse.blocks as SparseBlocks; // set with the state
+    if (blocks.inContents) {
+      this.#left -= BLOCK_BYTES;
+      if (this.#left < 0) throw refuse('a sparse file that ends within its map');
+    }
+    if (blocks.add(block, at)) this.#startRuns(sparse);
+  }
+
+  /** The map is known, so the entry is. */
+  #startRuns(sparse: OpenSparse): void {
+    const entry = this.#entry;
+    checkRuns(sparse.runs, sparse.file.sizeBytes, this.#left);
+    entry.isSparse = true;
+    entry.sizeBytes = sparse.file.sizeBytes;
+    this.#sink.entry(entry);
+    this.#inEntry = true;
+    this.#state = 'data';
+    if (this.#left === 0) this.#endBody();
+  }
+
+  /** Stored bytes, cut where holes come between them. */
+  #sparseData(sparse: OpenSparse, chunk: Buffer, start: number, end: number): void {
+    while (start < end) {
+      const run = sparse.runs[sparse.run] as SparseRun; // the runs are as long as what is stored
+      if (sparse.position < run.offset) this.#hole(sparse, run.offset);
+      const left = run.offset + run.sizeBytes - sparse.position;
+      if (left === 0) {
+        sparse.run++;
+        continue;
+      }
+      const length = Math.min(left, end - start);
+      this.#sink.data(chunk, start, start + length);
+      sparse.position += length;
+      start += length;
+    }
+  }
+
+  #endSparse(sparse: OpenSparse): void {
+    if (sparse.position < sparse.file.sizeBytes) this.#hole(sparse, sparse.file.sizeBytes);
+    this.#sparse = undefined;
+  }
+
+  #hole(sparse: OpenSparse, end: number): void {
+    this.#sink.hole?.(end - sparse.position);
+    sparse.position = end;
   }
 
   #longer(current: ByteString, long: ByteString | undefined, key: string): ByteString {
@@ -279,6 +366,17 @@ export class TarReader {
     if (pax !== undefined && pax !== '' && pax !== long) throw refuse('two different long names for one entry');
     return long;
   }
+}
+
+/** A sparse file whose contents are being read. */
+interface OpenSparse {
+  readonly file: SparseFile;
+  /** Where the map comes from, when it has blocks of its own. */
+  readonly blocks: SparseBlocks | undefined;
+  readonly runs: readonly SparseRun[];
+  /** The current run, and the place in the file. */
+  run: number;
+  position: number;
 }
 
 /** An empty value takes the record back: the header's own value counts. */
@@ -293,8 +391,6 @@ function applyPax(entry: TarEntry, records: Map<ByteString, ByteString>): void {
       entry.xattrs.push([name, value]);
       continue;
     }
-    if (key.startsWith('GNU.sparse.'))
-      throw new TareError('unsupported', 'Cannot read tar archive: it holds a sparse file');
     if (value === '') continue;
     if (key === 'path') entry.path = value;
     else if (key === 'linkpath') entry.linkPath = value;

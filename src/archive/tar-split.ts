@@ -111,7 +111,9 @@ export function parseTarSplitLine(line: string): TarSplitEntry {
   ) {
     throw new TareError('invalid', 'Cannot read tar-split: a line is of no known form');
   }
-  return { kind: 'file', name, sizeBytes, crc: payload?.length === 8 ? payload : undefined };
+  if (sizeBytes > 0 && payload?.length !== 8)
+    throw new TareError('invalid', 'Cannot read tar-split: a file without its CRC');
+  return { kind: 'file', name, sizeBytes, crc: sizeBytes > 0 ? payload : undefined };
 }
 
 function parseObject(line: string): Record<string, unknown> {
@@ -129,13 +131,23 @@ export async function* readTarSplit(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<TarSplitEntry> {
   const decoder = new TextDecoder();
-  let rest = '';
+  /** Pieces of a line whose end has not come: joined once, however long it is. */
+  let pieces: string[] = [];
+  let length = 0;
   for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > MAX_LINE_CHARS) throw new TareError('invalid', 'Cannot read tar-split: a line has no end');
-    for (const line of lines) if (line !== '') yield parseTarSplitLine(line);
+    const text = decoder.decode(chunk, { stream: true });
+    const end = text.lastIndexOf('\n');
+    if (end >= 0) {
+      pieces.push(text.slice(0, end));
+      for (const line of pieces.join('').split('\n')) if (line !== '') yield parseTarSplitLine(line);
+      pieces = [];
+      length = 0;
+    }
+    pieces.push(text.slice(end + 1));
+    length += text.length - (end + 1);
+    if (length > MAX_LINE_CHARS) throw new TareError('invalid', 'Cannot read tar-split: a line has no end');
   }
+  const rest = pieces.join('') + decoder.decode();
   if (rest.trim() !== '') yield parseTarSplitLine(rest);
 }
 

@@ -68,7 +68,7 @@ test('LayerUnpacker: writes every kind of entry with owner, mode, time and attri
           ['security.selinux', 'x'],
         ],
       },
-      { path: 'bin/link', kind: 'link', linkPath: './bin/../bin/su' },
+      { path: 'bin/link', kind: 'link', linkPath: './bin/../bin/su', mode: 0o4755, uid: 7, gid: 8, ...when },
       { path: 'bin/sh', kind: 'symlink', linkPath: '/bin/su', uid: 9, ...when },
       { path: 'dev/null', kind: 'char', major: 1, minor: 3, mode: 0o666 },
       { path: 'run/fifo', kind: 'fifo', mode: 0o620 },
@@ -213,21 +213,6 @@ test('LayerUnpacker: refuses what no layer may hold', root, async (t) => {
   for (const [what, entries] of Object.entries(refused)) {
     await assert.rejects(unpack(scratch(t), makeTar(entries)), (error) => isKind(error, 'invalid'), what);
   }
-  const missing = [{ path: 'x', kind: 'link', linkPath: 'nowhere' }] as const;
-  await assert.rejects(
-    unpack(scratch(t), makeTar(missing)),
-    (error) => isKind(error, 'not-found') && error.message.includes('nowhere'),
-  );
-  const parentIsFile: TarInput[] = [
-    { path: 'x', kind: 'file' },
-    { path: 'x/y', kind: 'file' },
-  ];
-  await assert.rejects(unpack(scratch(t), makeTar(parentIsFile)), (error) => isKind(error, 'failed-precondition'));
-  const overFull: TarInput[] = [
-    { path: 'x/y', kind: 'file' },
-    { path: 'x', kind: 'file' },
-  ];
-  await assert.rejects(unpack(scratch(t), makeTar(overFull)), (error) => isKind(error, 'failed-precondition'));
   await assert.rejects(
     unpack(
       scratch(t),

@@ -1,5 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import { Apply, type ApplyMeta } from '../sys/apply.ts';
+import { isErrno } from '../sys/error.ts';
 import type { FdLike } from '../sys/fd.ts';
 import { type ByteString, cleanPath, utf8Of } from './byte-string.ts';
 import { type TarEntry, TarReader, type TarSink } from './tar-reader.ts';
@@ -29,6 +30,12 @@ export interface Unpacked {
 
 /** What one write hands to the parser at once: bounds the batches that can pile up before the next wait. */
 const SLICE_BYTES = 256 * 1024;
+/** All names of a layer together, which are kept to find one that occurs twice: more than any layer has. */
+const MAX_NAME_BYTES = 256 * 2 ** 20;
+/** Different owners of a layer, which are kept in its record. */
+const MAX_OWNERS = 65_536;
+/** Holes of all files together. They cost nothing here, but whoever copies such a file may write them all. */
+const MAX_HOLE_BYTES = 2 ** 40;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const S_IFIFO = 0o010000;
@@ -36,6 +43,31 @@ const S_IFIFO = 0o010000;
 /** Attributes an image may not set: they mean something to overlayfs, or belong to the host's policy. */
 function isForbidden([name]: readonly [ByteString, ByteString]): boolean {
   return name.startsWith('trusted.') || name.startsWith('user.overlay.') || name === 'security.selinux';
+}
+
+/** What the entries of a layer ask for and cannot get, as opposed to a failure of the disk. */
+const mistakes: Readonly<Record<string, string>> = {
+  ENOENT: 'it leads to what is no earlier entry of the layer',
+  ENOTDIR: 'something on its way is no directory',
+  EISDIR: 'it takes the place of a directory',
+  ENOTEMPTY: 'it takes the place of a directory',
+  ELOOP: 'there are too many symbolic links on its way',
+  EPERM: 'the file system does not allow this entry',
+  EXDEV: 'it leads out of the layer',
+  EMLINK: 'the file has too many names',
+  EFBIG: 'the file is larger than the file system can hold',
+  EINVAL: 'the file system does not take its name or attributes',
+  ENODEV: 'the file system does not take its name or attributes',
+  ERANGE: 'an attribute is too long',
+  ENAMETOOLONG: 'its name is too long',
+  E2BIG: 'it needs too many directories that no entry describes',
+};
+
+/** An errno about an entry in words, and as a fault of the layer where it is one. Names of the image are shown quoted: they may hold anything. */
+function entryError(error: unknown): unknown {
+  if (!isErrno(error, ...Object.keys(mistakes)) || error.path === undefined) return error;
+  const why = `${mistakes[error.code] ?? ''} (${error.syscall}: ${error.code})`;
+  return new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(error.path)}: ${why}`, { cause: error });
 }
 
 /**
@@ -52,6 +84,8 @@ export class LayerUnpacker implements AsyncDisposable {
   #sizeBytes = 0;
 
   readonly #paths = new Set<ByteString>();
+  #nameBytes = 0;
+  #holeBytes = 0;
   readonly #dirTimes: [ByteString, number, number][] = [];
   readonly #uids = new Set<number>();
   readonly #gids = new Set<number>();
@@ -75,13 +109,14 @@ export class LayerUnpacker implements AsyncDisposable {
   /**
    * The next bytes of the tar; they are not kept. Resolves when more may come.
    *
-   * Errors: of TarReader; `invalid` for a path outside the layer or twice in it; by errno of the file system. Then the layer is of no use.
+   * Errors: of TarReader; `invalid` for what no layer may hold; `exhausted` for a full disk or a layer past the limits; by errno of the file system. Then the layer
+   * is of no use.
    */
   async write(bytes: Uint8Array): Promise<void> {
     this.#sizeBytes += bytes.length;
     for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
       this.#reader.write(bytes.length <= SLICE_BYTES ? bytes : bytes.subarray(at, at + SLICE_BYTES));
-      if (this.#apply.busy) await this.#apply.ready();
+      if (this.#apply.busy) await this.#ready();
       this.#emit(this.#split?.take());
     }
   }
@@ -92,9 +127,13 @@ export class LayerUnpacker implements AsyncDisposable {
     for (let i = this.#dirTimes.length - 1; i >= 0; i--) {
       const [path, seconds, nanoseconds] = this.#dirTimes[i] as [ByteString, number, number]; // in bounds
       this.#apply.times(path, seconds, nanoseconds);
-      if (this.#apply.busy) await this.#apply.ready();
+      if (this.#apply.busy) await this.#ready();
     }
-    await this.#apply.finish();
+    try {
+      await this.#apply.finish();
+    } catch (error) {
+      throw entryError(error);
+    }
     this.#emit(this.#split?.finish());
     const ascending = (set: Set<number>): number[] => [...set].sort((a, b) => a - b);
     return {
@@ -110,6 +149,14 @@ export class LayerUnpacker implements AsyncDisposable {
     await this.#apply[Symbol.asyncDispose]();
   }
 
+  async #ready(): Promise<void> {
+    try {
+      await this.#apply.ready();
+    } catch (error) {
+      throw entryError(error);
+    }
+  }
+
   #emit(lines: string | undefined): void {
     if (lines !== undefined && lines !== '') this.#onSplit?.(lines);
   }
@@ -120,6 +167,8 @@ export class LayerUnpacker implements AsyncDisposable {
     /** The file whose contents come now. */
     let file: ApplyMeta | undefined;
     let sizeBytes = 0;
+    /** Its contents cannot be had back from the file as the archive has them: they are kept with the raw bytes. */
+    let isSparse = false;
     return {
       raw: (bytes, start, end) => split?.raw(bytes, start, end),
       entry: (entry) => {
@@ -130,23 +179,33 @@ export class LayerUnpacker implements AsyncDisposable {
             ? { ...entry, xattrs: entry.xattrs.filter((x) => !isForbidden(x)) }
             : entry;
         if (whiteout !== undefined) {
-          // Contents that a whiteout should not have are kept with the raw bytes: there is no file to take them from.
+          // Contents that it should not have are kept with the raw bytes: there is no file to take them from.
           split?.file(entry.path, 0);
           if (whiteout.kind === 'opaque') apply.opaque(whiteout.path);
           else if (whiteout.kind === 'whiteout') apply.whiteout(whiteout.path, meta);
           return;
         }
-        split?.file(entry.path, entry.sizeBytes);
+        sizeBytes = entry.isSparse ? 0 : entry.sizeBytes;
+        split?.file(entry.path, sizeBytes);
         if (entry.kind === 'file') {
           apply.file(path);
           // The entry is the reader's, unchanged until the next one.
           file = meta;
-          sizeBytes = entry.sizeBytes;
+          isSparse = entry.isSparse;
         } else this.#add(entry, path, meta);
       },
       data: (bytes, start, end) => {
         if (file !== undefined) apply.data(bytes, start, end);
-        else split?.raw(bytes, start, end);
+        if (file === undefined || isSparse) split?.raw(bytes, start, end);
+      },
+      hole: (bytes) => {
+        this.#holeBytes += bytes;
+        if (this.#holeBytes > MAX_HOLE_BYTES)
+          throw new TareError(
+            'exhausted',
+            `Cannot unpack layer: its files have holes of more than ${MAX_HOLE_BYTES} bytes`,
+          );
+        if (file !== undefined) apply.hole(bytes);
       },
       endEntry: () => {
         if (file !== undefined) apply.end(file, sizeBytes > 0);
@@ -166,8 +225,14 @@ export class LayerUnpacker implements AsyncDisposable {
     this.#paths.add(path);
     if (this.#paths.size === before)
       throw new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} occurs twice`);
+    this.#nameBytes += path.length;
     this.#uids.add(entry.uid);
     this.#gids.add(entry.gid);
+    if (this.#nameBytes > MAX_NAME_BYTES || this.#uids.size > MAX_OWNERS || this.#gids.size > MAX_OWNERS)
+      throw new TareError(
+        'exhausted',
+        `Cannot unpack layer: it has more than ${MAX_OWNERS} owners, or ${MAX_NAME_BYTES} bytes of names`,
+      );
     return path;
   }
 
@@ -187,7 +252,7 @@ export class LayerUnpacker implements AsyncDisposable {
             'invalid',
             `Cannot unpack layer: ${JSON.stringify(utf8Of(path))} is a hard link to the root`,
           );
-        return apply.link(path, target);
+        return apply.link(path, target, meta);
       }
       case 'char':
         return apply.node(path, withType(S_IFCHR), entry.major, entry.minor);

@@ -7,7 +7,7 @@ export type Whiteout =
   | { readonly kind: 'whiteout'; readonly path: ByteString }
   /** All that lower layers have in directory `path` is gone. */
   | { readonly kind: 'opaque'; readonly path: ByteString }
-  /** Book-keeping of aufs in images of its time: of no meaning. */
+  /** Book-keeping of aufs in images of its time, and whatever is beneath a name of a whiteout: of no meaning. */
   | { readonly kind: 'reserved'; readonly path: ByteString };
 
 /**
@@ -16,7 +16,11 @@ export type Whiteout =
  * Errors: `invalid` for a whiteout of nothing (`.wh.`), of `.` or of `..`.
  */
 export function whiteoutOf(path: ByteString): Whiteout | undefined {
+  if (!path.includes('.wh.')) return undefined;
   const start = path.lastIndexOf('/') + 1;
+  if (path.startsWith('.wh.') && start > 0) return { kind: 'reserved', path };
+  const inside = path.indexOf('/.wh.');
+  if (inside >= 0 && inside + 1 < start) return { kind: 'reserved', path };
   if (!path.startsWith('.wh.', start)) return undefined;
   const name = baseName(path).slice(4);
   const parent = dirName(path);

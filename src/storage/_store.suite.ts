@@ -24,7 +24,14 @@ export interface TestImage {
 
 /** An image with these layers, bottom first; `label` makes configs differ. */
 export function makeImage(layers: readonly Entries[], label = ''): TestImage {
-  const tars = layers.map((entries) => makeTar(entries));
+  return imageOfTars(
+    layers.map((entries) => makeTar(entries)),
+    label,
+  );
+}
+
+/** An image whose layers are these tars. */
+export function imageOfTars(tars: readonly Buffer[], label = ''): TestImage {
   const diffIds = tars.map((tar) => sha256(tar) as string as DiffId);
   const config = Buffer.from(
     JSON.stringify({

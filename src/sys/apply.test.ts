@@ -35,7 +35,7 @@ test('Apply: executes in order, splits data over batches, reports the CRC of eve
   apply.file('a/hi');
   apply.data(Buffer.from('..hi\n..'), 2, 5);
   apply.end(meta);
-  apply.link('hard', 'a/hi');
+  apply.link('hard', 'a/hi', meta);
   await apply.finish();
   assert.ok(readFileSync(join(dir, 'a/big')).equals(big));
   assert.equal(readFileSync(join(dir, 'hard'), 'utf8'), 'hi\n');
@@ -48,7 +48,7 @@ test('Apply: the first error stops all that follows and names step and path', ro
   await using apply = Apply.open(fd);
   apply.file('x');
   apply.end(meta);
-  apply.link('y', 'nowhere/z');
+  apply.link('y', 'nowhere/z', meta);
   apply.file('later');
   apply.end(meta);
   await assert.rejects(

@@ -51,6 +51,7 @@ const NODE = 7;
 const WHITEOUT = 8;
 const OPAQUE = 9;
 const TIMES = 10;
+const HOLE = 11;
 const USER_XATTR = 1;
 const NO_DEVICES = 2;
 const CRC = 4;
@@ -127,6 +128,12 @@ export class Apply implements AsyncDisposable {
     }
   }
 
+  /** Appends zeros to the open file without writing them. They do not count for its CRC. */
+  hole(sizeBytes: number): void {
+    this.#begin(HOLE, undefined, undefined, 8);
+    this.#at = this.#buffer.writeBigInt64LE(BigInt(sizeBytes), this.#at);
+  }
+
   /** Closes the open file with its owner, mode, attributes and time; `reportCrc` false: without `onCrc`. */
   end(meta: ApplyMeta, reportCrc = true): void {
     this.#begin(END, undefined, meta, 8);
@@ -141,9 +148,10 @@ export class Apply implements AsyncDisposable {
     this.#string(target);
   }
 
-  /** A hard link; `target`, a path as all others, must exist by now. */
-  link(path: ByteString, target: ByteString): void {
-    this.#begin(LINK, path, undefined, target.length + 3);
+  /** A hard link; `target`, a path as all others, must exist by now, and gets the owner, mode, attributes and time. Of a symbolic link only the owner. */
+  link(path: ByteString, target: ByteString, meta: ApplyMeta): void {
+    this.#begin(LINK, path, meta, target.length + 3);
+    this.#meta(meta);
     this.#string(target);
   }
 
