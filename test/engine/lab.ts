@@ -177,7 +177,9 @@ export class Lab implements AsyncDisposable {
       ...files.map((path) => `file ${path}`),
       ...others.filter((path) => !known.has(path)).map((path) => `file ${path}`),
       ...names(cacheDir)
-        .filter((name) => name !== 'blobs' && !/^seccomp-\d+-x?(x64|arm64)-[0-9a-f]+$/.test(name))
+        .filter(
+          (name) => name !== 'blobs' && name !== 'compressed' && !/^seccomp-\d+-x?(x64|arm64)-[0-9a-f]+$/.test(name),
+        )
         .map((name) => `file ${cacheDir}/${name}`),
       // Kept blobs are whole, or they are not there.
       ...names(join(cacheDir, 'blobs'))
