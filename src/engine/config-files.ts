@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mount as OciMount } from '../spec/runtime-config.ts';
 
@@ -13,10 +13,8 @@ const OPTIONS = ['bind', 'rprivate', 'nosuid', 'nodev'];
 
 /** Writes /etc/hosts, /etc/hostname and, where there is a network, /etc/resolv.conf for a container, and returns their mounts. */
 export function configFiles(input: ConfigFilesInput): OciMount[] {
-  const dir = join(input.dir, 'files');
-  mkdirSync(dir, { mode: 0o755 });
   const mount = (name: string, text: string): OciMount => {
-    const source = join(dir, name);
+    const source = join(input.dir, name);
     writeFileSync(source, text, { mode: 0o644 });
     return { destination: `/etc/${name}`, type: 'bind', source, options: OPTIONS };
   };

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Healthcheck } from '../spec/image-config.ts';
@@ -55,10 +55,17 @@ export function containerDir(engine: Engine, id: string): string {
   return join(engine.containersDir, id);
 }
 
-/** Writes the record and the OCI config; durable unless the container removes itself. */
+/** Writes the record and the OCI config of a container in creation; durable unless it removes itself. */
 export function writeRecord(dir: string, record: ContainerRecord, config: RuntimeConfig): void {
-  writeDurably(join(dir, 'config.json'), JSON.stringify(config), record.autoRemove);
-  writeDurably(join(dir, 'container.json'), JSON.stringify(record), record.autoRemove);
+  for (const [name, value] of [
+    ['config.json', config],
+    ['container.json', record],
+  ] as const) {
+    const path = join(dir, name);
+    // Until the phase changes nobody believes in the container, so a kill may leave half a file; one that removes itself need not survive more.
+    if (record.autoRemove) writeFileSync(path, JSON.stringify(value), { mode: 0o600 });
+    else writeDurably(path, JSON.stringify(value));
+  }
 }
 
 /** Reads a container's record. Errors: not-found, unsupported (written by a newer Tare). */

@@ -197,12 +197,12 @@ export function readPid(dir: string): { pid: number; startTime: string; startedA
 }
 
 /** Replaces a file atomically; with `volatile` nothing is synced. */
-export function writeDurably(path: string, text: string, volatile = false): void {
+export function writeDurably(path: string, text: string): void {
   const temp = `${path}.tmp-${process.pid}`;
   const fd = openSync(temp, 'w', 0o600);
   try {
     writeFileSync(fd, text);
-    if (!volatile) fsyncSync(fd);
+    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
