@@ -196,7 +196,7 @@ export function readPid(dir: string): { pid: number; startTime: string; startedA
   }
 }
 
-/** Replaces a file atomically; with `volatile` nothing is synced. */
+/** Replaces a file atomically; its contents are on the disk before. */
 export function writeDurably(path: string, text: string): void {
   const temp = `${path}.tmp-${process.pid}`;
   const fd = openSync(temp, 'w', 0o600);
