@@ -7,6 +7,7 @@ import { familiarReference, formatReference, parseReference, withDefaultTag } fr
 import type { ImageRecord, Store } from '../storage/mod.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
+import type { RegistryAccess } from './registries.ts';
 
 export interface PullImageOptions {
   /** os/arch[/variant]; default the machine's. */
@@ -17,6 +18,8 @@ export interface PullImageOptions {
   readonly cwd?: string;
   /** PEM certificates to trust for registries besides the system's. */
   readonly ca?: readonly string[];
+  /** How registries are reached, instead of the engine's way. */
+  readonly registryAccess?: RegistryAccess;
 }
 
 export interface PulledImage {
@@ -48,7 +51,7 @@ export async function pullImage(
 ): Promise<PulledImage> {
   const { openImageSource, parseImageLocation, pullImage: pull } = await import('../image/mod.ts');
   const store = await engine.store();
-  await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
+  await using source = await openImageSource(parseImageLocation(reference), await sourceOptions(engine, options));
   const pulled = await pull(source, store, {
     platform: platformOf(options),
     ...definedOf({ signal: options.signal, progress: options.onProgress }),
@@ -56,8 +59,12 @@ export async function pullImage(
   return { imageId: pulled.record.id, digest: pulled.manifestDigest, names: pulled.names };
 }
 
-function sourceOptions(options: PullImageOptions): OpenSourceOptions {
-  return { cwd: options.cwd ?? '/', ...(options.ca === undefined ? {} : { registry: { ca: options.ca } }) };
+async function sourceOptions(engine: Engine, options: PullImageOptions): Promise<OpenSourceOptions> {
+  const { cwd = '/', ca } = options;
+  const access = options.registryAccess ?? engine.registryAccess;
+  if (access === undefined) return { cwd, ...(ca !== undefined && { registry: { ca } }) };
+  const { registriesFor } = await import('./registries.ts');
+  return { cwd, registry: registriesFor({ ...access, ...(ca !== undefined && { ca }) }) };
 }
 
 function platformOf(options: PullImageOptions): Platform {
@@ -146,7 +153,7 @@ export async function imageForRun(
     signal: how.signal,
   });
   try {
-    if (stored !== undefined && (await isCurrent(store, stored.imageId, reference, pullOptions))) return stored;
+    if (stored !== undefined && (await isCurrent(engine, stored.imageId, reference, pullOptions))) return stored;
     const { imageId, names } = await pullImage(engine, reference, pullOptions);
     const image = store.image(imageId);
     if (image === undefined)
@@ -179,15 +186,15 @@ function forRun(store: Store, { image, name }: Found, reference: string): ImageF
 
 /** Whether the registry still has what we have. */
 async function isCurrent(
-  store: Store,
+  engine: Engine,
   imageId: string,
   reference: string,
   options: PullImageOptions,
 ): Promise<boolean> {
   const { openImageSource, parseImageLocation, resolveImage } = await import('../image/mod.ts');
-  await using source = await openImageSource(parseImageLocation(reference), sourceOptions(options));
+  await using source = await openImageSource(parseImageLocation(reference), await sourceOptions(engine, options));
   const { instance } = await resolveImage(source, platformOf(options), options.signal);
-  return store.image(imageId)?.digests.includes(instance.digest) === true;
+  return (await engine.store()).image(imageId)?.digests.includes(instance.digest) === true;
 }
 
 /** All images, newest first. */
