@@ -71,9 +71,9 @@ export function parseAuthFile(text: string, path: string): AuthFile {
  */
 export function writeAuth(path: string, key: string, credentials: Credentials | undefined): boolean {
   return rewrite(path, (auths) => {
-    const had = Object.hasOwn(auths, key);
-    if (credentials === undefined) delete auths[key];
-    else auths[key] = entryOf(credentials);
+    const had = auths.has(key);
+    if (credentials === undefined) auths.delete(key);
+    else auths.set(key, entryOf(credentials));
     return had;
   });
 }
@@ -81,18 +81,19 @@ export function writeAuth(path: string, key: string, credentials: Credentials | 
 /** Removes every entry of the auth file at `path`. Errors: as `writeAuth`. */
 export function clearAuths(path: string): void {
   rewrite(path, (auths) => {
-    for (const key of Object.keys(auths)) delete auths[key];
+    auths.clear();
     return true;
   });
 }
 
-function rewrite(path: string, change: (auths: Record<string, unknown>) => boolean): boolean {
+/** Changes the entries. They are a Map on the way: a key may be `__proto__`. */
+function rewrite(path: string, change: (auths: Map<string, unknown>) => boolean): boolean {
   const text = readText(path);
   const document = text === undefined || text.trim() === '' ? {} : documentOf(text, path);
-  const auths = Object.fromEntries(entries(document['auths'], 'auths', path));
+  const auths = new Map(entries(document['auths'], 'auths', path));
   const result = change(auths);
-  if (text === undefined && Object.keys(auths).length === 0) return result;
-  replace(path, `${JSON.stringify({ ...document, auths }, undefined, '\t')}\n`);
+  if (text === undefined && auths.size === 0) return result;
+  replace(path, `${JSON.stringify({ ...document, auths: Object.fromEntries(auths) }, undefined, '\t')}\n`);
   return result;
 }
 

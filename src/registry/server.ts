@@ -133,12 +133,20 @@ function fail(request: IncomingMessage, response: ServerResponse, error: unknown
     error instanceof RegistryError
       ? error
       : { status: isKind(error, 'unavailable') ? 503 : 500, code: undefined, message: 'internal error' };
-  if (!request.complete) {
-    // The rest of the body is read past, so that the answer arrives; not for long.
-    response.setHeader('connection', 'close');
-    request.on('error', () => {}).resume();
-    const late = setTimeout(() => request.destroy(), REFUSED_MS).unref();
-    request.on('close', () => clearTimeout(late));
-  }
-  sendJson(response, status, { errors: [{ code: code ?? 'UNKNOWN', message }] });
+  const answer = { errors: [{ code: code ?? 'UNKNOWN', message }] };
+  if (request.complete) return sendJson(response, status, answer);
+  // The rest of the body is read past before the connection closes, so that the answer arrives; not for long.
+  const text = JSON.stringify(answer);
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    connection: 'close',
+  });
+  response.write(text);
+  const late = setTimeout(() => request.destroy(), REFUSED_MS).unref();
+  const done = (): void => {
+    clearTimeout(late);
+    response.end();
+  };
+  request.on('error', done).on('end', done).on('close', done).resume();
 }

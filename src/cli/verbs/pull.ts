@@ -1,6 +1,6 @@
 import { pullImage } from '../../engine/images.ts';
 import { forEach } from '../for-each.ts';
-import { registryAccess, registryFlags } from '../registry-flags.ts';
+import { credsFlag, registryAccess, registryFlags } from '../registry-flags.ts';
 import { defineVerb } from '../verb.ts';
 import { watchPull } from '../watch-pull.ts';
 
@@ -10,6 +10,7 @@ export const verb = defineVerb({
   flags: {
     quiet: { type: 'switch', short: 'q', help: 'Print the image id only' },
     platform: { type: 'text', value: 'OS/ARCH[/VARIANT]', help: "Platform to fetch (default: this machine's)" },
+    ...credsFlag,
     ...registryFlags,
   },
   args: { min: 1 },
