@@ -57,5 +57,13 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     `--storage-runroot=${storageRunRoot}`,
   ];
   if (cgroupParent !== undefined) self.push(`--cgroup-parent=${cgroupParent}`);
-  return { root, runRoot, storageRoot, storageRunRoot, self, ...(cgroupParent === undefined ? {} : { cgroupParent }) };
+  return {
+    root,
+    runRoot,
+    storageRoot,
+    storageRunRoot,
+    self,
+    registryAccess: { env: host.env, uid: process.getuid?.() ?? 0 },
+    ...(cgroupParent === undefined ? {} : { cgroupParent }),
+  };
 }

@@ -50,6 +50,7 @@ export class Prompt implements Disposable {
   async ask(question: string, how: { readonly secret: boolean } = { secret: false }): Promise<string> {
     this.#say(question);
     const typed: number[] = [];
+    const characters = new TextDecoder();
     const erase = (): void => {
       // A character is one byte and those that go on with it.
       let byte = typed.pop();
@@ -67,7 +68,7 @@ export class Prompt implements Disposable {
       else if (byte === KILL_LINE) while (typed.length > 0) erase();
       else if (byte >= 0x20 && typed.length < MAX_BYTES) {
         typed.push(byte);
-        if (!how.secret && byte < 0x80) this.#say(String.fromCharCode(byte));
+        if (!how.secret) this.#say(characters.decode(Uint8Array.of(byte), { stream: true }));
       }
     }
     this.#say('\r\n');
@@ -76,9 +77,9 @@ export class Prompt implements Disposable {
 
   async #next(): Promise<number | undefined> {
     while (this.#ahead.length === 0) {
-      const { done, value } = await this.#input.next();
-      if (done === true) return undefined;
-      this.#ahead = [...(value as Uint8Array)];
+      const next = await this.#input.next();
+      if (next.done === true) return undefined;
+      this.#ahead = [...next.value];
     }
     return this.#ahead.shift();
   }

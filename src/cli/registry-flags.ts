@@ -1,12 +1,19 @@
 import { resolve } from 'node:path';
 import type { RegistryAccess } from '../engine/registries.ts';
+import type { Credentials } from '../registry/credentials.ts';
 import type { Context } from './context.ts';
+import { UsageError } from './usage-error.ts';
 
 /** Flags of every verb that speaks to a registry. */
 export const registryFlags = {
   authfile: { type: 'text', value: 'FILE', help: 'File of credentials (REGISTRY_AUTH_FILE)' },
   'cert-dir': { type: 'text', value: 'DIR', help: 'Certificates of the registry: *.crt, *.cert and *.key' },
   'tls-verify': { type: 'switch', help: 'Require https with a trusted certificate (default: as registries.conf says)' },
+} as const;
+
+/** The flag of verbs that take credentials without a login. */
+export const credsFlag = {
+  creds: { type: 'text', value: 'USER[:PASSWORD]', help: 'Credentials for the registry, instead of those of a login' },
 } as const;
 
 /** How a verb with `registryFlags` reaches registries. */
@@ -16,6 +23,7 @@ export function registryAccess(
     readonly authfile?: string | undefined;
     readonly 'cert-dir'?: string | undefined;
     readonly 'tls-verify'?: boolean | undefined;
+    readonly creds?: string | undefined;
   },
 ): RegistryAccess {
   const at = (path: string | undefined): string | undefined =>
@@ -27,6 +35,14 @@ export function registryAccess(
     uid: process.getuid?.() ?? 0,
     ...(authFile !== undefined && { authFile }),
     ...(certDir !== undefined && { certDir }),
+    ...(values.creds !== undefined && { credentials: credentialsOf(values.creds) }),
     ...(values['tls-verify'] !== undefined && { tlsVerify: values['tls-verify'] }),
   };
+}
+
+function credentialsOf(text: string): Credentials {
+  const colon = text.indexOf(':');
+  const username = colon < 0 ? text : text.slice(0, colon);
+  if (username === '') throw new UsageError('Cannot use --creds: it has no user name');
+  return { username, password: colon < 0 ? '' : text.slice(colon + 1) };
 }

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Store } from '../storage/mod.ts';
+import type { RegistryAccess } from './registries.ts';
 import { fileError } from './file-error.ts';
 
 /** Where Tare keeps what. All absolute. */
@@ -17,6 +18,8 @@ export interface EngineOptions {
   readonly self: readonly string[];
   /** Parent of the containers' cgroups. */
   readonly cgroupParent?: string;
+  /** How registries are reached; without it anonymously, and no file of the machine or the user is read for it. */
+  readonly registryAccess?: RegistryAccess;
 }
 
 /**

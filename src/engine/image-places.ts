@@ -9,7 +9,7 @@ export interface ImagePlaceOptions {
   readonly cwd?: string;
   /** PEM certificates to trust for registries besides the system's. */
   readonly ca?: readonly string[];
-  /** How registries are reached. */
+  /** How registries are reached, instead of the engine's way. */
   readonly registryAccess?: RegistryAccess;
 }
 
@@ -20,16 +20,16 @@ export async function placesOf(
 ): Promise<OpenSourceOptions & OpenDestinationOptions> {
   return {
     cwd: options.cwd ?? '/',
-    registry: await registryOf(options),
+    registry: await registryOf(options.registryAccess ?? engine.registryAccess, options.ca),
     stored: (image) => storedImage(engine, image, 'read'),
   };
 }
 
-async function registryOf({
-  ca,
-  registryAccess,
-}: ImagePlaceOptions): Promise<NonNullable<OpenSourceOptions['registry']>> {
-  if (registryAccess === undefined) return ca === undefined ? {} : { ca };
+async function registryOf(
+  access: RegistryAccess | undefined,
+  ca: readonly string[] | undefined,
+): Promise<NonNullable<OpenSourceOptions['registry']>> {
+  if (access === undefined) return ca === undefined ? {} : { ca };
   const { registriesFor } = await import('./registries.ts');
-  return registriesFor({ ...registryAccess, ...(ca !== undefined && { ca }) });
+  return registriesFor({ ...access, ...(ca !== undefined && { ca }) });
 }

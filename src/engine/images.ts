@@ -93,7 +93,7 @@ export async function imageForRun(
     signal: how.signal,
   });
   try {
-    if (stored !== undefined && (await isCurrent(engine, store, stored.imageId, reference, pullOptions))) return stored;
+    if (stored !== undefined && (await isCurrent(engine, stored.imageId, reference, pullOptions))) return stored;
     const { imageId, names } = await pullImage(engine, reference, pullOptions);
     const image = store.image(imageId);
     if (image === undefined)
@@ -127,7 +127,6 @@ function forRun(store: Store, { image, name }: Found, reference: string): ImageF
 /** Whether the registry still has what we have. */
 async function isCurrent(
   engine: Engine,
-  store: Store,
   imageId: string,
   reference: string,
   options: PullImageOptions,
@@ -135,7 +134,7 @@ async function isCurrent(
   const { openImageSource, parseImageLocation, resolveImage } = await import('../image/mod.ts');
   await using source = await openImageSource(parseImageLocation(reference), await placesOf(engine, options));
   const { instance } = await resolveImage(source, wantedPlatform(options.platform), options.signal);
-  return store.image(imageId)?.digests.includes(instance.digest) === true;
+  return (await engine.store()).image(imageId)?.digests.includes(instance.digest) === true;
 }
 
 /**

@@ -18,7 +18,7 @@ export interface TestRegistry extends AsyncDisposable {
   readonly certificates: Certificates | undefined;
   /** The token server beside it; only with `login: 'token'`. */
   readonly tokens: TokenServer | undefined;
-  /** Copies an image into it with skopeo: `push('oci:dir:name', 'repo:tag')`. With `all`, an index with all its images. Digests are kept. */
+  /** Copies an image into it with skopeo: `push('oci:dir:name', 'repo:tag')`. With `all`, an index with all its images. Digests are kept. Not with `login: 'token'`. */
   push(source: string, name: string, options?: { all?: boolean; format?: 'oci' | 'v2s2' }): void;
   /** Ends the process, so that the registry cannot be reached any more. */
   stop(): Promise<void>;
@@ -42,8 +42,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     for (let attempt = 1; ; attempt++) {
       const port = await freePort();
       const child = await launch(dir, port, { options, certificates, tls, tokens });
-      if (child !== undefined)
-        return handle(dir, port, child, tls ? certificates : undefined, tokens, options.login !== undefined);
+      if (child !== undefined) return handle(dir, port, child, tls ? certificates : undefined, tokens, options.login);
       if (attempt === 5) throw new Error(`docker-registry does not start:\n${readFileSync(join(dir, 'log'), 'utf8')}`);
     }
   } catch (error) {
@@ -188,7 +187,7 @@ function handle(
   child: ChildProcess,
   certificates: Certificates | undefined,
   tokens: TokenServer | undefined,
-  login: boolean,
+  login: RegistryOptions['login'],
 ): TestRegistry {
   const domain = `localhost:${port}`;
   const stop = async (): Promise<void> => {
@@ -202,9 +201,10 @@ function handle(
     certificates,
     tokens,
     push(source, name, options = {}) {
+      if (tokens !== undefined) throw new Error('the token server cannot answer while we wait for skopeo');
       const flags = [
         '--dest-tls-verify=false',
-        ...(login ? ['--dest-creds', `${testUser.username}:${testUser.password}`] : []),
+        ...(login === 'htpasswd' ? ['--dest-creds', `${testUser.username}:${testUser.password}`] : []),
         ...(options.all === true ? ['--all'] : []),
         ...(options.format ? ['--format', options.format] : []),
       ];

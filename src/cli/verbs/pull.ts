@@ -1,5 +1,6 @@
 import { pullImage } from '../../engine/images.ts';
 import { forEach } from '../for-each.ts';
+import { credsFlag, registryAccess, registryFlags } from '../registry-flags.ts';
 import { defineVerb } from '../verb.ts';
 import { watchPull } from '../watch-pull.ts';
 
@@ -9,6 +10,8 @@ export const verb = defineVerb({
   flags: {
     quiet: { type: 'switch', short: 'q', help: 'Print the image id only' },
     platform: { type: 'text', value: 'OS/ARCH[/VARIANT]', help: "Platform to fetch (default: this machine's)" },
+    ...credsFlag,
+    ...registryFlags,
   },
   args: { min: 1 },
   examples: [
@@ -20,6 +23,7 @@ export const verb = defineVerb({
     const code = await forEach(context, references, async (reference) => {
       const { imageId } = await pullImage(context.engine, reference, {
         cwd: context.cwd,
+        registryAccess: registryAccess(context, values),
         signal: watch.signal,
         ...(values.platform === undefined ? {} : { platform: values.platform }),
         ...(watch.onProgress === undefined ? {} : { onProgress: watch.onProgress }),

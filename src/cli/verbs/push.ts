@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pushImage } from '../../engine/push.ts';
 import { pushWords } from '../pull-progress.ts';
-import { registryAccess, registryFlags } from '../registry-flags.ts';
+import { credsFlag, registryAccess, registryFlags } from '../registry-flags.ts';
 import { defineVerb } from '../verb.ts';
 import { watchPull } from '../watch-pull.ts';
 
@@ -25,6 +25,7 @@ export const verb = defineVerb({
       help: 'Compress layers that come in another format anew (default: as they are)',
     },
     'compression-level': { type: 'integer', help: 'For layers that are compressed: 0 to 9 for gzip, 1 to 22 for zstd' },
+    ...credsFlag,
     ...registryFlags,
   },
   args: { min: 1, max: 2 },
