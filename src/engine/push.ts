@@ -48,6 +48,7 @@ export async function pushImage(
   options: PushImageOptions = {},
 ): Promise<PushedImage> {
   const { compressedBlobsIn, copyImage, openImageDestination, openImageSource } = await import('../image/mod.ts');
+  checkLevel(options);
   const places = await placesOf(engine, options);
   const from = await sourceOf(engine, image, options.all === true);
   await using source: ImageSource = await openImageSource(from, places);
@@ -99,4 +100,10 @@ async function destinationOf(
   const isNameless =
     location.transport === 'docker-archive' && location.name === undefined && location.index === undefined;
   return isNameless && name !== undefined ? { ...location, name } : location;
+}
+
+function checkLevel({ compressionFormat = 'gzip', compressionLevel: level }: PushImageOptions): void {
+  const [min, max] = compressionFormat === 'gzip' ? [0, 9] : [1, 22];
+  if (level !== undefined && (level < min || level > max))
+    throw new TareError('invalid', `Cannot compress at level ${level}: ${compressionFormat} has ${min} to ${max}`);
 }

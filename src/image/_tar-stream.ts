@@ -1,10 +1,12 @@
 import { TareError } from '../base/errors.ts';
 import { TAR_END, bytesOf, tarHeader, tarPadding } from '../archive/mod.ts';
+import { blocksOf } from './_blocks.ts';
 import { fileRange } from './_file-range.ts';
 import { spool } from './_spool.ts';
 import type { ArchiveOutput } from './archive-output.ts';
 import { fstat } from '../sys/stat.ts';
 
+/** Not every small file of a layer costs a system call. */
 const WRITE_BYTES = 256 * 1024;
 
 /**
@@ -33,7 +35,7 @@ export class TarStream {
     return this.#enqueue(async () => {
       await this.#output.write(tarHeader({ path: bytesOf(name), kind: 'file', sizeBytes }));
       let left = sizeBytes;
-      for await (const part of gathered(open())) {
+      for await (const part of blocksOf(open(), WRITE_BYTES)) {
         left -= part.byteLength;
         if (left < 0) break;
         await this.#output.write(part);
@@ -76,18 +78,4 @@ export class TarStream {
     this.#queue = turn.catch(() => {});
     return turn;
   }
-}
-
-/** Small chunks together, so that not every file of a layer costs a system call. */
-async function* gathered(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    parts.push(chunk);
-    bytes += chunk.byteLength;
-    if (bytes < WRITE_BYTES) continue;
-    yield parts.length === 1 ? chunk : Buffer.concat(parts, bytes);
-    [parts, bytes] = [[], 0];
-  }
-  if (bytes > 0) yield Buffer.concat(parts, bytes);
 }

@@ -3,7 +3,11 @@ import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress } from 'node:zlib';
 import type { BlobIdentity } from '../registry/registry.ts';
 import type { Digest, DigestAlgorithm } from '../spec/mod.ts';
+import { blocksOf } from './_blocks.ts';
 import { parallelGzip } from './parallel-gzip.ts';
+
+/** A turn of the thread pool is dear: small files of a layer go to the encoder together. */
+const BLOCK_BYTES = 1024 * 1024;
 
 /** How new blobs are compressed. */
 export interface LayerCompression {
@@ -49,7 +53,7 @@ async function* zstd(tar: AsyncIterable<Uint8Array>, level: number): AsyncGenera
     params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
     chunkSize: 256 * 1024,
   });
-  const feeding = pipeline(tar, encoder);
+  const feeding = pipeline(blocksOf(tar, BLOCK_BYTES), encoder);
   // Its failure reaches us as an error of `encoder`.
   feeding.catch(() => {});
   try {

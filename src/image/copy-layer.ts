@@ -1,6 +1,13 @@
 import { TareError } from '../base/errors.ts';
 import type { BlobIdentity } from '../registry/registry.ts';
-import { digestAlgorithm, type Descriptor, type DiffId, type Digest, type ImageManifest } from '../spec/mod.ts';
+import {
+  digestAlgorithm,
+  type Descriptor,
+  type DiffId,
+  type Digest,
+  type ImageManifest,
+  type Reference,
+} from '../spec/mod.ts';
 import { compressLayer, hashed, type LayerCompression } from './compress-layer.ts';
 import type { CopyOptions } from './copy.ts';
 import type { ImageDestination } from './destination.ts';
@@ -86,8 +93,9 @@ export class LayerCopy {
   ): Promise<NewLayer | undefined> {
     const diffId = this.#diffIds?.[index];
     const known = diffId && this.#options.compressedBlobs?.find(diffId, compression);
-    if (known === undefined || !(await this.#isThere(known, signal))) return undefined;
-    return { ...known, compression: compression.format };
+    if (diffId === undefined || known === undefined || !(await this.#isThere(known, signal, known.origins)))
+      return undefined;
+    return this.#remember(diffId, compression, known);
   }
 
   /** The compression that the layer must get; undefined: it may stay as it is. */
@@ -154,13 +162,19 @@ export class LayerCopy {
   ): Promise<NewLayer> {
     const { body, finish } = compressLayer(tar, compression);
     await this.#destination.streamBlob(body, finish, { signal });
-    const blob = finish();
-    if (compression.format !== 'none') this.#options.compressedBlobs?.remember(diffId, compression, blob);
+    return this.#remember(diffId, compression, finish());
+  }
+
+  #remember(diffId: DiffId, compression: LayerCompression, { digest, sizeBytes }: BlobIdentity): NewLayer {
+    const blob = { digest, sizeBytes };
+    const { compressedBlobs } = this.#options;
+    if (compression.format !== 'none')
+      compressedBlobs?.remember(diffId, compression, blob, this.#destination.repository);
     return { ...blob, compression: compression.format };
   }
 
-  #isThere(blob: BlobIdentity, signal: AbortSignal): Promise<boolean> {
-    return this.#destination.hasBlob(blob, { signal, origins: this.#source.origins });
+  #isThere(blob: BlobIdentity, signal: AbortSignal, others: readonly Reference[] = []): Promise<boolean> {
+    return this.#destination.hasBlob(blob, { signal, origins: [...others, ...this.#source.origins] });
   }
 
   #counter(layer: Descriptor, index: number, total: number): Count {

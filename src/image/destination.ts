@@ -43,6 +43,8 @@ export interface ImageDestination extends AsyncDisposable {
   /** For people: `docker://…`, `oci:…`. */
   readonly name: string;
   readonly takes: DestinationTraits;
+  /** Where blobs can be shared from later; of a registry only. */
+  readonly repository?: Reference;
   /** True when the blob is there already, or was made to be without sending it. */
   hasBlob(blob: BlobIdentity, options?: HasBlobOptions): Promise<boolean>;
   /** Stores a blob. `open` may be called again, at an offset, after a transfer that broke. */

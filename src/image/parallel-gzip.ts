@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw } from 'node:zlib';
+import { blocksOf } from './_blocks.ts';
 
 const deflate = promisify(
   deflateRaw as (
@@ -52,7 +53,7 @@ export async function* parallelGzip(
   };
   /** The block before the current one: only at the end it is known to be the last. */
   let waiting: Uint8Array | undefined;
-  for await (const block of blocksOf(body)) {
+  for await (const block of blocksOf(body, BLOCK_BYTES)) {
     if (waiting !== undefined) start(waiting, false);
     waiting = block;
     if (pending.length > parallel) yield await (pending.shift() as Promise<Buffer>); // not empty
@@ -63,23 +64,4 @@ export async function* parallelGzip(
   trailer.writeUInt32LE(crc, 0);
   trailer.writeUInt32LE(bytes % 2 ** 32, 4);
   yield trailer;
-}
-
-/** The same bytes in pieces of 1 MiB, the last one shorter. */
-async function* blocksOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-  let block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  let length = 0;
-  for await (const chunk of body) {
-    for (let at = 0; at < chunk.byteLength;) {
-      const piece = chunk.subarray(at, at + BLOCK_BYTES - length);
-      block.set(piece, length);
-      length += piece.byteLength;
-      at += piece.byteLength;
-      if (length < BLOCK_BYTES) continue;
-      yield block;
-      block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-      length = 0;
-    }
-  }
-  if (length > 0) yield block.subarray(0, length);
 }

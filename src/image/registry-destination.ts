@@ -44,6 +44,7 @@ export function registryDestination(
   return {
     name,
     takes: { layers: 'any', manifests: 'any', indexes: true },
+    repository: reference,
     async hasBlob(blob, { signal, origins = [] } = {}) {
       const { client, path, isRemapped } = await place();
       const request = signal === undefined ? {} : { signal };

@@ -25,6 +25,7 @@ export const verb = defineVerb({
       help: 'Compress layers that come in another format anew (default: as they are)',
     },
     'compression-level': { type: 'integer', help: 'For layers that are compressed: 0 to 9 for gzip, 1 to 22 for zstd' },
+    ...credsFlag,
     ...registryFlags,
     ...credsFlag,
   },
