@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import { describe, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { TareError } from '../base/errors.ts';
 import { MemoryRegistry, registryHandler } from '../registry/mod.ts';
 import { mediaTypes, parseReference, parseRepositoryPath, parseTag, type Digest } from '../spec/mod.ts';
 import { serve } from '../../test/support/http.ts';
@@ -17,6 +18,11 @@ import { tarOf } from '../../test/support/tar.ts';
 import { MemoryImageStore } from './memory-store.ts';
 import { type PullEvent, type PullOptions } from './pull.ts';
 import { fails, image, index, layers, originOf, pull } from './pull.suite.ts';
+
+/** One file of zeros as a layer. */
+function makeBomb(sizeBytes: number): Buffer {
+  return tarOf([{ name: 'bomb', content: Buffer.alloc(sizeBytes) }]);
+}
 
 describe('pullImage() from a registry that lies', () => {
   const repository = parseRepositoryPath('team/app');
@@ -256,6 +262,127 @@ describe('pullImage() from a registry that lies', () => {
       await typeOf(buildImage({ layers, compress: (tar) => zstdCompressSync(tar) })),
       mediaTypes.ociLayerZstd,
     );
+  });
+
+  test('gzip and zstd bombs of any ratio end at the limit, in a short time and little memory', async () => {
+    const layer = makeBomb(64 * 2 ** 20);
+    for (const [what, compress] of [
+      ['gzip', gzipSync],
+      ['zstd in one frame', zstdCompressSync],
+      [
+        'zstd in many frames',
+        (tar: Uint8Array) =>
+          Buffer.concat(Array.from({ length: 200 }, () => zstdCompressSync(tar.subarray(0, 131_072)))),
+      ],
+      [
+        'zstd of skippable frames only',
+        () => Buffer.concat(Array.from({ length: 20_000 }, () => Buffer.from('502a4d1800000000', 'hex'))),
+      ],
+      [
+        'zstd of empty frames only',
+        (tar: Uint8Array) => Buffer.concat(Array.from({ length: 2000 }, () => zstdCompressSync(tar.subarray(0, 0)))),
+      ],
+    ] as const) {
+      const bomb = buildImage({ layers: [layer], compress: (tar) => compress(tar) });
+      const began = performance.now();
+      const before = process.memoryUsage().arrayBuffers;
+      const [kind, message] = what.endsWith('only')
+        ? (['invalid', /it unpacks to sha256:/] as const)
+        : (['exhausted', /more than 8000000 bytes/] as const);
+      await fails(pullFrom(honest(bomb), { maxUnpackedBytes: 8_000_000 }), kind, message);
+      assert.ok(performance.now() - began < 10_000, `${what}: ${performance.now() - began} ms`);
+      assert.ok(process.memoryUsage().arrayBuffers - before < 128 * 2 ** 20, what);
+    }
+  });
+
+  test('a manifest, an index and a config that are too long, and more layers than can be stacked', async () => {
+    const long = 'x'.repeat(4 * 2 ** 20);
+    const manifest = JSON.parse(image.manifest.bytes.toString()) as Record<string, unknown>;
+    const asked: string[] = [];
+    const logged =
+      (listener: RequestListener): RequestListener =>
+      (request, response) => {
+        asked.push(request.url ?? '');
+        listener(request, response);
+      };
+    for (const [top, type] of [
+      [{ ...manifest, annotations: { long } }, mediaTypes.ociManifest],
+      [{ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [], annotations: { long } }, mediaTypes.ociIndex],
+    ] as const)
+      await fails(pullFrom(honest(image, blobOf(top, type))), 'invalid', /longer than 4194304 bytes/);
+    const config = { ...image.config.descriptor, size: 9 * 2 ** 20 };
+    await fails(
+      pullFrom(logged(honest(image, blobOf({ ...manifest, config }, mediaTypes.ociManifest)))),
+      'invalid',
+      /longer than 8388608 bytes/,
+    );
+    assert.deepEqual(
+      asked.filter((url) => url.includes('/blobs/')),
+      [],
+      'it was not fetched',
+    );
+    const many = Array.from({ length: 501 }, () => image.layers[0]?.descriptor);
+    await fails(
+      pullFrom(logged(honest(image, blobOf({ ...manifest, layers: many }, mediaTypes.ociManifest)))),
+      'invalid',
+      /layers has 501 items, more than 500/,
+    );
+    assert.deepEqual(
+      asked.filter((url) => url.includes('/blobs/')),
+      [],
+      'nothing was fetched',
+    );
+    const shallow = buildImage({ layers, diffIds: Array.from({ length: 501 }, () => image.diffIds[0] ?? '') });
+    await fails(pullFrom(honest(shallow)), 'invalid', /diff_ids has 501 items/);
+  });
+
+  test('digests that are paths, of unknown kinds or of another length never reach an address or the disk (CVE-2024-3727)', async () => {
+    const good = image.manifest.descriptor.digest;
+    const manifest = JSON.parse(image.manifest.bytes.toString()) as { config: object; layers: object[] };
+    const bad = [
+      'sha256:../../../../etc/passwd',
+      `${good}/../../other`,
+      `sha256:${'A'.repeat(64)}`,
+      good.slice(0, -1),
+      `${good}0`,
+      `md5:${'0'.repeat(32)}`,
+      'sha256:',
+      '',
+      '../../x',
+      `sha256:${'0'.repeat(63)}\n`,
+      `SHA256:${good.slice(7)}`,
+      'sha256:%2e%2e%2f',
+    ];
+    for (const digest of bad) {
+      const asked: string[] = [];
+      const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex };
+      for (const top of [
+        blobOf({ ...manifest, layers: [{ ...manifest.layers[0], digest }] }, mediaTypes.ociManifest),
+        blobOf({ ...manifest, config: { ...manifest.config, digest } }, mediaTypes.ociManifest),
+        blobOf({ ...index, manifests: [{ ...image.manifest.descriptor, digest }] }, mediaTypes.ociIndex),
+      ]) {
+        const rest = honest(image, top);
+        const listener: RequestListener = (request, response) => {
+          asked.push(request.url ?? '');
+          rest(request, response);
+        };
+        await fails(pullFrom(listener), 'invalid', /digest is not a sha256, sha384 or sha512 digest/);
+      }
+      await fails(
+        pullFrom(honest(buildImage({ layers, diffIds: [digest] }))),
+        'invalid',
+        /diff_ids\[0\] is not a sha256/,
+      );
+      assert.ok(
+        asked.every((url) => /^\/v2\/(?:team\/app\/manifests\/latest)?$/.test(url)),
+        asked.join(' '),
+      );
+      const headered = honest(image);
+      await pullFrom((request, response) => {
+        response.setHeader('docker-content-digest', 'sha256:../../etc');
+        headered(request, response);
+      }).catch((error: unknown) => assert.ok(error instanceof TareError, String(error)));
+    }
   });
 
   test('one bad layer among twenty ends the others, and an abort ends all', async () => {

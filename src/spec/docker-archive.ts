@@ -1,6 +1,6 @@
 /** The table of contents of `docker save` (manifest.json of a docker-archive: Docker's image specification v1.2). */
 import { invalid, parseArray } from './_document.ts';
-import { MANIFEST_MAX_ENTRIES } from './manifest.ts';
+import { MANIFEST_MAX_ENTRIES, MANIFEST_MAX_LAYERS } from './manifest.ts';
 
 /** The longest manifest.json that is read: 1 MiB. */
 export const DOCKER_ARCHIVE_MANIFEST_MAX_BYTES = 1024 * 1024;
@@ -22,7 +22,7 @@ export function parseDockerArchive(bytes: Uint8Array, what = 'manifest.json'): r
     return {
       configPath,
       repoTags: fields.strings('RepoTags', MANIFEST_MAX_ENTRIES) ?? [],
-      layerPaths: fields.strings('Layers', MANIFEST_MAX_ENTRIES) ?? [],
+      layerPaths: fields.strings('Layers', MANIFEST_MAX_LAYERS) ?? [],
     };
   });
 }

@@ -1,7 +1,7 @@
 /** The config of an image (image-spec config.md; Docker's image.json). Its values are data: they are checked for form, never expanded, joined or executed here. */
 import { invalid, parseObject, shown, type Fields } from './_document.ts';
 import { isDigest, type DiffId } from './digest.ts';
-import { MANIFEST_MAX_ENTRIES } from './manifest.ts';
+import { MANIFEST_MAX_LAYERS } from './manifest.ts';
 import { normalPlatform, type Platform } from './platform.ts';
 
 /** The longest image config that is read: 8 MiB. */
@@ -74,7 +74,7 @@ export function parseImageConfig(bytes: Uint8Array, what = 'image config'): Imag
   const fields = parseObject(bytes, what, IMAGE_CONFIG_MAX_BYTES);
   const rootfs = fields.object('rootfs') ?? fields.fail('rootfs', 'is missing');
   if ((rootfs.string('type') ?? 'layers') !== 'layers') rootfs.fail('type', 'is not layers');
-  const diffIds = (rootfs.strings('diff_ids', MANIFEST_MAX_ENTRIES) ?? []).map((id, index) => {
+  const diffIds = (rootfs.strings('diff_ids', MANIFEST_MAX_LAYERS) ?? []).map((id, index) => {
     if (!isDigest(id)) rootfs.fail(`diff_ids[${index}]`, 'is not a sha256, sha384 or sha512 digest');
     return id as string as DiffId;
   });

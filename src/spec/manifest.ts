@@ -6,8 +6,10 @@ import { bareMediaType, mediaTypes } from './media-type.ts';
 
 /** The longest manifest or index that is read: 4 MiB. */
 export const MANIFEST_MAX_BYTES = 4 * 1024 * 1024;
-/** The most layers of an image, and the most entries of an index. */
+/** The most entries of an index. */
 export const MANIFEST_MAX_ENTRIES = 1000;
+/** The most layers of an image: overlayfs stacks no more. */
+export const MANIFEST_MAX_LAYERS = 500;
 
 /** One image (or one artifact in the same form: see `config.mediaType`). */
 export interface ImageManifest {
@@ -63,7 +65,7 @@ export function parseManifest(bytes: Uint8Array, contentType?: string, what = 'm
     for (const key of ['manifests', 'fsLayers', 'history'])
       if (fields.has(key)) fields.fail(key, 'does not belong in an image manifest');
     const config = fields.object('config') ?? fields.fail('config', 'is missing');
-    const layers = fields.objects('layers', MANIFEST_MAX_ENTRIES) ?? fields.fail('layers', 'is missing');
+    const layers = fields.objects('layers', MANIFEST_MAX_LAYERS) ?? fields.fail('layers', 'is missing');
     const subject = fields.object('subject');
     const artifactType = fields.string('artifactType');
     return {
