@@ -113,3 +113,36 @@ test('Link holds back what arrives while paused, and hears the end after the las
   assert.deepEqual(events, ['late', 'end true']);
   await assert.rejects(link.send(Buffer.from('x')), { kind: 'unavailable' });
 });
+
+test('Link hears what the other side said before it left without reading', async () => {
+  const [left, right] = socketpair();
+  const events: string[] = [];
+  const link = new Link(
+    left,
+    (bytes) => events.push(bytes.toString()),
+    (error) => events.push(`end ${error === undefined}`),
+  );
+  await link.send(Buffer.from('never read'));
+  sendFds(right, Buffer.from('last words'));
+  right.close();
+  await turn();
+  assert.deepEqual(events, ['last words', 'end true']);
+});
+
+test('Link hears last words also when it was paused', async () => {
+  const [left, right] = socketpair();
+  const events: string[] = [];
+  const link = new Link(
+    left,
+    (bytes) => events.push(bytes.toString()),
+    (error) => events.push(`end ${error === undefined}`),
+  );
+  await link.send(Buffer.from('never read'));
+  link.pause();
+  sendFds(right, Buffer.from('last words'));
+  right.close();
+  await turn();
+  link.resume();
+  await turn();
+  assert.deepEqual(events, ['last words', 'end true']);
+});

@@ -39,7 +39,7 @@ export class Link {
     this.#watch = new Watch(fd, {
       readable: () => this.#read(),
       writable: () => this.#flush(),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.#drain(error),
     });
     this.#want();
   }
@@ -91,22 +91,37 @@ export class Link {
   }
 
   #read(): void {
-    for (let turn = 0; turn < READS_PER_TURN && !this.#closed && this.#paused === undefined; turn++) {
-      let count: number | undefined;
-      try {
-        count = tryReceive(this.#fd, this.#buffer);
-      } catch (error) {
-        return this.#fail(error as Error);
-      }
-      if (count === undefined) return;
-      if (count === 0) return this.#fail();
-      if (count > READ_BYTES / 2) {
-        const full = this.#buffer;
-        this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-        this.#onBytes(full.subarray(0, count));
-      } else this.#onBytes(Buffer.from(this.#buffer.subarray(0, count)));
-      if (count < READ_BYTES) return;
+    for (let turn = 0; turn < READS_PER_TURN && !this.#closed && this.#paused === undefined; turn++)
+      if (!this.#readOne()) return;
+  }
+
+  /** One receive; false when there is nothing more for now, or ever. */
+  #readOne(): boolean {
+    let count: number | undefined;
+    try {
+      count = tryReceive(this.#fd, this.#buffer);
+    } catch (error) {
+      this.#fail(error as Error);
+      return false;
     }
+    if (count === undefined) return false;
+    if (count === 0) {
+      this.#fail();
+      return false;
+    }
+    if (count > READ_BYTES / 2) {
+      const full = this.#buffer;
+      this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+      this.#onBytes(full.subarray(0, count));
+    } else this.#onBytes(Buffer.from(this.#buffer.subarray(0, count)));
+    return true;
+  }
+
+  /** The other side left without reading all that we sent: what it said before is still there, and no event will tell of it any more. */
+  #drain(error: Error): void {
+    this.resume();
+    while (!this.#closed && this.#readOne()) continue;
+    this.#fail(error);
   }
 
   #flush(): void {
@@ -136,7 +151,8 @@ export class Link {
 
   #fail(error?: Error): void {
     if (this.#closed) return;
-    const failure = isErrno(error, 'ECONNRESET', 'EPIPE') ? undefined : error;
+    // EBADF is what libuv calls an error of the socket, whose own word the last receive has taken.
+    const failure = isErrno(error, 'ECONNRESET', 'EPIPE', 'EBADF') ? undefined : error;
     this.#end(failure);
     this.#onClose(failure);
   }
