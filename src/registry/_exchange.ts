@@ -54,7 +54,15 @@ export class Exchange implements Disposable {
   }
 
   /** Sends a request. Resolves when the answer's head is here. Errors: ConnectionError, `cancelled`, `deadline`; what the body throws. */
-  send(url: URL, request: HttpRequest): Promise<HttpResponse> {
+  async send(url: URL, request: HttpRequest): Promise<HttpResponse> {
+    const response = await this.#send(url, request, true);
+    if (response.status !== 417 || request.body === undefined) return response;
+    // It does not know the question whether it will take the body (RFC 9110, 10.1.1).
+    response.discard();
+    return this.#send(url, request, false);
+  }
+
+  #send(url: URL, request: HttpRequest, mayExpect: boolean): Promise<HttpResponse> {
     const { signal, body } = request;
     const { idleTimeoutMs, connectTimeoutMs } = this.#options;
     const doing = `reach ${url.host}`;
@@ -62,7 +70,7 @@ export class Exchange implements Disposable {
     const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
     const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
       method: request.method,
-      headers: { ...request.headers, ...bodyHeaders(body), 'accept-encoding': 'identity' },
+      headers: { ...request.headers, ...bodyHeaders(body, mayExpect), 'accept-encoding': 'identity' },
       agent: this.#agent(url),
     });
     const answerTimeoutMs = ['GET', 'HEAD'].includes(request.method) ? idleTimeoutMs : idleTimeoutMs * COMMIT_PATIENCE;

@@ -21,11 +21,11 @@ export function bodyOf(bytes: Uint8Array): RequestBody {
 }
 
 /** Headers for `body`. From 1 MiB on, the other side is asked whether it will take it (RFC 9110, 10.1.1): a refusal or redirect then costs nothing. */
-export function bodyHeaders(body: RequestBody | undefined): Record<string, string> {
+export function bodyHeaders(body: RequestBody | undefined, mayExpect: boolean): Record<string, string> {
   if (body === undefined) return {};
   return {
     ...(body.sizeBytes === undefined ? { 'transfer-encoding': 'chunked' } : { 'content-length': `${body.sizeBytes}` }),
-    ...((body.sizeBytes ?? Infinity) >= 1024 * 1024 && { expect: '100-continue' }),
+    ...(mayExpect && (body.sizeBytes ?? Infinity) >= 1024 * 1024 && { expect: '100-continue' }),
   };
 }
 

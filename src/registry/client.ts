@@ -5,7 +5,6 @@ import {
   digestAlgorithm,
   isDigest,
   manifestTypes,
-  parseTag,
   type Digest,
   type RepositoryPath,
   type Tag,
@@ -14,6 +13,7 @@ import { RegistryConnection } from './_connection.ts';
 import { blobSize, download } from './_download.ts';
 import type { ClientCertificate } from './_exchange.ts';
 import type { RegistryRequest, RetryOptions } from './_fetch.ts';
+import { listTags } from './_list-tags.ts';
 import { bodyOf } from './_request-body.ts';
 import { contentLength, type HttpResponse } from './_response.ts';
 import { Upload } from './_upload.ts';
@@ -48,9 +48,6 @@ export interface RegistryClientOptions {
   /** 4 attempts, half a second before the second, unless stated. */
   readonly retry?: Partial<RetryOptions>;
 }
-
-const MAX_TAG_PAGE_BYTES = 4 * 1024 * 1024;
-const MAX_TAG_PAGES = 10_000;
 
 /**
  * A registry over the network. TLS always, except that a registry on this machine (`localhost`, 127.0.0.0/8, ::1) is spoken to in plain http when it speaks no TLS, and
@@ -148,29 +145,8 @@ export class RegistryClient implements Registry, Disposable {
     return { mediaType: mediaTypeOf(response), digest, sizeBytes };
   }
 
-  async *tags(repository: RepositoryPath, options: RequestOptions = {}): AsyncGenerator<Tag> {
-    const doing = `list the tags of ${this.#connection.host}/${repository}`;
-    let path: string | undefined = `${repository}/tags/list?n=1000`;
-    const seen = new Set<string>();
-    while (path !== undefined) {
-      if (seen.has(path) || seen.size >= MAX_TAG_PAGES)
-        throw new TareError('invalid', `Cannot ${doing}: the pages never end`);
-      seen.add(path);
-      const response = await this.#connection.send(
-        path,
-        {
-          method: 'GET',
-          scopes: [{ repository, actions: 'pull' }],
-          signal: options.signal,
-          doing,
-          missing: 'NAME_UNKNOWN',
-        },
-        200,
-      );
-      const text = new TextDecoder().decode(await response.bytes(MAX_TAG_PAGE_BYTES, `the tags of ${repository}`));
-      for (const tag of tagsOf(text, doing)) yield tag;
-      path = this.#nextPage(response, doing);
-    }
+  tags(repository: RepositoryPath, options: RequestOptions = {}): AsyncIterable<Tag> {
+    return listTags(this.#connection, repository, options.signal);
   }
 
   mountBlob(
@@ -260,17 +236,6 @@ export class RegistryClient implements Registry, Disposable {
   #name(repository: RepositoryPath, reference: Tag | Digest): string {
     return `${this.#connection.host}/${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
   }
-
-  /** The path of the page that `Link: <...>; rel="next"` names, on the same host only. */
-  #nextPage(response: HttpResponse, doing: string): string | undefined {
-    const link = /<([^>]*)>\s*;[^,]*\brel="?next"?/.exec(response.header('link') ?? '')?.[1];
-    if (link === undefined) return undefined;
-    const url = URL.canParse(link, response.url) ? new URL(link, response.url) : undefined;
-    if (url?.origin !== response.url.origin || !url.pathname.startsWith('/v2/')) {
-      throw new TareError('denied', `Cannot ${doing}: the next page is on another host`);
-    }
-    return url.pathname.slice('/v2/'.length) + url.search;
-  }
 }
 
 function manifestRequest(
@@ -291,17 +256,4 @@ function manifestRequest(
 
 function mediaTypeOf(response: HttpResponse): string {
   return bareMediaType(response.header('content-type') ?? '');
-}
-
-function tagsOf(text: string, doing: string): Tag[] {
-  let page: unknown;
-  try {
-    page = JSON.parse(text);
-  } catch (cause) {
-    throw new TareError('invalid', `Cannot ${doing}: the answer is not JSON`, { cause });
-  }
-  const tags = typeof page === 'object' && page !== null && 'tags' in page ? page.tags : undefined;
-  if (tags === null) return [];
-  if (!Array.isArray(tags)) throw new TareError('invalid', `Cannot ${doing}: the answer has no list of tags`);
-  return tags.map((tag) => parseTag(String(tag)));
 }

@@ -12,6 +12,9 @@ import type {
   RequestOptions,
 } from './registry.ts';
 
+/** A mirror is there to be quick: the registry behind it is the second try. */
+const mirrorPatience = { retry: { attempts: 2 }, connectTimeoutMs: 10_000 };
+
 /**
  * One repository, read from its mirrors and its own registry. The first place that has the manifest is asked for everything after it; where that lacks a blob, the
  * places behind it are asked. The repository is named as its reference does: the places may call it otherwise.
@@ -49,7 +52,7 @@ export class MirroredReader implements RegistryReader, Disposable {
   /** Of the registry itself: a mirror has some. */
   async *tags(_: RepositoryPath, options?: RequestOptions): AsyncGenerator<Tag> {
     const endpoint = (await this.#places()).at(-1);
-    if (endpoint !== undefined) yield* this.#open(endpoint).tags(endpoint.path, options);
+    if (endpoint !== undefined) yield* this.#open(endpoint, false).tags(endpoint.path, options);
   }
 
   async #first<T>(ask: (client: RegistryClient, path: RepositoryPath) => Promise<T>, choose = false): Promise<T> {
@@ -59,7 +62,7 @@ export class MirroredReader implements RegistryReader, Disposable {
       const endpoint = endpoints[index];
       if (endpoint === undefined) throw new TareError('internal', 'Cannot read an image: there is no place for it');
       try {
-        const answer = await ask(this.#open(endpoint), endpoint.path);
+        const answer = await ask(this.#open(endpoint, index < endpoints.length - 1), endpoint.path);
         if (choose) this.#chosen = index;
         return answer;
       } catch (error) {
@@ -74,10 +77,11 @@ export class MirroredReader implements RegistryReader, Disposable {
     return (this.#endpoints ??= this.#registries.toRead(this.#named));
   }
 
-  #open(endpoint: Endpoint): RegistryClient {
-    const key = `${endpoint.insecure ? 'insecure' : 'secure'} ${endpoint.domain}`;
+  #open(endpoint: Endpoint, isMirror: boolean): RegistryClient {
+    const key = `${isMirror} ${endpoint.insecure} ${endpoint.domain}`;
     let client = this.#clients.get(key);
-    if (client === undefined) this.#clients.set(key, (client = this.#registries.open(endpoint)));
+    if (client === undefined)
+      this.#clients.set(key, (client = this.#registries.open(endpoint, isMirror ? mirrorPatience : {})));
     return client;
   }
 

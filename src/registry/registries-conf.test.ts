@@ -81,14 +81,21 @@ describe('registries.conf', () => {
     assert.deepEqual(await read('quay.io/x/y'), ['quay.io/x/y']);
   });
 
-  test('blocked is denied for reading, writing and login; writing goes to no mirror', async () => {
+  test('blocked is denied for reading, writing and login; writing goes where the name says, to no mirror or location', async () => {
     const blocked = (error: unknown): boolean => isKind(error, 'denied') && /blocks bad\.example/.test(error.message);
     await assert.rejects(read('bad.example/x'), blocked);
     const known = await conf;
     assert.throws(() => writeEndpoint(known, parseReference('bad.example/x')), blocked);
     assert.throws(() => hostEndpoint(known, 'bad.example'), blocked);
     assert.equal(writeEndpoint(known, parseReference('user/app')).domain, 'docker.io');
-    assert.deepEqual(hostEndpoint(known, 'a.corp.example'), { domain: 'a.corp.example', insecure: true });
+    const written = writeEndpoint(known, parseReference('old.example/team/x:1'));
+    assert.deepEqual([written.domain, written.path], ['old.example', 'team/x']);
+    assert.equal(writeEndpoint(known, parseReference('a.corp.example/x')).insecure, true);
+    assert.deepEqual(hostEndpoint(known, 'a.corp.example'), {
+      domain: 'a.corp.example',
+      insecure: true,
+      isNamed: true,
+    });
     assert.deepEqual(known.unqualifiedSearchRegistries, ['docker.io', 'quay.io']);
   });
 

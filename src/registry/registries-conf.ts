@@ -10,7 +10,7 @@ const MAX_MIRRORS = 100;
 export interface RegistryRule {
   /** Names it is for: `HOST[:PORT][/PATH...]`, or `*.DOMAIN` for every host below. */
   readonly prefix: string;
-  /** Stands in the place of the prefix; empty for a `*.` prefix that is left as it is. */
+  /** Stands in the place of the prefix when images are read; empty for a `*.` prefix that is left as it is. */
   readonly location: string;
   readonly insecure: boolean;
   readonly blocked: boolean;
@@ -37,6 +37,8 @@ export interface Endpoint {
   readonly path: RepositoryPath;
   /** TLS is not verified, and plain http is tried. */
   readonly insecure: boolean;
+  /** The host is the one that was named, not one that registries.conf put in its place: the user's own credentials are meant for it. */
+  readonly isNamed: boolean;
 }
 
 /** What is looked up: a Reference, or a repository as a whole. */
@@ -84,33 +86,36 @@ export function mergeRegistriesConf(files: readonly RegistriesConf[]): Registrie
   };
 }
 
-/** The places to read `named` from, in the order they are tried: mirrors, then the registry itself. Errors: `denied` when it is blocked; `invalid`. */
+/** The places to read `named` from, in the order they are tried: mirrors, then the registry's location. Errors: `denied` when it is blocked; `invalid`. */
 export function readEndpoints(conf: RegistriesConf, named: Named): Endpoint[] {
   const rule = ruleFor(conf, named);
   if (rule === undefined) return [writeEndpoint(conf, named)];
   const isDigest = named.digest !== undefined;
   const mirrors = rule.mirrors.filter(({ pull }) => pull === 'all' || (pull === 'digest-only') === isDigest);
-  return [...mirrors.map((mirror) => moved(named, rule, mirror)), writeEndpoint(conf, named)];
+  return [...mirrors, rule].map((place) => moved(named, rule, place));
 }
 
-/** The place to write `named` to. Errors: as `readEndpoints`. */
+/**
+ * The place to write `named` to: where its name says. As for podman and skopeo, a location stands in for reading only; `insecure` and `blocked` hold for both. Errors: as
+ * `readEndpoints`.
+ */
 export function writeEndpoint(conf: RegistriesConf, named: Named): Endpoint {
-  const rule = ruleFor(conf, named);
-  if (rule === undefined) return { domain: named.domain, path: named.path, insecure: false };
-  if (rule.blocked) throw blocked(rule, `${named.domain}/${named.path}`);
-  return moved(named, rule, rule);
+  const { domain, path } = named;
+  return { domain, path, insecure: ruleFor(conf, named)?.insecure ?? false, isNamed: true };
 }
 
 /** What is said of a registry as a whole, for `login`. Errors: `denied` when it is blocked. */
-export function hostEndpoint(conf: RegistriesConf, domain: string): Pick<Endpoint, 'domain' | 'insecure'> {
+export function hostEndpoint(conf: RegistriesConf, domain: string): Omit<Endpoint, 'path'> {
   const rule = longest(conf, domain);
   if (rule?.blocked === true) throw blocked(rule, domain);
-  return { domain, insecure: rule?.insecure ?? false };
+  return { domain, insecure: rule?.insecure ?? false, isNamed: true };
 }
 
-/** The rule with the longest prefix that `named` begins with. */
+/** The rule with the longest prefix that `named` begins with. Errors: `denied` when it says blocked. */
 function ruleFor(conf: RegistriesConf, named: Named): RegistryRule | undefined {
-  return longest(conf, fullName(named));
+  const rule = longest(conf, fullName(named));
+  if (rule?.blocked === true) throw blocked(rule, `${named.domain}/${named.path}`);
+  return rule;
 }
 
 function longest(conf: RegistriesConf, name: string): RegistryRule | undefined {
@@ -146,10 +151,11 @@ function moved(
   to: { readonly location: string; readonly insecure: boolean },
 ): Endpoint {
   const { insecure, location } = to;
-  if (location === '' || location === rule.prefix) return { domain: named.domain, path: named.path, insecure };
+  if (location === '' || location === rule.prefix)
+    return { domain: named.domain, path: named.path, insecure, isNamed: true };
   const name = fullName(named);
   const { domain, path } = parseReference(location + name.slice(matchedLength(rule.prefix, name)));
-  return { domain, path, insecure };
+  return { domain, path, insecure, isNamed: domain === named.domain };
 }
 
 function ruleOf(table: Record<string, unknown>, path: string): RegistryRule {

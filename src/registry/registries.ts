@@ -1,4 +1,3 @@
-import type { RepositoryPath } from '../spec/mod.ts';
 import { RegistryClient, type RegistryClientOptions } from './client.ts';
 import { readCertificates, readHostCertificates } from './certs-dir.ts';
 import type { Credentials } from './credentials.ts';
@@ -21,7 +20,7 @@ export interface RegistriesOptions {
   readonly certDir?: string;
   /** The user's word for every registry; where it is absent, registries.conf has the say. */
   readonly tlsVerify?: boolean;
-  /** The user's own, instead of those in files. */
+  /** The user's own, instead of those in files, for the registry that is named; its mirrors are not told them. */
   readonly credentials?: Credentials;
   /** For every client. Its credentials, certificates and `tlsVerify` come from here. */
   readonly client?: Omit<RegistryClientOptions, 'credentials' | 'tlsVerify'>;
@@ -47,29 +46,28 @@ export class Registries {
   }
 
   /** A registry as a whole. Errors: as `toRead`. */
-  async toHost(domain: string): Promise<Pick<Endpoint, 'domain' | 'insecure'>> {
+  async toHost(domain: string): Promise<Omit<Endpoint, 'path'>> {
     return hostEndpoint(await this.#read(), domain);
   }
 
   /** A client for an endpoint; credentials are looked for when the registry asks. Errors: `invalid`, `denied` for its certificates. */
-  open(endpoint: Pick<Endpoint, 'domain' | 'insecure'>): RegistryClient {
-    const { client = {}, tlsVerify, files, certDir } = this.#options;
+  open(
+    endpoint: Omit<Endpoint, 'path'>,
+    overrides: Pick<RegistryClientOptions, 'retry' | 'connectTimeoutMs'> = {},
+  ): RegistryClient {
+    const { client = {}, tlsVerify, files, certDir, credentials, env } = this.#options;
     const { domain } = endpoint;
     const certificates =
       certDir === undefined ? readHostCertificates(domain, files.certDirs) : readCertificates(certDir);
     return new RegistryClient(domain, {
       ...client,
+      ...overrides,
       ca: [...(client.ca ?? []), ...certificates.ca],
       clientCertificates: [...(client.clientCertificates ?? []), ...certificates.clientCertificates],
       tlsVerify: tlsVerify ?? !endpoint.insecure,
-      credentials: (registry, repository) => this.credentials(registry, repository),
+      credentials: (registry, repository) =>
+        (endpoint.isNamed ? credentials : undefined) ?? findCredentials(files.authFiles, registry, repository, { env }),
     });
-  }
-
-  /** The credentials for a registry, or a repository of it. Errors: those of auth files and helpers. */
-  async credentials(registry: string, repository?: RepositoryPath): Promise<Credentials | undefined> {
-    const { credentials, files, env } = this.#options;
-    return credentials ?? findCredentials(files.authFiles, registry, repository, { env });
   }
 
   #read(): Promise<RegistriesConf> {

@@ -281,6 +281,15 @@ describe('RegistryClient: who gets credentials', () => {
     }
   });
 
+  test('a server that does not know Expect gets the body without asking', async () => {
+    await using peer = await against((request, response, honestly) => {
+      if (request.headers.expect === undefined) return honestly();
+      response.writeHead(417, { connection: 'close' }).end();
+    });
+    await peer.stream();
+    assert.ok(await peer.has());
+  });
+
   test('a redirect of an upload keeps method and body, and drops credentials at another host', async () => {
     const got: string[] = [];
     await using other = await serve((request, response) => {

@@ -196,7 +196,11 @@ describe('docker-registry with TLS', { skip }, () => {
       cpSync(certificate, join(host, 'client.cert'));
       cpSync(key, join(host, 'client.key'));
       const files = { ...registryFiles({ HOME: dir }, 0), certDirs: [dir] };
-      using client = new Registries({ files, env: {} }).open({ domain: registry.domain, insecure: false });
+      using client = new Registries({ files, env: {} }).open({
+        domain: registry.domain,
+        insecure: false,
+        isNamed: true,
+      });
       await push(client);
       using without = connect(registry);
       await assert.rejects(without.ping(), (error) => isKind(error, 'unavailable') || isKind(error, 'denied'));
