@@ -1,4 +1,5 @@
-import { TareError } from '../base/errors.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TareError, isKind } from '../base/errors.ts';
 import type { BlobIdentity } from '../registry/registry.ts';
 import {
   digestAlgorithm,
@@ -16,6 +17,10 @@ import { compressionOfType, type ManifestFormat, type NewLayer } from './rewrite
 import type { ImageSource } from './source.ts';
 
 type Count = (bytes: number) => void;
+
+/** Of a layer that is compressed on its way, when connections break. */
+const STREAM_ATTEMPTS = 3;
+const RETRY_MS = 500;
 
 /** Copies the layers of one image, each in the cheapest way that gives what the destination wants. */
 export class LayerCopy {
@@ -68,13 +73,7 @@ export class LayerCopy {
       progress?.({ phase: 'present', layer: layer.digest, index });
       return undefined;
     }
-    if (wanted === undefined && this.#source.hasBlob(layer)) {
-      const count = this.#counter(layer, index, layer.size);
-      await this.#destination.putBlob(
-        { ...blob, kind: 'layer' },
-        (offset) => from(counted(this.#source.blob(layer, { signal }), count), offset),
-        { signal },
-      );
+    if (wanted === undefined && this.#source.hasBlob(layer) && (await this.#sendAsIs(layer, index, signal))) {
       progress?.({ phase: 'layer-done', layer: layer.digest, index });
       return undefined;
     }
@@ -83,6 +82,23 @@ export class LayerCopy {
     const result = before ?? (await this.#make(layer, index, compression, signal));
     progress?.({ phase: before === undefined ? 'layer-done' : 'present', layer: layer.digest, index });
     return result;
+  }
+
+  /** False when the blob was not what it should be, and the layer can be made in another way: a cache is only a cache. */
+  async #sendAsIs(layer: Descriptor, index: number, signal: AbortSignal): Promise<boolean> {
+    const count = this.#counter(layer, index, layer.size);
+    try {
+      await this.#destination.putBlob(
+        { digest: layer.digest, sizeBytes: layer.size, kind: 'layer' },
+        (offset) => from(counted(this.#source.blob(layer, { signal }), count), offset),
+        { signal },
+      );
+      return true;
+    } catch (error) {
+      const canMake = this.#source.layerTar(index) !== undefined && layer.digest !== (this.#diffIds?.[index] as string);
+      if (isKind(error, 'invalid') && canMake) return false;
+      throw error;
+    }
   }
 
   /** What the layer became when it was compressed in this way before, if the destination has that. */
@@ -145,7 +161,15 @@ export class LayerCopy {
           );
         return { ...plain, compression: format };
       }
-      return this.#send(counted(stored.open(signal), count), diffId, compression, signal);
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#send(counted(stored.open(signal), count), diffId, compression, signal);
+        } catch (error) {
+          // A stream cannot go on after a break, but this one can be made again.
+          if (attempt === STREAM_ATTEMPTS || !isKind(error, 'unavailable')) throw error;
+        }
+        await delay(attempt * RETRY_MS, undefined, { signal }).catch(() => {});
+      }
     }
     const count = this.#counter(layer, index, layer.size);
     const what = `layer ${layer.digest} of ${this.#source.name}`;

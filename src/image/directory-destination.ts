@@ -3,6 +3,9 @@ import { open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { digestHex, type Digest } from '../spec/mod.ts';
+import { RENAME_EXCHANGE, renameat2 } from '../sys/at.ts';
+import { isErrno } from '../sys/error.ts';
+import { AT_FDCWD } from '../sys/open.ts';
 import { TEMP_PREFIX, writeBlobFile, writeError } from './_blob-file.ts';
 import type { ImageDestination, ManifestToPut } from './destination.ts';
 
@@ -82,13 +85,18 @@ function refuseOthers(path: string, name: string): void {
   throw new TareError('failed-precondition', `Cannot write ${name}: the directory is not empty and holds no image`);
 }
 
-/** Puts `from` in the place of `to`. Between two renames there is nothing at that place. */
+/** Puts `from` in the place of `to`, in one step where the file system can exchange two directories. */
 async function replaceDirectory(from: string, to: string): Promise<void> {
   if (!existsSync(to) || readdirSync(to).length === 0) return rename(from, to);
-  const old = `${from}.old`;
-  await rename(to, old);
-  await rename(from, to);
-  rmSync(old, { recursive: true, force: true });
+  try {
+    renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE);
+  } catch (error) {
+    if (!isErrno(error, 'EINVAL', 'ENOSYS')) throw error;
+    await rename(to, `${from}.old`);
+    await rename(from, to);
+    await rename(`${from}.old`, from);
+  }
+  rmSync(from, { recursive: true, force: true });
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

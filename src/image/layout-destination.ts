@@ -63,7 +63,7 @@ export function layoutDestination(path: string, refName: string | undefined, nam
         await using file = await writeBlobFile(path, once(index), name);
         await rename(file.path, indexPath);
         await syncDirectory(path);
-        await removeStale(path);
+        await removeStale(path, statSync(indexPath).mtimeMs);
       } catch (error) {
         throw writeError(error, name);
       }
@@ -126,11 +126,12 @@ async function syncDirectory(path: string): Promise<void> {
   await dir.sync();
 }
 
-async function removeStale(path: string): Promise<void> {
+/** Deletes temporary files that are much older than `nowMs`. */
+async function removeStale(path: string, nowMs: number): Promise<void> {
   for (const entry of await readdir(path)) {
     if (!entry.startsWith(TEMP_PREFIX)) continue;
     const stat = statSync(join(path, entry), { throwIfNoEntry: false });
-    if (stat !== undefined && Date.now() - stat.mtimeMs > STALE_MS) await unlink(join(path, entry)).catch(() => {});
+    if (stat !== undefined && nowMs - stat.mtimeMs > STALE_MS) await unlink(join(path, entry)).catch(() => {});
   }
 }
 

@@ -35,8 +35,8 @@ export function storageSource(stored: StoredImage, cache?: BlobCache): RawImageS
     async manifest({ digest }) {
       return store.readManifest(image, digest);
     },
-    hasBlob({ digest }) {
-      return digest === configDigest || tars.has(digest) || cache?.find(digest) !== undefined;
+    hasBlob({ digest, size }) {
+      return digest === configDigest || tars.has(digest) || cache?.find(digest)?.sizeBytes === size;
     },
     async *blob({ digest }: Descriptor, signal) {
       const found = tars.get(digest) ?? cache?.find(digest);

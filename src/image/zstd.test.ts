@@ -140,3 +140,22 @@ test('unzstd() unpacks a bomb in bounded memory and closes its source when it is
   for await (const _ of unzstd(source(), 'layer')) break;
   assert.ok(closed);
 });
+
+test('unzstd() of damaged data gives bytes or a TareError, never another error', async () => {
+  const good = Buffer.concat([
+    zstdCompressSync(text.subarray(0, 50_000)),
+    skippable(Buffer.from('x')),
+    zstdCompressSync(noise),
+  ]);
+  let x = 11;
+  const next = (n: number): number => (x = (x * 1103515245 + 12345) & 0x7fffffff) % n;
+  for (let i = 0; i < 400; i++) {
+    const bytes = Buffer.from(good);
+    for (let n = next(4); n >= 0; n--) bytes[next(2) === 0 ? next(40) : next(bytes.length)] = next(256);
+    try {
+      await run(next(3) === 0 ? bytes.subarray(0, next(bytes.length)) : bytes, 1 + next(100_000));
+    } catch (error) {
+      assert.ok(error instanceof TareError, String(error));
+    }
+  }
+});

@@ -47,8 +47,12 @@ export async function* unzstd(body: AsyncIterable<Uint8Array>, what: string): As
     }
     try {
       if (more) yield* unpackFrame(joined(first, frame));
-      else
-        yield zstdDecompressSync(Buffer.concat(first), { ...options, maxOutputLength: SMALL_BLOCKS * MAX_BLOCK_BYTES });
+      else {
+        // Its buffer is what a small frame costs most: it gets what it needs.
+        const chunkSize = Math.max(64, Math.min(blocks * MAX_BLOCK_BYTES, 64 * 1024));
+        const maxOutputLength = SMALL_BLOCKS * MAX_BLOCK_BYTES;
+        yield zstdDecompressSync(Buffer.concat(first), { ...options, chunkSize, maxOutputLength });
+      }
     } catch (error) {
       if (isZlibError(error)) throw refuse(`its zstd data is damaged: ${messageOf(error)}`, error);
       throw error;

@@ -1,7 +1,5 @@
-import { readSync } from 'node:fs';
 import { pruneImages } from '../../engine/prune-images.ts';
-import { isTerminal } from '../../sys/tty.ts';
-import { UsageError } from '../usage-error.ts';
+import { Prompt } from '../prompt.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare image prune`: prints the ids of what it deleted. */
@@ -16,19 +14,12 @@ export const verb = defineVerb({
   async run(context, values) {
     const all = values.all === true;
     if (values.force !== true) {
-      if (!isTerminal(0))
-        throw new UsageError('Cannot ask whether to delete images: there is no terminal; use --force');
       const what = all ? 'all images that no container uses' : 'all images without a name that no container uses';
-      context.complain(`This deletes ${what}. Continue? [y/N] `);
-      if (!/^y(es)?$/i.test(readLine())) return 0;
+      using prompt = Prompt.open(context, 'Cannot ask whether to delete images: there is no terminal; use --force');
+      if (!/^y(es)?$/i.test(await prompt.ask(`This deletes ${what}. Continue? [y/N] `))) return 0;
     }
     const deleted = await pruneImages(context.engine, { all });
     context.print(deleted.map((id) => `${id}\n`).join(''));
     return 0;
   },
 });
-
-function readLine(): string {
-  const buffer = Buffer.alloc(256);
-  return buffer.toString('utf8', 0, readSync(0, buffer)).trim();
-}
