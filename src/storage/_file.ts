@@ -72,7 +72,7 @@ export type Sync = 'data' | 'ordered' | 'none';
  * the next writer.
  */
 export function replaceFile(path: string, content: string | Uint8Array, sync: Sync): void {
-  const temp = join(dirname(path), `.tmp-tare-${basename(path)}`);
+  const temp = tempPath(path);
   try {
     createFile(temp, content, {
       sync: sync === 'data' || (sync === 'ordered' && !ordersRenames(dirname(path))),
@@ -83,6 +83,11 @@ export function replaceFile(path: string, content: string | Uint8Array, sync: Sy
     ifPresent(() => unlinkSync(temp));
     throw error;
   }
+}
+
+/** Where `replaceFile` puts the new contents first. */
+export function tempPath(path: string): string {
+  return join(dirname(path), `.tmp-tare-${basename(path)}`);
 }
 
 /** File systems that write a file's contents before the rename that puts it in another's place: ext4 (auto_da_alloc, the default), btrfs, and tmpfs, which survives no crash. */

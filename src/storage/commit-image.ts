@@ -1,8 +1,8 @@
-import { mkdirSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Digest, DiffId } from '../spec/digest.ts';
-import { createFile, replaceFile, storageError } from './_file.ts';
+import { createFile, ifPresent, replaceFile, storageError } from './_file.ts';
 import { imageDir, removeLayerFiles, type StoreParts, tarSplitPath } from './_parts.ts';
 import { bigDataFile } from './big-data.ts';
 import { StagedLayer } from './layer-writer.ts';
@@ -216,7 +216,10 @@ function placeImage(
     renameSync(join(temp.meta().path, 'image'), dir);
   } else {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    for (const [key, bytes] of image.data) replaceFile(join(dir, bigDataFile(key)), bytes, 'data');
+    for (const [key, bytes] of image.data) {
+      const path = join(dir, bigDataFile(key));
+      if (!holds(path, bytes)) replaceFile(path, bytes, 'data');
+    }
   }
   const row: Row = { id: image.id, raw, volatile: false };
   try {
@@ -226,6 +229,10 @@ function placeImage(
     throw error;
   }
   return imageOf(row);
+}
+
+function holds(path: string, bytes: Uint8Array): boolean {
+  return ifPresent(() => statSync(path).size === bytes.length && readFileSync(path).equals(bytes)) === true;
 }
 
 /** The metadata that containers/image keeps: no signatures are stored with this manifest. */

@@ -1,6 +1,6 @@
 import { constants, openSync, readSync, writeSync } from 'node:fs';
 import { Fd } from '../sys/fd.ts';
-import { type LockMode, lockWait } from '../sys/lock.ts';
+import { type LockMode, lockWait, tryLock } from '../sys/lock.ts';
 import { codeOf } from './_file.ts';
 import { randomBytes } from './_random.ts';
 
@@ -28,6 +28,14 @@ export class HeldLock implements Disposable {
       lock.close();
       throw error;
     }
+  }
+
+  /** The write lock if nobody has it; undefined otherwise. */
+  static tryTake(path: string): HeldLock | undefined {
+    const lock = Fd.adopt(openOrMake(path, 'write'));
+    if (tryLock(lock, 'write')) return new HeldLock(lock);
+    lock.close();
+    return undefined;
   }
 
   /** The mark of the last writer, '' when nobody wrote yet. */

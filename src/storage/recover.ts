@@ -106,8 +106,9 @@ export function deleteLayers(parts: StoreParts, layers: LockedTable, rows: reado
   layers.drop(rows);
 }
 
-/** Finishes what dead processes began: their temporary directories, incomplete layers, layers they left without an owner. */
+/** Finishes what dead processes began: their temporary files and directories, incomplete layers, layers they left without an owner. */
 export async function recover(parts: StoreParts): Promise<void> {
+  for (const table of [parts.layers, parts.images, parts.containers]) table.sweep();
   const stale = await recoverTempDirs(parts.dirs.tempDirs, async (path) => {
     const intent = readIntent(path);
     if (intent.image !== '') await dropOrphans(parts, intent);

@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { ifPresent, readCapped, replaceFile, type Sync } from './_file.ts';
+import { ifPresent, readCapped, replaceFile, type Sync, tempPath } from './_file.ts';
 import { recordsMentioning } from './record-search.ts';
 import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
@@ -81,6 +81,14 @@ export class Table {
   /** Waits for the write lock. Errors: as HeldLock.take. */
   async lock(signal?: AbortSignal): Promise<LockedTable> {
     return new LockedTable(await HeldLock.take(this.#lockPath, 'write', signal), this.#parts, this.#now);
+  }
+
+  /** Deletes what a killed writer left beside the files. While somebody has the lock it may be a live one's, who will see to it. */
+  sweep(): void {
+    const left = this.#parts.map((part) => tempPath(part.path)).filter((path) => existsSync(path));
+    if (left.length === 0) return;
+    using lock = HeldLock.tryTake(this.#lockPath);
+    if (lock !== undefined) for (const path of left) ifPresent(() => unlinkSync(path));
   }
 
   #token(): string {
