@@ -139,7 +139,10 @@ export class Storm implements AsyncDisposable {
 async function ended(child: ChildProcess, what: string): Promise<Ended> {
   child.stdout?.resume();
   const stderr = child.stderr === null ? '' : text(child.stderr);
-  const [code] = child.exitCode === null && child.signalCode === null ? ((await once(child, 'exit')) as [number | null]) : [child.exitCode];
+  const [code] =
+    child.exitCode === null && child.signalCode === null
+      ? ((await once(child, 'exit')) as [number | null])
+      : [child.exitCode];
   return { code, stderr: await stderr, what };
 }
 
@@ -188,11 +191,11 @@ async function start(scene: Storm, victim: Victim, dice: (n: number) => number):
       assert.equal((await scene.lab.tare('pull', '-q', `oci:${scene.layout}:v${variant}`)).code, 0);
   }
   return variants.map((variant) => {
-    const args = victim === 'rmi' ? ['rmi', `localhost/v${variant}:latest`] : ['pull', '-q', `oci:${scene.layout}:v${variant}`];
+    const args =
+      victim === 'rmi' ? ['rmi', `localhost/v${variant}:latest`] : ['pull', '-q', `oci:${scene.layout}:v${variant}`];
     const child = scene.lab.startTare(args);
     child.stdout?.resume();
     child.stderr?.resume();
     return child;
   });
 }
-
