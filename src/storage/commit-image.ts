@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { TareError } from '../base/errors.ts';
+import { isKind, TareError } from '../base/errors.ts';
 import type { Digest, DiffId } from '../spec/digest.ts';
 import { createFile, ifPresent, replaceFile, storageError } from './_file.ts';
 import { imageDir, removeLayerFiles, type StoreParts, tarSplitPath } from './_parts.ts';
@@ -8,7 +8,7 @@ import { bigDataFile } from './big-data.ts';
 import { StagedLayer } from './layer-writer.ts';
 import { MAX_LAYERS } from './overlay.ts';
 import { type ImageRecord, imageOf, isIncomplete, object, type RawRecord, type Row, texts } from './record.ts';
-import { dropIncompleteLayers, noteIntent } from './recover.ts';
+import { dropIncompleteLayers, noteIntent, recover } from './recover.ts';
 import type { LockedTable } from './table.ts';
 import { TempDir } from './temp-dir.ts';
 
@@ -58,6 +58,16 @@ function chainIds(diffIds: readonly DiffId[], sha256: Sha256): string[] {
  * full disk, with nothing left behind.
  */
 export async function commitImage(parts: StoreParts, commit: ImageCommit, signal?: AbortSignal): Promise<ImageRecord> {
+  try {
+    return await commitStaged(parts, commit, signal);
+  } catch (error) {
+    // On a full disk there may have been no room even to take the records back; now the layers are deleted, and there is.
+    if (isKind(error, 'exhausted')) await recover(parts).catch(() => {});
+    throw error;
+  }
+}
+
+async function commitStaged(parts: StoreParts, commit: ImageCommit, signal?: AbortSignal): Promise<ImageRecord> {
   await using staged = new AsyncDisposableStack();
   for (const layer of commit.layers) if (layer instanceof StagedLayer) staged.use(layer);
   const sha256 = await loadSha256();

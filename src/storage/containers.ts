@@ -114,10 +114,9 @@ async function undo(
   layer: Row,
   container: Row,
 ): Promise<void> {
-  rmSync(parts.dirs.at(layer.id, 'diff'), { recursive: true, force: true });
   try {
-    await using temp = TempDir.create(parts.dirs);
-    removeLayerFiles(parts, layer.id, temp);
+    // Deleted, not moved away: on a full disk that makes the room to write the records.
+    parts.dirs.delete(layer.id);
     await parts.mounts.clear(layer.id);
     containers.drop([container], syncOf(container));
     layers.drop([layer]);

@@ -155,7 +155,9 @@ export class LayerWriter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#finished) return;
     await this.#unpacker[Symbol.asyncDispose]();
-    this.#gzip.destroy();
+    // The file may be about to be opened, in the directory that is deleted next.
+    this.#gzip.destroy(new Error('abandoned'));
+    await this.#splitDone.catch(() => {});
     await this.#temp[Symbol.asyncDispose]();
   }
 }

@@ -88,8 +88,18 @@ export class OverlayDirs implements TempRoots {
 
   /** Moves all of a layer out of sight. */
   remove(id: string, temp: TempDir): void {
-    for (const link of this.#linksTo(id)) rmSync(join(this.home, 'l', link), { force: true });
+    this.#unlink(id);
     temp.take(this.at(id));
+  }
+
+  /** Deletes a layer that nobody has used yet, and so has no contents. */
+  delete(id: string): void {
+    this.#unlink(id);
+    rmSync(this.at(id), { recursive: true, force: true });
+  }
+
+  #unlink(id: string): void {
+    for (const link of this.#linksTo(id)) rmSync(join(this.home, 'l', link), { force: true });
   }
 
   /** Normally the one that it names itself; a layer that was killed half-way may name none, or be named wrongly. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isKind } from '../base/errors.ts';
 import { createFile } from './_file.ts';
 import { imageDir, removeLayerFiles, type StoreParts } from './_parts.ts';
 import { isId, isIncomplete, object, type RawRecord, type Row, text, texts } from './record.ts';
@@ -109,14 +110,54 @@ export function deleteLayers(parts: StoreParts, layers: LockedTable, rows: reado
 /** Finishes what dead processes began: their temporary files and directories, incomplete layers, layers they left without an owner. */
 export async function recover(parts: StoreParts): Promise<void> {
   for (const table of [parts.layers, parts.images, parts.containers]) table.sweep();
-  const stale = await recoverTempDirs(parts.dirs.tempDirs, async (path) => {
+  await recoverTempDirs(parts.dirs.tempDirs, async (path) => {
     const intent = readIntent(path);
     if (intent.image !== '') await dropOrphans(parts, intent);
   });
-  if (stale + (await recoverTempDirs(parts.dirs.metaTempDirs)) === 0) return;
+  await recoverTempDirs(parts.dirs.metaTempDirs);
+  const incomplete = readable(() => parts.layers.mentioning('incomplete')).some(isIncomplete);
+  if (!incomplete && !hasStrays(parts)) return;
   await using temp = TempDir.create(parts.dirs);
-  using layers = await parts.layers.lock();
+  // A live writer has the lock: what it has not finished is none of our business.
+  using layers = parts.layers.tryLock();
+  if (layers === undefined) return;
   await dropIncompleteLayers(parts, layers, layers.rows(), temp);
+  await dropStrays(parts, layers, temp);
+}
+
+/** A damaged list is for the one who needs it to complain about. */
+function readable(rows: () => readonly Row[]): readonly Row[] {
+  try {
+    return rows();
+  } catch (error) {
+    if (isKind(error, 'failed-precondition')) return [];
+    throw error;
+  }
+}
+
+/** Of more containers than this nobody looks for strays at every start. */
+const MANY = 200;
+
+/** A quick look: a container without its layer's directory. */
+function hasStrays(parts: StoreParts): boolean {
+  const rows = readable(() => parts.containers.rows());
+  if (rows.length > MANY) return false;
+  return rows.some(({ raw }) => {
+    const layer = text(raw, 'layer');
+    return isId(layer) && !parts.dirs.exists(layer);
+  });
+}
+
+/** Deletes containers whose layer is gone: their maker was killed, and podman deleted the layer, which it found incomplete, without the container. */
+async function dropStrays(parts: StoreParts, layers: LockedTable, temp: TempDir): Promise<void> {
+  using containers = await parts.containers.lock();
+  const known = new Set(layers.rows().map((row) => row.id));
+  const strays = containers.rows().filter(({ raw }) => {
+    const layer = text(raw, 'layer');
+    return layer !== undefined && !known.has(layer);
+  });
+  for (const { id } of strays) temp.takeMeta(join(parts.graphRoot, 'overlay-containers', id));
+  containers.drop(strays);
 }
 
 async function dropOrphans(parts: StoreParts, intent: Intent): Promise<void> {

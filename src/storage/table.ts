@@ -83,6 +83,12 @@ export class Table {
     return new LockedTable(await HeldLock.take(this.#lockPath, 'write', signal), this.#parts, this.#now);
   }
 
+  /** The write lock if nobody has it; undefined otherwise. */
+  tryLock(): LockedTable | undefined {
+    const lock = HeldLock.tryTake(this.#lockPath);
+    return lock === undefined ? undefined : new LockedTable(lock, this.#parts, this.#now);
+  }
+
   /** Deletes what a killed writer left beside the files. While somebody has the lock it may be a live one's, who will see to it. */
   sweep(): void {
     const left = this.#parts.map((part) => tempPath(part.path)).filter((path) => existsSync(path));
