@@ -17,7 +17,7 @@ export async function attack(what: string): Promise<void> {
   const scratch = memoryDir('hostile');
   const inside = join(scratch, 'inside');
   try {
-    const { tar: make, refused, then } = hostileLayers(join(scratch, 'outside'))[what] ?? assert.fail();
+    const { tar: make, refused, verify } = hostileLayers(join(scratch, 'outside'))[what] ?? assert.fail();
     const tar = make();
     const check = canary(join(scratch, 'outside'));
     mkdirSync(inside);
@@ -44,7 +44,7 @@ export async function attack(what: string): Promise<void> {
     } finally {
       closeSync(fd);
     }
-    then?.(inside);
+    verify?.(inside);
     check();
   } finally {
     await removeTree(inside);

@@ -15,7 +15,7 @@ export interface HostileLayer {
   /** It must be refused so. */
   readonly refused?: ErrorKind;
   /** Else it is unpacked, and this holds of the directory. */
-  readonly then?: (dir: string) => void;
+  readonly verify?: (dir: string) => void;
   /** What containers/storage does when it is not the same: it takes what we refuse, or refuses or unpacks in another way what we take. */
   readonly podman?: 'takes' | 'refuses' | 'differs';
   /** It takes seconds. */
@@ -73,9 +73,9 @@ export const capability3 = `${capability2.slice(0, 3)}\x03${capability2.slice(4)
 export function hostileLayers(outside: string): Readonly<Record<string, HostileLayer>> {
   const refused = (...entries: Entry[]): HostileLayer => ({ tar: () => makeTar(entries), refused: 'invalid' });
   const broken = (...parts: Uint8Array[]): HostileLayer => ({ tar: () => joined(...parts), refused: 'invalid' });
-  const taken = (entries: Entry[], then: (dir: string) => void, podman?: HostileLayer['podman']): HostileLayer => ({
+  const taken = (entries: Entry[], verify: (dir: string) => void, podman?: HostileLayer['podman']): HostileLayer => ({
     tar: () => makeTar(entries),
-    then,
+    verify,
     ...(podman === undefined ? {} : { podman }),
   });
   const stricter = (layer: HostileLayer): HostileLayer => ({ ...layer, podman: 'takes' });
@@ -187,7 +187,7 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
     'an entry of a type of nobody': { tar: () => joined(rawEntry('Z')), refused: 'unsupported' },
     '100,000 entries': {
       tar: () => makeTar(Array.from({ length: 100_000 }, (_, i) => file(`d${i % 100}/f${i}`))),
-      then: (at) => assert.equal(names(at, 'd7').length, 1000),
+      verify: (at) => assert.equal(names(at, 'd7').length, 1000),
       big: true,
     },
     'names that need 200,000 directories nobody described': {
@@ -288,7 +288,7 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
     // The form of the archive.
     'a PAX size that hides an entry': {
       tar: () => joined(paxEntry([['size', '512']]), raw(file('outer')), raw(file('smuggled'))),
-      then: (at) => assert.deepEqual(names(at), ['outer']),
+      verify: (at) => assert.deepEqual(names(at), ['outer']),
     },
     'a PAX size in front of a long name': {
       tar: () =>
@@ -298,7 +298,7 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
           patched(raw(file('x', '')), 124, '00000000000'),
           Buffer.from('a'.padEnd(512, '\0')),
         ),
-      then: (at) => assert.deepEqual(names(at), ['renamed']),
+      verify: (at) => assert.deepEqual(names(at), ['renamed']),
     },
     'a PAX size on a directory and a link': {
       tar: () =>
@@ -309,7 +309,7 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
           raw(symlink('l', 'd')),
           raw(file('after')),
         ),
-      then: (at) => assert.deepEqual(names(at), ['after', 'd', 'l']),
+      verify: (at) => assert.deepEqual(names(at), ['after', 'd', 'l']),
     },
     'sizes of what has no contents': {
       tar: () =>
@@ -321,13 +321,13 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
           patched(raw({ path: 'p', kind: 'fifo' }), 124, '00000001000'),
           raw(file('after')),
         ),
-      then: (at) => assert.deepEqual(names(at), ['after', 'd', 'f', 'h', 'p', 's']),
+      verify: (at) => assert.deepEqual(names(at), ['after', 'd', 'f', 'h', 'p', 's']),
     },
     'a global PAX size': stricter(broken(paxEntry([['size', '512']], 'g'), raw(file('x')))),
     'a global PAX name': stricter(broken(paxEntry([['path', 'x']], 'g'), raw(file('y')))),
     'a global PAX comment': {
       tar: () => joined(paxEntry([['comment', 'made by git']], 'g'), raw(file('x'))),
-      then: (at) => assert.deepEqual(names(at), ['x']),
+      verify: (at) => assert.deepEqual(names(at), ['x']),
     },
     'two PAX headers for one entry': stricter(
       broken(paxEntry([['size', '0']]), paxEntry([['size', '512']]), raw(file('x'))),
@@ -353,14 +353,14 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
     },
     'entries behind the end': {
       tar: () => Buffer.concat([raw(file('x')), TAR_END, raw(file('hidden')), TAR_END, Buffer.from('odd')]),
-      then: (at) => assert.deepEqual(names(at), ['x']),
+      verify: (at) => assert.deepEqual(names(at), ['x']),
     },
-    'no end blocks': { tar: () => raw(file('x', 'a')), then: (at) => assert.deepEqual(names(at), ['x']) },
+    'no end blocks': { tar: () => raw(file('x', 'a')), verify: (at) => assert.deepEqual(names(at), ['x']) },
     'one end block': {
       tar: () => Buffer.concat([raw(file('x', 'a')), Buffer.alloc(512)]),
-      then: (at) => assert.deepEqual(names(at), ['x']),
+      verify: (at) => assert.deepEqual(names(at), ['x']),
     },
-    'an empty archive': { tar: () => Buffer.from(TAR_END), then: (at) => assert.deepEqual(names(at), []) },
+    'an empty archive': { tar: () => Buffer.from(TAR_END), verify: (at) => assert.deepEqual(names(at), []) },
     'a time before and after all clocks': taken(
       [
         { ...file('early'), mtimeSeconds: -(2 ** 40) },
@@ -377,12 +377,12 @@ export function hostileLayers(outside: string): Readonly<Record<string, HostileL
         joined(
           ...(['0.0', '0.1', '1.0'] as const).map((form) => paxSparse(form, `pax${form}`, [[8192, 'data']], 20_000)),
         ),
-      then: (at) => ['pax0.0', 'pax0.1', 'pax1.0'].forEach((name) => holes(at, name)),
+      verify: (at) => ['pax0.0', 'pax0.1', 'pax1.0'].forEach((name) => holes(at, name)),
       podman: 'differs', // It makes another tar of them.
     },
     'a sparse file of the old GNU form': {
       tar: () => joined(oldGnuSparse('old', [[8192, 'data']], 20_000)),
-      then: (at) => holes(at, 'old'),
+      verify: (at) => holes(at, 'old'),
       podman: 'refuses',
     },
     'a sparse file of four exabytes': {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -46,6 +46,11 @@ class ImageLab extends Lab {
   async filled(): Promise<this> {
     await this.ok('pull', '-q', `oci:${this.layout}:one`, `oci:${this.layout}:two`);
     return this;
+  }
+
+  /** As if the blobs had been pulled by somebody who keeps none. */
+  dropKeptBlobs(): void {
+    rmSync(join(this.dir, 'root/cache/blobs'), { recursive: true });
   }
 
   names(...args: string[]): Promise<string> {
@@ -204,13 +209,16 @@ describe('verbs for images', { skip: canRun }, () => {
     async () => {
       using lab = await new ImageLab().filled();
       await using registry = await startRegistry();
-      const name = `${registry.domain}/one:1`;
       // The blobs were kept as they came: the image is the same there.
       const same = (await lab.ok('push', 'one', `${registry.domain}/same:1`)).trim();
       assert.equal(same, one.manifest.descriptor.digest);
       lab.dropKeptBlobs();
-      const digest = (await lab.ok('push', 'one', `localhost:${name.split(':')[1] ?? ''}`)).trim();
+      await registry.stop();
+      await using empty = await startRegistry();
+      const name = `${empty.domain}/one:1`;
+      const digest = (await lab.ok('push', 'one', name)).trim();
       assert.match(digest, /^sha256:[0-9a-f]{64}$/);
+      assert.notEqual(digest, same);
       const note = await lab.tare([
         '--log-level',
         'info',
@@ -228,7 +236,7 @@ describe('verbs for images', { skip: canRun }, () => {
       await lab.fails(1, /has no name that says where to/, 'push', idOf(one).slice(0, 12));
       await lab.fails(1, /the store holds the one/, 'push', '--all', 'one', name);
       await lab.fails(1, /either a tag or a digest/, 'push', 'one', `docker://${name}@sha256:${'0'.repeat(64)}`);
-      await registry.stop();
+      await empty.stop();
       await lab.fails(1, /Cannot/, 'push', 'one', name);
     },
   );
