@@ -62,7 +62,7 @@ const layers: readonly Entries[] =
           { path: 'bin/', kind: 'dir', mode: 0o755 },
           { path: 'bin/busybox', kind: 'file', mode: 0o755, content: readFileSync(busybox as string) },
           { path: 'bin/sh', kind: 'symlink', linkPath: 'busybox' },
-          { path: 'bin/cat', kind: 'link', linkPath: 'bin/busybox' },
+          { path: 'bin/cat', kind: 'link', linkPath: 'bin/busybox', mode: 0o755 },
           { path: 'etc/gone', kind: 'file', content: 'gone' },
           { path: 'etc/kept', kind: 'file', content: 'kept', xattrs: [['user.mark', 'a\0b']] },
           { path: 'opt/hidden', kind: 'file', content: 'hidden' },
