@@ -64,6 +64,17 @@ export interface PullOptions {
   readonly cwd?: string;
 }
 
+export interface PushOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (event: PullEvent) => void;
+  /** PEM certificates of authorities to trust besides the system's. */
+  readonly ca?: readonly string[];
+  /** False: registries need not show a certificate that is trusted, and may speak plain http. Default: as registries.conf says. */
+  readonly tlsVerify?: boolean;
+  /** Where relative paths start; default `/`. */
+  readonly cwd?: string;
+}
+
 /** An opened Tare. Disposing it kills and removes every container it still runs. */
 export class Tare implements AsyncDisposable {
   readonly #engine: Engine;
@@ -116,13 +127,24 @@ export class Tare implements AsyncDisposable {
   }
 
   /**
-   * Pulls an image into the store, from a registry, `oci:` or `oci-archive:`. Returns its id. Idempotent: layers that are there are not fetched.
+   * Pulls an image into the store, from a registry, `oci:`, `oci-archive:`, `docker-archive:` or `dir:`. Returns its id. Idempotent: layers that are there are not fetched.
    *
    * Errors: not-found, denied, unavailable, invalid (bad reference or content), cancelled.
    */
   async pull(reference: string, options: PullOptions = {}): Promise<string> {
     const { pullImage } = await import('./engine/images.ts');
     return (await pullImage(this.#engine, reference, options)).imageId;
+  }
+
+  /**
+   * Copies an image of the store to a registry, archive or directory (`docker://…`, `oci:…`, `docker-archive:…`); without a destination to the registry that its name says. What is
+   * there already is not sent. Returns the digest of the manifest there.
+   *
+   * Errors: not-found, denied, unavailable, invalid, cancelled, unsupported; failed-precondition for an image without a name and no destination.
+   */
+  async push(image: string, destination?: string, options: PushOptions = {}): Promise<string> {
+    const { pushImage } = await import('./engine/push.ts');
+    return (await pushImage(this.#engine, image, destination, options)).digest;
   }
 
   /** Kills and removes what it runs, gives up what it starts, and returns when all of it is gone. Idempotent. */
