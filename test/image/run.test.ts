@@ -96,6 +96,23 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     assert.deepEqual(names(), []);
   });
 
+  test('Tare.push: what was pulled has the same digest in another registry', async () => {
+    await using lab = new Lab();
+    await using from = await startRegistry();
+    await using to = await startRegistry();
+    from.push((await busyboxImage()).source, 'box:1');
+    const { root, runRoot, storageRoot, storageRunRoot } = lab.options;
+    await using tare = await open({ root, runRoot, storageRoot, storageRunRoot });
+    const name = `${from.domain}/box:1`;
+    await tare.pull(name);
+    const digest = (await lab.engine.store()).images()[0]?.digest;
+    assert.equal(await tare.push(name, `${to.domain}/moved/box:2`), digest);
+    await from.stop();
+    const again = await pullImage(lab.anotherEngine(), `${to.domain}/moved/box:2`);
+    assert.equal(again.digest, digest);
+    await assert.rejects(tare.push('absent', `${to.domain}/x:1`), { kind: 'not-found' });
+  });
+
   test('while a container of an image runs, its layer counts as mounted; a dead monitor or a restart leaves no count behind', async () => {
     await using lab = new Lab();
     const { source } = await busyboxImage();
