@@ -22,7 +22,21 @@ const i64 = (n: bigint): Buffer => {
   bytes.writeBigInt64LE(n);
   return bytes;
 };
-const paths = ['a', 'b', 'a/b', 'a/b/c', 'link', 'link/x', '', '..', 'a/..', '/', 'a//b', 'n'.repeat(300), 'd/'.repeat(2000)];
+const paths = [
+  'a',
+  'b',
+  'a/b',
+  'a/b/c',
+  'link',
+  'link/x',
+  '',
+  '..',
+  'a/..',
+  '/',
+  'a//b',
+  'n'.repeat(300),
+  'd/'.repeat(2000),
+];
 const path = (): Buffer => string(paths[random(random(3) === 0 ? paths.length : 6)] ?? 'a');
 
 function meta(type = 0): Buffer {
@@ -41,7 +55,8 @@ function operation(): Buffer {
   if (op === 3) return of(u32(20), Buffer.alloc(20, random(256)));
   if (op === 4) return of(meta(), Buffer.alloc(8));
   if (op === 5 || op === 6) return of(path(), meta(), string(['a', '..', '/etc', 'a/b'][random(4)] ?? ''));
-  if (op === 7) return of(path(), meta([0o020000, 0o060000, 0o010000, 0][random(4)]), u32(random(300)), u32(random(300)));
+  if (op === 7)
+    return of(path(), meta([0o020000, 0o060000, 0o010000, 0][random(4)]), u32(random(300)), u32(random(300)));
   if (op === 10) return of(path(), i64(5n), u32(0));
   return of(i64(BigInt([0, 1, 4096, -1, 2 ** 40][random(5)] ?? 0) * (random(10) === 0 ? 2n ** 20n : 1n)));
 }

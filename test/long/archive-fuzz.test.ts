@@ -68,7 +68,20 @@ function damaged(tar: Buffer): Buffer {
           [345, 155],
           [386, 97],
         ] as const);
-        const value = pick(['', '0', '7'.repeat(12), '\x80\0\0\0', '\xff'.repeat(12), 'x', 'L', 'S', 'g', '5', '../x\0', 'ustar  \0']);
+        const value = pick([
+          '',
+          '0',
+          '7'.repeat(12),
+          '\x80\0\0\0',
+          '\xff'.repeat(12),
+          'x',
+          'L',
+          'S',
+          'g',
+          '5',
+          '../x\0',
+          'ustar  \0',
+        ]);
         bytes.write(value.slice(0, size), at + field, 'latin1');
         if (at + 512 > bytes.length) break;
         bytes.fill(' ', at + 148, at + 156);
@@ -110,7 +123,11 @@ test('TarReader with PAX, GNU names and sparse maps: any damage ends in an archi
   for (let i = 0; i < ROUNDS; i++) {
     const tar = damaged(pick(good));
     const step = pick([tar.length || 1, 512, 1 + random(2000)]);
-    survives('TarReader', () => tar.toString('base64').slice(0, 20_000), () => readAll(tar, step));
+    survives(
+      'TarReader',
+      () => tar.toString('base64').slice(0, 20_000),
+      () => readAll(tar, step),
+    );
   }
   assert.ok(process.memoryUsage().heapUsed < MAX_HEAP_BYTES);
 });
@@ -123,7 +140,21 @@ test('readTarSplit: any damage ends in entries or a typed error', async (t) => {
     '{"type":1,"name_raw":"/w==","size":2,"position":4,"payload":"LS0xMjM0NTY="}',
     '{"type":1,"name":"dir/","payload":null,"position":1}',
   ];
-  const words = ['null', '-1', '1e400', '[]', '{}', '"', '\n', '\0', '}{', '"size":9007199254740993', '"type":3', '\ud800', ''];
+  const words = [
+    'null',
+    '-1',
+    '1e400',
+    '[]',
+    '{}',
+    '"',
+    '\n',
+    '\0',
+    '}{',
+    '"size":9007199254740993',
+    '"type":3',
+    '\ud800',
+    '',
+  ];
   for (let i = 0; i < ROUNDS; i++) {
     let text = Array.from({ length: 1 + random(4) }, () => pick(lines)).join('\n');
     for (let n = random(4); n > 0; n--) {
@@ -136,7 +167,10 @@ test('readTarSplit: any damage ends in entries or a typed error', async (t) => {
       for await (const entry of readTarSplit([bytes.subarray(0, cut), bytes.subarray(cut)]))
         if (entry.kind === 'file') assert.ok(entry.sizeBytes >= 0 && Number.isSafeInteger(entry.sizeBytes));
     } catch (error) {
-      assert.ok(error instanceof TareError && KINDS.includes(error.kind), `TARE_SEED=${seed}: ${String(error)}\n${text}`);
+      assert.ok(
+        error instanceof TareError && KINDS.includes(error.kind),
+        `TARE_SEED=${seed}: ${String(error)}\n${text}`,
+      );
     }
   }
   // A line without an end is joined once, not with every chunk.
@@ -163,12 +197,34 @@ test('parseManifest and parseDigest: any damage ends in a document or a typed er
     {
       schemaVersion: 2,
       mediaType: mediaTypes.ociIndex,
-      manifests: [{ ...descriptor(mediaTypes.ociManifest), platform: { os: 'linux', architecture: 'arm', variant: 'v7' } }],
+      manifests: [
+        { ...descriptor(mediaTypes.ociManifest), platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
+      ],
     },
   ].map((document) => JSON.stringify(document));
   const words = [
-    'null', '-1', '1e999', '[]', '{}', '"', '\\\\', '\0', '__proto__', 'sha256:../..', 'MANIFESTS', 'manifests', 'layers',
-    'constructor', '\ud800', '[['.repeat(500), 'true', ',', ':', mediaTypes.ociIndex, '1.5', '9007199254740993',
+    'null',
+    '-1',
+    '1e999',
+    '[]',
+    '{}',
+    '"',
+    '\\\\',
+    '\0',
+    '__proto__',
+    'sha256:../..',
+    'MANIFESTS',
+    'manifests',
+    'layers',
+    'constructor',
+    '\ud800',
+    '[['.repeat(500),
+    'true',
+    ',',
+    ':',
+    mediaTypes.ociIndex,
+    '1.5',
+    '9007199254740993',
   ];
   for (let i = 0; i < ROUNDS * 2; i++) {
     let text = pick(good);
@@ -178,7 +234,15 @@ test('parseManifest and parseDigest: any damage ends in a document or a typed er
       text = text.slice(0, at) + quoted + text.slice(at + random(30));
     }
     const type = pick([undefined, mediaTypes.ociManifest, mediaTypes.ociIndex, 'text/html', 'a;b']);
-    survives('parseManifest', () => text, () => void parseManifest(Buffer.from(text), type));
-    survives('parseDigest', () => text, () => void parseDigest(text.slice(random(text.length), random(text.length))));
+    survives(
+      'parseManifest',
+      () => text,
+      () => void parseManifest(Buffer.from(text), type),
+    );
+    survives(
+      'parseDigest',
+      () => text,
+      () => void parseDigest(text.slice(random(text.length), random(text.length))),
+    );
   }
 });
