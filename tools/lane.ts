@@ -63,6 +63,7 @@ const lanes: Readonly<Record<string, Lane>> = {
   long: {
     files: below('test/long'),
     packages: [
+      'buildah',
       'busybox-static',
       'clang',
       'docker-registry',

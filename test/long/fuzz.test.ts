@@ -39,6 +39,10 @@ test(
   (t) => program(t, 'test/helper/sanitized.ts'),
 );
 
+test('the layer writer passes good and damaged batches under AddressSanitizer and UBSan', { skip: needs.root() }, (t) =>
+  program(t, 'test/helper/apply-sanitized.ts', '10000'),
+);
+
 const seed = Number(process.env['TARE_SEED'] ?? Date.now() % 1_000_000);
 let state = seed;
 const dice = (): number => {
