@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
 } from 'node:fs';
@@ -67,7 +68,9 @@ export class OverlayDirs implements TempRoots {
       chmodSync(diff, (root?.mode ?? 0o555) & 0o7777);
     }
     const link = randomLink();
-    createFile(join(dir, 'link'), link, { mode: 0o644 });
+    // Never there without its contents, whenever we are killed: podman deletes an unfinished layer by removing `l/` and what this file says, and that would be all of `l`.
+    createFile(join(dir, '.link'), link, { mode: 0o644 });
+    renameSync(join(dir, '.link'), join(dir, 'link'));
     mkdirSync(join(dir, 'work'), { mode: 0o700 });
     mkdirSync(join(dir, 'merged'), { mode: 0o700 });
     if (parent === undefined || parentLink === undefined) mkdirSync(join(dir, 'empty'), { mode: 0o700 });

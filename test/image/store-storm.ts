@@ -126,6 +126,8 @@ export class Storm implements AsyncDisposable {
     const ran = await this.lab.tare('run', '--rm', this.steady, 'echo', 'tare runs');
     assert.deepEqual([ran.code, ran.stdout], [0, 'tare runs\n'], ran.stderr);
     const store = await this.store();
+    // Complete containers of those who were killed.
+    for (const { id } of store.containers()) await store.removeContainer(id);
     for (const { id } of store.images()) await store.removeImage(id, { force: true });
     assert.deepEqual([store.layers(), store.images(), store.containers()], [[], [], []]);
     checkWhole(store.graphRoot, store);
