@@ -257,12 +257,13 @@ describe('verbs for images', { skip: canRun }, () => {
     const to = join(lab.dir, 'to');
     for (let attempt = 0; attempt < 5; attempt++) {
       const child = lab.start(['push', `oci:${from}:x`, `oci:${to}:x`]);
+      const ended = new Promise((resolve) => child.on('exit', resolve));
       while (!existsSync(to) || !readdirSync(to).some((name) => name.startsWith('.tare-tmp-'))) {
         if (child.exitCode !== null) break;
         await delay(1);
       }
       child.kill('SIGKILL');
-      await new Promise((resolve) => child.on('exit', resolve));
+      await ended;
       if (!existsSync(join(to, 'index.json'))) continue;
       const index = JSON.parse(readFileSync(join(to, 'index.json'), 'utf8'));
       for (const { digest } of index.manifests) assert.ok(existsSync(join(to, 'blobs', digest.replace(':', '/'))));
