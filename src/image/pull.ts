@@ -96,7 +96,8 @@ export async function pullImage<Staged extends StagedLayer, Stored>(
   const rest = { config: configBytes, manifest: instance.bytes, ...(index && { indexManifest: index.bytes }), names };
   for (let attempt = 1; ; attempt++) {
     await using staged = new AsyncDisposableStack();
-    const present = await countPresent(store, diffIds);
+    // The second time nothing is counted on: then nobody can take anything away.
+    const present = attempt > 1 ? 0 : await countPresent(store, diffIds);
     const known = diffIds.slice(0, present).map((diffId) => ({ diffId }));
     const fresh = await stageLayers(source, store, manifest.layers, diffIds, present, options, staged);
     progress?.({ phase: 'commit' });
@@ -104,7 +105,7 @@ export async function pullImage<Staged extends StagedLayer, Stored>(
     try {
       return { ...pulled, record: await store.commitImage({ ...rest, layers: [...known, ...fresh] }, reading) };
     } catch (error) {
-      // Somebody removed a layer that we counted on: it is fetched now.
+      // Somebody removed a layer that we counted on: all are fetched now.
       if (attempt > 1 || present === 0 || !isKind(error, 'failed-precondition')) throw error;
     }
   }
