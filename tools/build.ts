@@ -21,6 +21,7 @@ import {
   PLAN_MAX_FDS,
   PLAN_VERSION,
 } from '../src/sys/plan/schema.ts';
+import { hotVerbs } from '../src/cli/chunks.ts';
 import { nodeFlags } from './node-flags.ts';
 
 const root = dirname(import.meta.dirname);
@@ -136,31 +137,19 @@ function buildNative(): void {
   ]);
 }
 
-/** What a container from an image needs besides: the store without what writes layers. */
-function isStore(id: string): boolean {
-  const path = id.slice(at('dist').length + 1);
-  return (
-    /^storage\/(?!commit-image|image-changes|layer-writer|mod)/.test(path) ||
-    /^engine\/(images|inspect-image)\.js/.test(path)
-  );
-}
-
-/** What `run`, `exec` and `ps` load: one file of it, because each further one costs a quarter of a millisecond. */
-function isHot(id: string): boolean {
-  if (!id.startsWith('/')) return true; // The bundler's own.
-  const path = id.slice(at('dist').length + 1);
-  if (
-    /^runtime\/seccomp\/(?!prepare|default-filter|arch)/.test(path) ||
-    /^(sys\/(apply|bpf|tty|probe|plan\/(print|decode|names))|engine\/(images|logs|diff|info|inspect|plan|wait|attach))/.test(
-      path,
-    )
-  )
-    return false;
-  return (
-    /^(base|sys|spec|runtime|engine)\//.test(path) ||
-    /^cli\/(?!main|chunks|verbs\/|help|image|table|human|terminal|detach)/.test(path) ||
-    /^cli\/verbs\/(run|exec|ps)\.js/.test(path)
-  );
+/** The emitted modules that `entries` cannot do without: what they import, and what that imports. A dynamic import is none of it. */
+function staticClosure(...entries: readonly string[]): Set<string> {
+  const found = new Set<string>();
+  const visit = (path: string): void => {
+    if (found.has(path)) return;
+    found.add(path);
+    for (const [, id = ''] of readFileSync(path, 'utf8').matchAll(
+      /^(?:import|export)\b[^;]*?['"](\.{1,2}\/[^'"]+)['"];/gm,
+    ))
+      visit(join(dirname(path), id));
+  };
+  for (const entry of entries) visit(at('dist', entry));
+  return found;
 }
 
 /** One file per verb and what they share, instead of a hundred modules: see docs/decisions/0005-dependencies.md. */
@@ -180,9 +169,12 @@ async function bundle(): Promise<void> {
     await using build = await rolldown({ input: at('dist/cli', entry), platform: 'node', logLevel: 'silent' });
     await build.write(groups.length === 0 ? output : { ...output, codeSplitting: { groups: [...groups] } });
   };
+  // What `run`, `exec` and `ps` load is one file, because each further one costs a quarter of a millisecond; what an image needs besides is another.
+  const core = staticClosure('cli/cli.js', 'engine/engine.js', ...hotVerbs.map((verb) => `cli/verbs/${verb}.js`));
+  const store = staticClosure('storage/store.js', 'engine/images.js');
   await write('cli.js', [
-    { name: 'core', test: isHot },
-    { name: 'store', test: isStore },
+    { name: 'core', test: (id) => core.has(id) },
+    { name: 'store', test: (id) => store.has(id) },
   ]);
   await write('main.js', []);
   for (const name of readdirSync(next)) escapeNonAscii(join(next, name));

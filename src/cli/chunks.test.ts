@@ -57,3 +57,22 @@ test('the code cache of the build is accepted by a process with the flags of the
   for (const name of readdirSync(bundle))
     assert.doesNotMatch(readFileSync(join(bundle, name), 'latin1'), /[^\x00-\x7f]/, `${name} is read as latin1`);
 });
+
+test('what every command loads brings none of the modules of Node that take milliseconds', () => {
+  const bundle = join(packageDir, 'dist/bin');
+  const core = readdirSync(bundle).filter((name) => /^(?:core|store|cli|main)\b/.test(name));
+  assert.ok(core.length >= 4, core.join(' '));
+  for (const name of core) {
+    const text = readFileSync(join(bundle, name), 'latin1');
+    const heavy = [
+      ...text.matchAll(
+        /(?:let|const|var) \w+=require\("(node:(?:http|https|http2|net|tls|crypto|zlib|stream|child_process|fs\/promises))"\)/g,
+      ),
+    ];
+    assert.deepEqual(
+      heavy.map(([, id]) => id),
+      [],
+      `${name} requires them at its top`,
+    );
+  }
+});
