@@ -107,13 +107,14 @@ function choose(): Chosen[] {
   return chosen.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** Regular files in a fixed order. Symbolic links are not followed, which `readdir`'s own recursion does, round and round. */
 function filesBelow(root: string): Chosen[] {
-  return readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .sort()
-    .flatMap((name) => {
-      const path = join(root, name);
-      const stat = lstatSync(path, { throwIfNoEntry: false });
-      return stat?.isFile() === true ? [{ path, sizeBytes: stat.size }] : [];
+  return readdirSync(root, { withFileTypes: true })
+    .sort((left, right) => (left.name < right.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(root, entry.name);
+      if (entry.isDirectory()) return filesBelow(path);
+      return entry.isFile() ? [{ path, sizeBytes: lstatSync(path).size }] : [];
     });
 }
 
