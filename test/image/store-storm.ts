@@ -148,6 +148,9 @@ async function ended(child: ChildProcess, what: string): Promise<Ended> {
   return { code, stderr: await stderr, what };
 }
 
+/** When its work is over on a quiet machine: a later kill would find nobody. */
+const LATEST_KILL_MS: Readonly<Record<Victim, number>> = { commit: 150, pull: 900, rmi: 300 };
+
 /** Kills `rounds` times what is at work, several at once, at random moments; `seed` repeats them. */
 export async function storm(t: TestContext, victim: Victim, rounds: number, seed: number): Promise<void> {
   t.diagnostic(`seed ${seed}, ${rounds} rounds`);
@@ -159,7 +162,7 @@ export async function storm(t: TestContext, victim: Victim, rounds: number, seed
     const beside = scene.podmanWorks(round, dice);
     const killing = children.map(async (child) => {
       const exited = once(child, 'exit');
-      await sleep(dice(victim === 'commit' ? 150 : 900));
+      await sleep(dice(LATEST_KILL_MS[victim]));
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGKILL');
         hits++;
