@@ -26,6 +26,17 @@ test('recordsMentioning finds the records whose JSON has the text, each once', (
   assert.deepEqual(find('nowhere'), []);
 });
 
+test('recordsMentioning comes to an end, whatever it looks for', () => {
+  assert.deepEqual(find('')?.length, records.length);
+  assert.deepEqual(
+    recordsMentioning(bytes, ']', false)?.map((row) => row.id),
+    records.map(({ id: each }) => each),
+  );
+  assert.deepEqual(recordsMentioning(bytes, '[', false)?.[0]?.id, id(0));
+  for (const needle of ['{', '}', ',', '},{', '}]', '"', '[{', 'é'])
+    assert.ok((recordsMentioning(bytes, needle, false)?.length ?? 0) <= records.length, needle);
+});
+
 test('recordsMentioning reads empty lists, and leaves what is written another way to a parser', () => {
   for (const text of ['', '[]', 'null']) assert.deepEqual(recordsMentioning(Buffer.from(text), 'x', false), []);
   const spaced = Buffer.from(JSON.stringify(records, null, 1));

@@ -13,14 +13,19 @@ export function recordsMentioning(bytes: Buffer, needle: string, volatile: boole
   if (bytes.indexOf(FIRST) !== 0 || bytes.at(-1) !== 0x5d) return undefined;
   const rows: Row[] = [];
   const text = Buffer.from(needle);
-  for (let at = bytes.indexOf(text); at >= 0;) {
+  const last = bytes.length - 1;
+  for (let from = 1; from < last;) {
+    const at = bytes.indexOf(text, from);
+    if (at < 0 || at >= last) break;
     const before = bytes.lastIndexOf(BETWEEN, at);
-    const after = bytes.indexOf(BETWEEN, at);
-    const end = after < 0 ? bytes.length - 1 : after + 1;
-    const row = parseRecord(bytes.toString('utf8', before < 0 ? 1 : before + 2, end), volatile);
+    const begin = before < 0 ? 1 : before + 2;
+    const after = bytes.indexOf(BETWEEN, begin);
+    const end = after < 0 ? last : after + 1;
+    const row = parseRecord(bytes.toString('utf8', begin, end), volatile);
     if (row === undefined) return undefined;
     rows.push(row);
-    at = bytes.indexOf(text, end);
+    // Behind this record, whatever was looked for: so it comes to an end.
+    from = end + 1;
   }
   return rows;
 }
