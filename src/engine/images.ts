@@ -3,12 +3,12 @@ import { TareError, isKind } from '../base/errors.ts';
 import type { PullEvent } from '../image/mod.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
 import { choosePlatform, hostPlatform, parsePlatform, type Platform } from '../spec/platform.ts';
-import type { ImageRecord, Store } from '../storage/mod.ts';
+import type { Store } from '../storage/mod.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { findNamed, storedImage, type Found } from './find-image.ts';
 import { placesOf, type ImagePlaceOptions } from './image-places.ts';
-import { keptBlobs, pruneBlobs } from './kept-blobs.ts';
+import { keepingBlobs, pruneBlobs } from './kept-blobs.ts';
 
 export interface PullImageOptions extends ImagePlaceOptions {
   /** os/arch[/variant]; default the machine's. */
@@ -36,26 +36,16 @@ export async function pullImage(
 ): Promise<PulledImage> {
   const { openImageSource, parseImageLocation, pullImage: pull } = await import('../image/mod.ts');
   const store = await engine.store();
-  const blobs = await keptBlobs(engine);
   await using source = await openImageSource(parseImageLocation(reference), await placesOf(engine, options));
-  const attempt = (keep: boolean): ReturnType<typeof pull<LayerOfStore, ImageRecord>> =>
+  const pulled = await keepingBlobs(engine, (keep) =>
     pull(source, store, {
       platform: wantedPlatform(options.platform),
       ...definedOf({ signal: options.signal, progress: options.onProgress }),
-      ...(keep ? { keep: blobs } : {}),
-    });
-  let pulled;
-  try {
-    pulled = await attempt(engine.keepBlobs);
-  } catch (error) {
-    // What is kept only for a later push gives way to what is wanted now.
-    if (!isKind(error, 'exhausted') || blobs.prune() === 0) throw error;
-    pulled = await attempt(false);
-  }
+      ...keep,
+    }),
+  );
   return { imageId: pulled.record.id, digest: pulled.manifestDigest, names: pulled.names };
 }
-
-type LayerOfStore = Awaited<ReturnType<Awaited<ReturnType<Store['stageLayer']>>['finish']>>;
 
 /** The platform that is asked for, or this machine's. */
 export function wantedPlatform(platform: string | undefined): Platform {

@@ -18,8 +18,9 @@ export async function inspectImage(engine: Engine, nameOrId: string): Promise<ob
   if (image === undefined) throw new TareError('not-found', `Cannot inspect image ${nameOrId}: no such image`);
   const config = parseImageConfig(store.readConfig(image));
   const { platform, process } = config;
-  const [top] = store.imageLayers(image);
-  const sizeBytes = store.imageLayers(image).reduce((sum, layer) => sum + (layer.sizeBytes ?? 0), 0);
+  const layers = store.imageLayers(image);
+  const [top] = layers;
+  const sizeBytes = layers.reduce((sum, layer) => sum + (layer.sizeBytes ?? 0), 0);
   return {
     Id: image.id,
     Digest: image.digest ?? '',

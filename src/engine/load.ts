@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { PullEvent } from '../image/mod.ts';
 import type { Engine } from './engine.ts';
 import { definedOf, wantedPlatform } from './images.ts';
+import { keepingBlobs } from './kept-blobs.ts';
 
 export interface LoadImagesOptions {
   /** A path of an archive or directory, or a descriptor. */
@@ -35,11 +36,14 @@ export async function* loadImages(engine: Engine, options: LoadImagesOptions): A
   });
   for (const image of place.images) {
     await using source = image.open();
-    const { record, names } = await pullImage(source, store, {
-      platform: wantedPlatform(options.platform),
-      names: image.names,
-      ...definedOf({ signal, progress: options.onProgress }),
-    });
+    const { record, names } = await keepingBlobs(engine, (keep) =>
+      pullImage(source, store, {
+        platform: wantedPlatform(options.platform),
+        names: image.names,
+        ...definedOf({ signal, progress: options.onProgress }),
+        ...keep,
+      }),
+    );
     yield { imageId: record.id, names };
   }
 }

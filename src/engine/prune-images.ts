@@ -1,5 +1,6 @@
 import { isKind } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
+import { pruneBlobs } from './kept-blobs.ts';
 
 /** Deletes images without a name that no container uses; with `all` also those with names. Returns the ids of what was deleted. */
 export async function pruneImages(engine: Engine, options: { readonly all?: boolean } = {}): Promise<string[]> {
@@ -16,5 +17,6 @@ export async function pruneImages(engine: Engine, options: { readonly all?: bool
       if (!isKind(error, 'failed-precondition') && !isKind(error, 'not-found')) throw error;
     }
   }
+  if (deleted.length > 0) await pruneBlobs(engine, store);
   return deleted;
 }

@@ -5,13 +5,7 @@ import { linkat } from '../sys/at.ts';
 import { Fd } from '../sys/fd.ts';
 import { O_TMPFILE, O_WRONLY, openat2, openDirectory } from '../sys/open.ts';
 import { fileRange } from './_file-range.ts';
-
-/** A blob as it came. Whoever reads it checks it: nothing of a machine's crash is kept off these files. */
-export interface KeptBlob {
-  readonly sizeBytes: number;
-  /** The bytes from `offset` on. Errors: `invalid` when the file is cut short. */
-  read(offset?: number): AsyncIterable<Uint8Array>;
-}
+import type { BlobCache, CachedBlob } from './blob-cache.ts';
 
 /** Takes a blob's bytes as they pass. Nothing of it fails its caller: a blob that cannot be kept is not kept. */
 export interface BlobKeeper extends Disposable {
@@ -25,14 +19,15 @@ export interface BlobKeeper extends Disposable {
  * Layers' compressed blobs as they were pulled, each a file named by its digest: what makes a push of a pulled image the same bytes (docs/decisions/0009-kept-blobs.md).
  * A cache: any file may be deleted at any time. A file has no name until it is complete, so a kill leaves nothing.
  */
-export class BlobDirectory {
+export class BlobDirectory implements BlobCache {
   readonly #dir: string;
 
   constructor(dir: string) {
     this.#dir = dir;
   }
 
-  find(digest: Digest): KeptBlob | undefined {
+  /** Nothing of a machine's crash is kept off the files. Errors of reading one: `invalid` when it is cut short. */
+  find(digest: Digest): CachedBlob | undefined {
     const path = this.#path(digest);
     const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size;
     if (sizeBytes === undefined) return undefined;

@@ -11,7 +11,7 @@ import { inParallel } from './_in-parallel.ts';
 import type { LayerCompression } from './compress-layer.ts';
 import type { CompressedBlobs } from './compressed-blobs.ts';
 import type { ImageDestination, ManifestToPut } from './destination.ts';
-import { resolveImage, type PullEvent } from './pull.ts';
+import { MAX_INDEX_DEPTH, resolveImage, type PullEvent } from './pull.ts';
 import { formatOf, rewriteIndex, rewriteManifest, type ManifestFormat } from './rewrite-manifest.ts';
 import type { ImageSource, SourceManifest } from './source.ts';
 
@@ -38,8 +38,6 @@ export interface Copied {
   /** True when that is what stood at the source, byte for byte. */
   readonly isSame: boolean;
 }
-
-const MAX_INDEX_DEPTH = 3;
 
 /**
  * Copies an image from one place to another. Every byte is checked against its digest on the way; layers go side by side; what the destination has is not sent. A layer goes as

@@ -64,7 +64,7 @@ export interface Pulled<Stored> {
 
 const MAX_UNPACKED_BYTES = 64 * 2 ** 30;
 /** An index may lead to another; deeper nests are nobody's. */
-const MAX_INDEX_DEPTH = 3;
+export const MAX_INDEX_DEPTH = 3;
 
 /**
  * Brings an image into a store. Each blob is read once: bytes, digest, decompression, staging; layers side by side; then one commit. A layer the store has is not
@@ -130,7 +130,8 @@ async function stageLayers<Staged extends StagedLayer>(
     const index = present + position;
     const what = `layer ${digest} of ${source.name}`;
     let bytes = 0;
-    using keeper = options.keep?.keep(digest);
+    // A plain tar can be had again from the layer itself.
+    using keeper = digest === (diffIds[index] as string) ? undefined : options.keep?.keep(digest);
     const body = tapped(source.blob(descriptor, { signal: stop }), keeper, (length) => {
       bytes += length;
       progress?.({ phase: 'layer', layer: digest, index, bytes, total: size });

@@ -96,6 +96,30 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     assert.deepEqual(names(), []);
   });
 
+  test('load keeps blobs as a pull does, but no plain tars; image prune deletes them; a cap that refuses an image leaves them', async () => {
+    await using lab = new Lab();
+    const kept = join(lab.options.root, 'cache/blobs');
+    const names = (): string[] => (existsSync(kept) ? readdirSync(kept) : []);
+    const packed = variant('packed');
+    const plain = buildImage({
+      layers: [tarOf([{ name: 'plain', content: 'plain' }])],
+      compress: (tar) => tar,
+      layerType: 'application/vnd.oci.image.layer.v1.tar',
+    });
+    for (const image of [packed, plain]) {
+      const dir = layoutOf(lab, image === packed ? 'packed' : 'plain', image).split(':')[1] ?? '';
+      const loaded = await lab.tare('load', '-q', '-i', dir);
+      assert.equal(loaded.code, 0, loaded.stderr);
+    }
+    const digests = packed.layers.map(({ descriptor }) => descriptor.digest.replace(':', '-'));
+    assert.deepEqual(names().sort(), digests.sort());
+    const many = buildImage({ layers: Array.from({ length: 501 }, () => tarOf([])) });
+    await assert.rejects(pullImage(lab.engine, layoutOf(lab, 'many', many)));
+    assert.deepEqual(names().sort(), digests, 'what is refused once is refused again: nothing has to give way');
+    assert.equal((await lab.tare('image', 'prune', '-a', '-f')).code, 0);
+    assert.deepEqual(names(), []);
+  });
+
   test('Tare.push: what was pulled has the same digest in another registry', async () => {
     await using lab = new Lab();
     await using from = await startRegistry();
