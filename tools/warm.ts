@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Chunks, hotVerbs } from '../src/cli/chunks.ts';
+import { Chunks, hotVerbs, isCacheable } from '../src/cli/chunks.ts';
 import type * as CommandLine from '../src/cli/cli.ts';
 import { blobsOf, buildImage, writeLayout } from '../test/support/image.ts';
 import { tarOf } from '../test/support/tar.ts';
@@ -63,7 +63,8 @@ async function fill(name: string, scratch: string, lines: readonly (readonly str
   }
   const next = join(cacheDir, `.${name}`);
   mkdirSync(next, { recursive: true });
-  for (const chunk of chunks.loaded) writeFileSync(join(next, `${chunk.name}.cache`), chunk.script.createCachedData());
+  for (const { name: file, script } of chunks.loaded)
+    if (isCacheable(file)) writeFileSync(join(next, `${file}.cache`), script.createCachedData());
   renameSync(next, join(cacheDir, name));
   process.exit(0);
 }

@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { tarHeader, tarPadding, TAR_END } from '../../src/archive/mod.ts';
-import { createHash } from 'node:crypto';
-import type { DiffId } from '../../src/spec/digest.ts';
 import { Store } from '../../src/storage/mod.ts';
+import { buildImage } from '../../test/support/image.ts';
+import { tarOf } from '../../test/support/tar.ts';
 import type { Case, Contender } from '../case.ts';
 import type { Lab } from '../lab.ts';
 
@@ -31,10 +30,14 @@ function running(name: string, place: string, images: number, subject = false): 
 
 /** Images of four layers with one small file each. */
 async function fill(store: Store, images: number, lab: Lab): Promise<void> {
-  const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   for (let n = 0; n < images; n++) {
     lab.signal.throwIfAborted();
-    const tars = Array.from({ length: LAYERS }, (_, layer) => tarOf(`file-${n}-${layer}`));
+    const tars = Array.from({ length: LAYERS }, (_, layer) => tarOf([{ name: `file-${n}-${layer}`, content: `${n}` }]));
+    const { config, manifest } = buildImage({
+      layers: tars,
+      compress: (tar) => tar,
+      layerType: 'application/vnd.oci.image.layer.v1.tar',
+    });
     const layers = await Promise.all(
       tars.map(async (tar) => {
         await using writer = await store.stageLayer();
@@ -42,30 +45,9 @@ async function fill(store: Store, images: number, lab: Lab): Promise<void> {
         return await writer.finish();
       }),
     );
-    const diffIds = tars.map((tar) => sha256(tar) as DiffId);
-    const config = Buffer.from(
-      JSON.stringify({ architecture: 'amd64', os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } }),
-    );
-    const manifest = Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: 'application/vnd.oci.image.manifest.v1+json',
-        config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: sha256(config), size: config.length },
-        layers: tars.map((tar) => ({
-          mediaType: 'application/vnd.oci.image.layer.v1.tar',
-          digest: sha256(tar),
-          size: tar.length,
-        })),
-      }),
-    );
-    await store.commitImage({ layers, config, manifest, names: [`registry.example/filler/image-${n}:latest`] });
+    const names = [`registry.example/filler/image-${n}:latest`];
+    await store.commitImage({ layers, config: config.bytes, manifest: manifest.bytes, names });
   }
-}
-
-function tarOf(name: string): Buffer {
-  const content = Buffer.from(name);
-  const header = tarHeader({ path: name, kind: 'file', sizeBytes: content.length });
-  return Buffer.concat([header, content, tarPadding(content.length), TAR_END]);
 }
 
 /** A start must not depend on what else is in the store. */

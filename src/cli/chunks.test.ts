@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { nodeFlags } from '../../tools/node-flags.ts';
-import { Chunks } from './chunks.ts';
+import { Chunks, isCacheable } from './chunks.ts';
 
 const packageDir = join(import.meta.dirname, '../..');
 
@@ -35,9 +35,18 @@ test('Chunks loads each file once, gives it its neighbours and the modules of No
 
 test('Chunks ignores a cache of other contents, and one that is damaged', (t) => {
   for (const cache of ['', 'rubbish', Buffer.alloc(4096, 7)]) {
-    const dir = folder(t, { 'a.cjs': 'exports.value=3', 'a.cjs.cache': cache });
-    assert.deepEqual(new Chunks(dir, dir).load('a.cjs'), { value: 3 });
+    const dir = folder(t, { 'a-01234567.cjs': 'exports.value=3', 'a-01234567.cjs.cache': cache });
+    assert.deepEqual(new Chunks(dir, dir).load('a-01234567.cjs'), { value: 3 });
   }
+});
+
+test('Chunks does not run the cache of an older file of the same name and length', (t) => {
+  const older = folder(t, { 'a.cjs': 'exports.value=3' });
+  const chunks = new Chunks(older, older);
+  chunks.load('a.cjs');
+  const [chunk] = [...chunks.loaded];
+  const newer = folder(t, { 'a.cjs': 'exports.value=4', 'a.cjs.cache': chunk?.script.createCachedData() ?? '' });
+  assert.deepEqual(new Chunks(newer, newer).load('a.cjs'), { value: 4 });
 });
 
 test('the code cache of the build is accepted by a process with the flags of the launcher, and is ASCII only', () => {
@@ -49,10 +58,15 @@ test('the code cache of the build is accepted by a process with the flags of the
   const { stdout, stderr } = spawnSync(process.execPath, [...nodeFlags, '--input-type=module', '-e', program], {
     encoding: 'utf8',
   });
-  const loaded = JSON.parse(stdout || `"${stderr.slice(0, 400)}"`) as [string, boolean | undefined][];
+  const loaded = JSON.parse(stdout || `"${stderr.slice(0, 400)}"`) as [string, boolean | null][];
   assert.ok(loaded.length >= 2);
   for (const [name, rejected] of loaded)
-    assert.equal(rejected, false, `${name}: false means a cache was there and taken`);
+    assert.equal(
+      rejected ?? undefined,
+      isCacheable(name) ? false : undefined,
+      `${name}: false means a cache was there and taken`,
+    );
+  assert.ok(loaded.some(([name]) => name.startsWith('core-')));
   const bundle = join(packageDir, 'dist/bin');
   for (const name of readdirSync(bundle))
     assert.doesNotMatch(readFileSync(join(bundle, name), 'latin1'), /[^\x00-\x7f]/, `${name} is read as latin1`);

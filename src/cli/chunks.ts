@@ -19,6 +19,14 @@ export function cacheFor(argv: readonly string[]): string {
   return verb ?? 'all';
 }
 
+/**
+ * Whether a file's name says its contents. V8 checks of a cache that it is for a source of the same length: with a name that stays, the cache of an older build would be run
+ * in place of the file.
+ */
+export function isCacheable(name: string): boolean {
+  return /-[\w-]{8}\.cjs$/.test(name);
+}
+
 /** One file of the bundle, loaded. */
 export interface Chunk {
   /** Its file name in the bundle's folder. */
@@ -66,6 +74,7 @@ export class Chunks {
   }
 
   #cacheOf(name: string): Buffer | undefined {
+    if (!isCacheable(name)) return undefined;
     try {
       return readFileSync(`${this.#cacheDir}/${name}.cache`);
     } catch {

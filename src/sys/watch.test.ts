@@ -3,11 +3,23 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import type { Fd } from './fd.ts';
 import { Link } from './monitor/link.ts';
 import { recvFds, sendFds, socketpair, tryReceive } from './socket.ts';
 import { Watch } from './watch.ts';
 
 const none = { readable() {}, writable() {}, failed() {} };
+/** A link and all it tells. */
+function listening(fd: Fd): { readonly link: Link; readonly events: readonly string[] } {
+  const events: string[] = [];
+  const link = new Link(
+    fd,
+    (bytes) => events.push(bytes.toString()),
+    (error) => events.push(`end ${error === undefined}`),
+  );
+  return { link, events };
+}
+
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 test('Watch tells when there is something to read, and only while it is wanted', async () => {
@@ -97,12 +109,7 @@ test('Link sends more than a socket holds in order, and settles each frame when 
 
 test('Link holds back what arrives while paused, and hears the end after the last byte', async () => {
   const [left, right] = socketpair();
-  const events: string[] = [];
-  const link = new Link(
-    left,
-    (bytes) => events.push(bytes.toString()),
-    (error) => events.push(`end ${error === undefined}`),
-  );
+  const { link, events } = listening(left);
   link.pause();
   sendFds(right, Buffer.from('late'));
   right.close();
@@ -114,35 +121,16 @@ test('Link holds back what arrives while paused, and hears the end after the las
   await assert.rejects(link.send(Buffer.from('x')), { kind: 'unavailable' });
 });
 
-test('Link hears what the other side said before it left without reading', async () => {
-  const [left, right] = socketpair();
-  const events: string[] = [];
-  const link = new Link(
-    left,
-    (bytes) => events.push(bytes.toString()),
-    (error) => events.push(`end ${error === undefined}`),
-  );
-  await link.send(Buffer.from('never read'));
-  sendFds(right, Buffer.from('last words'));
-  right.close();
-  await turn();
-  assert.deepEqual(events, ['last words', 'end true']);
-});
-
-test('Link hears last words also when it was paused', async () => {
-  const [left, right] = socketpair();
-  const events: string[] = [];
-  const link = new Link(
-    left,
-    (bytes) => events.push(bytes.toString()),
-    (error) => events.push(`end ${error === undefined}`),
-  );
-  await link.send(Buffer.from('never read'));
-  link.pause();
-  sendFds(right, Buffer.from('last words'));
-  right.close();
-  await turn();
-  link.resume();
-  await turn();
-  assert.deepEqual(events, ['last words', 'end true']);
-});
+for (const paused of [false, true])
+  test(`Link hears what the other side said before it left without reading${paused ? ', also when it was paused' : ''}`, async () => {
+    const [left, right] = socketpair();
+    const { link, events } = listening(left);
+    await link.send(Buffer.from('never read'));
+    if (paused) link.pause();
+    sendFds(right, Buffer.from('last words'));
+    right.close();
+    await turn();
+    if (paused) link.resume();
+    await turn();
+    assert.deepEqual(events, ['last words', 'end true']);
+  });
