@@ -52,6 +52,12 @@ static void on_handle_gone(napi_env env, void *data, void *hint) {
     close_watch(watch);
 }
 
+/* What the callback threw: left pending, it would make every later call fail. */
+static void raise_uncaught(napi_env env) {
+  napi_value error;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+}
+
 static void on_event(uv_poll_t *poll, int status, int events) {
   struct watch *watch = (struct watch *)poll;
   napi_env env = watch->env;
@@ -60,8 +66,10 @@ static void on_event(uv_poll_t *poll, int status, int events) {
   if (watch->closing || napi_open_handle_scope(env, &scope) != napi_ok) return;
   napi_value value = tare_number(env, status < 0 ? status : events);
   if (napi_get_reference_value(env, watch->callback, &callback) == napi_ok &&
-      napi_get_global(env, &receiver) == napi_ok)
-    napi_make_callback(env, watch->context, receiver, callback, 1, &value, &result);
+      napi_get_global(env, &receiver) == napi_ok &&
+      napi_make_callback(env, watch->context, receiver, callback, 1, &value, &result) ==
+          napi_pending_exception)
+    raise_uncaught(env);
   napi_close_handle_scope(env, scope);
 }
 

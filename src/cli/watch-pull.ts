@@ -59,17 +59,17 @@ export function watchPull(
   };
 }
 
-/** Runs what may pull and then start something, under a watch. Errors: those of `act`, after a signal with its exit code. */
+/** Runs what may pull or push, and then do something else, under a watch; `next` is the watch's. Errors: those of `act`, after a signal with its exit code. */
 export async function watched<T>(
   context: Pick<Context, 'complain' | 'now'>,
   quiet: boolean,
-  act: (how: Pick<PullWatch, 'onProgress' | 'signal'>) => Promise<T>,
+  act: (how: Pick<PullWatch, 'onProgress' | 'signal'>, next: () => void) => Promise<T>,
   words?: ProgressWords,
 ): Promise<T> {
   using watch = watchPull(context, quiet, words);
   const { onProgress, signal } = watch;
   try {
-    return await act({ signal, ...(onProgress === undefined ? {} : { onProgress }) });
+    return await act({ signal, ...(onProgress === undefined ? {} : { onProgress }) }, watch.next);
   } catch (error) {
     if (watch.interrupted !== 0 && error instanceof Error) Object.assign(error, { exitCode: 128 + watch.interrupted });
     throw error;

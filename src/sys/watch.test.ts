@@ -68,6 +68,33 @@ test('a process whose only business is a Watch ends; one that waits for somethin
   );
 });
 
+test('what a listener of a Watch throws is an uncaught exception, and the next event comes all the same', () => {
+  const program = (handler: string): string => `
+    import { sendFds, socketpair, tryReceive } from ${JSON.stringify(`${import.meta.dirname}/socket.ts`)};
+    import { Watch } from ${JSON.stringify(`${import.meta.dirname}/watch.ts`)};
+    const [left, right] = socketpair();
+    const into = Buffer.alloc(1);
+    let reads = 0;
+    ${handler}
+    const watch = new Watch(left, {
+      readable() {
+        tryReceive(left, into);
+        if (++reads === 2) process.exit(5);
+        throw new Error('thrown by a listener');
+      },
+      writable() {},
+      failed() {},
+    });
+    watch.want({ readable: true, writable: false });
+    sendFds(right, Buffer.from('ab'));`;
+  const run = (handler: string): { readonly status: number | null; readonly stderr: string } =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', program(handler)], { encoding: 'utf8', timeout: 5000 });
+  const alone = run('');
+  assert.equal(alone.status, 1, alone.stderr);
+  assert.match(alone.stderr, /thrown by a listener/);
+  assert.equal(run("process.on('uncaughtException', () => {});").status, 5);
+});
+
 test('a worker that is terminated takes its watches along', async () => {
   const worker = new Worker(
     `import { socketpair } from ${JSON.stringify(`${import.meta.dirname}/socket.ts`)};

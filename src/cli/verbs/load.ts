@@ -2,7 +2,7 @@ import { loadImages } from '../../engine/load.ts';
 import { isTerminal } from '../../sys/tty.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
-import { watchPull } from '../watch-pull.ts';
+import { watched } from '../watch-pull.ts';
 
 /** `tare load`: a line for each name of each image. */
 export const verb = defineVerb({
@@ -20,24 +20,17 @@ export const verb = defineVerb({
     const { input } = values;
     if (input === undefined && isTerminal(0))
       throw new UsageError('Cannot load from a terminal: name a file with --input, or redirect');
-    using watch = watchPull(context, values.quiet === true);
-    try {
-      const loaded = loadImages(context.engine, {
+    return await watched(context, values.quiet === true, async (how, next) => {
+      for await (const { imageId, names } of loadImages(context.engine, {
         input: input ?? 0,
         cwd: context.cwd,
-        signal: watch.signal,
-        ...(watch.onProgress === undefined ? {} : { onProgress: watch.onProgress }),
-      });
-      for await (const { imageId, names } of loaded) {
-        watch.next();
+        ...how,
+      })) {
+        next();
         const shown = names.length === 0 ? [`sha256:${imageId}`] : names;
         context.print(shown.map((name) => `Loaded image: ${name}\n`).join(''));
       }
       return 0;
-    } catch (error) {
-      if (watch.interrupted !== 0 && error instanceof Error)
-        Object.assign(error, { exitCode: 128 + watch.interrupted });
-      throw error;
-    }
+    });
   },
 });

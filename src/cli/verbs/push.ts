@@ -4,7 +4,7 @@ import { pushImage } from '../../engine/push.ts';
 import { pushWords } from '../pull-progress.ts';
 import { credsFlag, registryAccess, registryFlags } from '../registry-flags.ts';
 import { defineVerb } from '../verb.ts';
-import { watchPull } from '../watch-pull.ts';
+import { watched } from '../watch-pull.ts';
 
 /** `tare push`: progress goes to stderr, the digest at the destination to stdout. */
 export const verb = defineVerb({
@@ -38,30 +38,28 @@ export const verb = defineVerb({
   async run(context, values, [image = '', destination]) {
     const level = values['compression-level'];
     const format = values['compression-format'];
-    using watch = watchPull(context, values.quiet === true, pushWords);
-    try {
-      const pushed = await pushImage(context.engine, image, destination, {
-        cwd: context.cwd,
-        ...registryAccess(context, values),
-        signal: watch.signal,
-        ...(values.all === undefined ? {} : { all: values.all }),
-        ...(values.format === undefined ? {} : { format: values.format === 'oci' ? 'oci' : 'v2s2' }),
-        ...(format === undefined ? {} : { compressionFormat: format === 'gzip' ? 'gzip' : 'zstd' }),
-        ...(level === undefined ? {} : { compressionLevel: level }),
-        ...(watch.onProgress === undefined ? {} : { onProgress: watch.onProgress }),
-      });
-      watch.next();
-      if (!pushed.isSame)
-        context.inform(
-          `${pushed.destination} has another digest than ${image}: it was compressed or converted on the way`,
-        );
-      if (values.digestfile !== undefined) writeFileSync(resolve(context.cwd, values.digestfile), pushed.digest);
-      if (values.quiet !== true) context.print(`${pushed.digest}\n`);
-      return 0;
-    } catch (error) {
-      if (watch.interrupted !== 0 && error instanceof Error)
-        Object.assign(error, { exitCode: 128 + watch.interrupted });
-      throw error;
-    }
+    const {
+      isSame,
+      digest,
+      destination: place,
+    } = await watched(
+      context,
+      values.quiet === true,
+      (how) =>
+        pushImage(context.engine, image, destination, {
+          cwd: context.cwd,
+          ...registryAccess(context, values),
+          ...how,
+          ...(values.all === undefined ? {} : { all: values.all }),
+          ...(values.format === undefined ? {} : { format: values.format === 'oci' ? 'oci' : 'v2s2' }),
+          ...(format === undefined ? {} : { compressionFormat: format === 'gzip' ? 'gzip' : 'zstd' }),
+          ...(level === undefined ? {} : { compressionLevel: level }),
+        }),
+      pushWords,
+    );
+    if (!isSame) context.inform(`${place} has another digest than ${image}: it was compressed or converted on the way`);
+    if (values.digestfile !== undefined) writeFileSync(resolve(context.cwd, values.digestfile), digest);
+    if (values.quiet !== true) context.print(`${digest}\n`);
+    return 0;
   },
 });
