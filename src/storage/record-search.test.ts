@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { recordsMentioning } from './record-search.ts';
+import { fileMentions, recordsMentioning } from './record-search.ts';
 
 const id = (n: number): string => n.toString(16).padStart(64, '0');
 const records = Array.from({ length: 50 }, (_, n) => ({
@@ -35,6 +38,25 @@ test('recordsMentioning comes to an end, whatever it looks for', () => {
   assert.deepEqual(recordsMentioning(bytes, '[', false)?.[0]?.id, id(0));
   for (const needle of ['{', '}', ',', '},{', '}]', '"', '[{', 'é'])
     assert.ok((recordsMentioning(bytes, needle, false)?.length ?? 0) <= records.length, needle);
+});
+
+test('fileMentions finds a text wherever the pieces it reads end', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tare-search-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, 'file');
+  assert.equal(fileMentions(path, 'x'), false, 'no file');
+  writeFileSync(path, '');
+  assert.equal(fileMentions(path, 'x'), false, 'nothing in it');
+  const piece = 128 * 1024;
+  for (const at of [0, 1, piece - 11, piece - 10, piece - 9, piece - 1, piece, 2 * piece - 15, 3 * piece - 10]) {
+    const contents = Buffer.alloc(3 * piece, 'incomplet');
+    contents.write('incomplete', at);
+    writeFileSync(path, contents);
+    assert.equal(fileMentions(path, 'incomplete'), true, `at ${at}`);
+    assert.equal(fileMentions(path, 'incompletee'), false);
+  }
+  writeFileSync(path, Buffer.alloc(3 * piece, 'incomplet'));
+  assert.equal(fileMentions(path, 'incomplete'), false);
 });
 
 test('recordsMentioning reads empty lists, and leaves what is written another way to a parser', () => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { ifPresent, readCapped, replaceFile, type Sync, tempPath } from './_file.ts';
-import { recordsMentioning } from './record-search.ts';
+import { fileMentions, recordsMentioning } from './record-search.ts';
 import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
 
@@ -62,7 +62,7 @@ export class Table {
    */
   mentioning(literal: string): readonly Row[] {
     const token = this.#token();
-    const needle = JSON.stringify(literal).slice(1, -1);
+    const needle = needleOf(literal);
     return this.#parts.flatMap((part) => {
       const stamp = stampOf(part.path, token);
       if (stamp === part.stamp) return part.rows;
@@ -76,6 +76,12 @@ export class Table {
       load(part, token);
       return part.rows;
     });
+  }
+
+  /** False when no record has `literal` in its JSON: for a look at what is hardly ever there. */
+  mayMention(literal: string): boolean {
+    const needle = needleOf(literal);
+    return this.#parts.some(({ path }) => fileMentions(path, needle));
   }
 
   /** Waits for the write lock. Errors: as HeldLock.take. */
@@ -175,6 +181,11 @@ export class LockedTable implements Disposable {
   [Symbol.dispose](): void {
     this.#lock[Symbol.dispose]();
   }
+}
+
+/** A text as it is inside a JSON string. */
+function needleOf(literal: string): string {
+  return JSON.stringify(literal).slice(1, -1);
 }
 
 /** Two replacements within this time may look the same to stat(2): coarse clocks, inode numbers used again. */
