@@ -22,7 +22,8 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
   run: [
     ['run', '--rm', 'host:', 'true'],
     ['run', '--rm', 'localhost/warm', '/true'],
-    ['run', '-d', '--name', 'warm', 'host:', 'sleep', '60'],
+    // It removes itself, also when nobody is left to do it.
+    ['run', '-d', '--rm', '--name', 'warm', 'host:', 'sleep', '20'],
   ],
   exec: [['exec', 'warm', 'true']],
   ps: [['ps'], ['ps', '-a', '--format', '{{.Names}}']],
@@ -33,7 +34,8 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['logs', 'warm'],
     ['inspect', 'warm'],
     ['stop', '-t', '0', 'warm'],
-    ['rm', '-f', 'warm'],
+    ['create', '--name', 'cold', 'host:', 'true'],
+    ['rm', 'cold'],
     ['rmi', 'localhost/warm'],
   ],
 };
