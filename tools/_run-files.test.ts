@@ -36,13 +36,15 @@ test('runFiles counts tests, not suites or parents, and keeps the reasons of ski
     'a.test.ts': `import { describe, test } from 'node:test';
       test('ok', () => {});
       test('bad', () => { throw new Error('boom'); });
+      test('both', () => { using _ = { [Symbol.dispose]() { throw new Error('in disposal'); } }; throw new Error('the reason'); });
       test('skipped', { skip: 'needs root' }, () => {});
       describe('suite', () => { test('inner', () => {}); test('inner bad', () => { throw new Error('inner boom'); }); });`,
   });
   assert.equal(result.passed, 2, JSON.stringify(result));
-  assert.equal(result.failed, 2);
+  assert.equal(result.failed, 3);
   assert.deepEqual(result.skips, [{ test: 'skipped', file: 'a.test.ts', reason: 'needs root' }]);
   assert.match(result.said.join('\n'), /FAILED a\.test\.ts:3 bad\n.*boom/);
+  assert.match(result.said.join('\n'), / both\n.*the reason[^]*in disposal/);
 });
 
 test('runFiles fails a file without tests, one that crashes, a test that hangs and a file that hangs, and ends one that would not', (t) => {

@@ -61,8 +61,17 @@ export async function runFiles(root: string, files: readonly string[], options: 
   return { passed, failed, skips };
 }
 
+/** An error of a test, and those it hides: a failed disposal must not hide why the test failed. */
 function describe(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-  return text.slice(0, 4000).replace(/^/gm, '    ');
+  return hidden(cause)
+    .map((part) => (part instanceof Error ? (part.stack ?? part.message) : String(part)).slice(0, 4000))
+    .join('\n')
+    .replace(/^/gm, '    ');
+}
+
+/** Comes from another process: it has the fields of a SuppressedError, not its class. */
+function hidden(error: unknown): readonly unknown[] {
+  if (typeof error !== 'object' || error === null || !('suppressed' in error) || !('error' in error)) return [error];
+  return [...hidden(error.suppressed), ...hidden(error.error)];
 }

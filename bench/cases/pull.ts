@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Case, Contender } from '../case.ts';
 import type { Lab } from '../lab.ts';
 
-/** Each sample begins with an empty store. */
+/** Each sample begins with an empty store, and with nothing left to write of the sample before. */
 function pulling(
   name: string,
   place: string,
@@ -19,17 +19,19 @@ function pulling(
       const { reference } = await lab.largeImage();
       const argv = command(lab, reference);
       return async () => {
-        emptied(lab, place);
+        await emptied(lab, place);
         return lab.timer.milliseconds(argv);
       };
     },
   };
 }
 
-function emptied(lab: Lab, place: string): string {
+/** A gigabyte that the kernel still writes back would be counted against whoever is next. */
+async function emptied(lab: Lab, place: string): Promise<string> {
   const dir = join(lab.dir, place);
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir);
+  await lab.run(['sync']);
   return dir;
 }
 
@@ -50,7 +52,7 @@ const pipes: Contender = {
     const urls = image.layers.map((path) => `http://${domain}/v2/large/blobs/sha256:${path.split('/').at(-1) ?? ''}`);
     const script = `cd "$0"; for url; do n=$((n+1)); mkdir $n; (curl -sf "$url" | gzip -dc | tar -x -C $n) & done; wait`;
     for (const program of ['curl', 'gzip', 'tar']) lab.program(program);
-    return async () => lab.timer.milliseconds(['sh', '-c', script, emptied(lab, 'pull-c'), ...urls]);
+    return async () => lab.timer.milliseconds(['sh', '-c', script, await emptied(lab, 'pull-c'), ...urls]);
   },
 };
 
@@ -76,7 +78,7 @@ function peakOf(name: string, place: string, command: typeof tarePull, subject =
     async prepare(lab) {
       const argv = command(lab, (await lab.largeImage()).reference);
       return async () => {
-        emptied(lab, place);
+        await emptied(lab, place);
         return peakKb(argv);
       };
     },

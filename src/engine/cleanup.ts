@@ -7,9 +7,9 @@ import { openLife } from '../runtime/state.ts';
 
 /**
  * What a monitor runs as its last act (`tare cleanup ID`): waits until the monitor has let go of the life lock, then collects the container as any
- * command would. Idempotent; a container that is gone is fine.
+ * command would. Idempotent; a container that is gone is fine. Errors: cancelled.
  */
-export async function cleanupContainer(engine: Engine, id: string): Promise<void> {
+export async function cleanupContainer(engine: Engine, id: string, signal?: AbortSignal): Promise<void> {
   const dir = containerDir(engine, id);
   let life;
   try {
@@ -17,8 +17,11 @@ export async function cleanupContainer(engine: Engine, id: string): Promise<void
   } catch {
     return;
   }
-  await lockWait(life, 'write');
-  life.close();
+  try {
+    await lockWait(life, 'write', signal === undefined ? {} : { signal });
+  } finally {
+    life.close();
+  }
   await reconcile(engine, id);
   emptyTrash(engine);
 }

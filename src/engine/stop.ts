@@ -1,9 +1,12 @@
 import { TareError, isKind } from '../base/errors.ts';
+import { readLifeState } from '../runtime/state.ts';
 import { parseSignal } from '../spec/signals.ts';
+import { cleanupContainer } from './cleanup.ts';
 import { connectMonitor } from './connect.ts';
 import type { Engine } from './engine.ts';
 import { summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
+import { containerDir, findRecord } from './record.ts';
 import { waitContainer } from './wait.ts';
 
 export interface StopOptions {
@@ -11,7 +14,12 @@ export interface StopOptions {
   readonly timeoutSeconds?: number;
   /** Instead of the container's stop signal. */
   readonly signal?: string;
+  /** One that removes itself is gone, and its name free, before this returns. Not for a process that is attached to it: that keeps it until `finish()`. */
+  readonly untilRemoved?: boolean;
 }
+
+/** So long may somebody who still reads what it printed keep a container from being removed. */
+const REMOVAL_DEADLINE_MS = 10_000;
 
 /**
  * Stops a container and returns when it has ended and its exit is recorded. The grace period runs in the monitor, so a client that dies changes nothing.
@@ -19,6 +27,11 @@ export interface StopOptions {
  */
 export async function stopContainer(engine: Engine, nameOrId: string, options: StopOptions = {}): Promise<void> {
   const id = resolveContainer(engine, nameOrId);
+  await stopRunning(engine, id, options);
+  if (options.untilRemoved === true) await untilRemoved(engine, id);
+}
+
+async function stopRunning(engine: Engine, id: string, options: StopOptions): Promise<void> {
   const signal = options.signal === undefined ? 0 : parseSignal(options.signal);
   const timeoutMs =
     options.timeoutSeconds === undefined
@@ -46,6 +59,19 @@ export async function stopContainer(engine: Engine, nameOrId: string, options: S
     await waitContainer(engine, id);
   } catch (error) {
     if (!isKind(error, 'not-found')) throw error;
+  }
+}
+
+/** Does what the monitor's last act does anyway, as soon as the monitor lets go: that starts a program first. */
+async function untilRemoved(engine: Engine, id: string): Promise<void> {
+  if (findRecord(engine, id)?.autoRemove !== true) return;
+  const ended = (): boolean => ['exited', 'removing'].includes(readLifeState(containerDir(engine, id))?.phase ?? '');
+  const deadline = AbortSignal.timeout(REMOVAL_DEADLINE_MS);
+  try {
+    // The first round may find that the other one does it: the second then waits for it.
+    while (ended()) await cleanupContainer(engine, id, deadline);
+  } catch (error) {
+    if (!isKind(error, 'cancelled')) throw error;
   }
 }
 

@@ -150,6 +150,26 @@ describe('tare with containers', { skip: canRun, concurrency: 1 }, () => {
     assert.equal((await lab.tare(['ps', '-aq'])).stdout, '');
   });
 
+  test('stop: one that removes itself is gone when stop returns, and its name is free', async () => {
+    using lab = new Lab();
+    const run = ['run', '-d', '--rm', '--name', 'fleeting', 'host:', 'sleep', '1000'];
+    for (let round = 0; round < 5; round++) {
+      assert.equal((await lab.tare(run)).code, 0);
+      assert.deepEqual(await lab.tare(['stop', '-t', '0', 'fleeting']), { code: 0, stdout: 'fleeting\n', stderr: '' });
+      assert.match((await lab.tare(['stop', 'fleeting'])).stderr, /no such container/);
+    }
+    assert.equal((await lab.tare(['create', '--rm', '--name', 'fleeting', 'host:', 'true'])).code, 0);
+    assert.equal((await lab.tare(['stop', 'fleeting'])).code, 0, 'never started');
+    assert.match((await lab.tare(['ps', '-a', '--format', '{{.Names}}'])).stdout, /fleeting/);
+    // Its client does not go away: stop does not wait for it for ever.
+    const child = lab.start(['run', '--rm', '--name', 'held', 'host:', 'sh', '-c', 'echo ready; sleep 1000']);
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    child.kill('SIGSTOP');
+    assert.equal((await lab.tare(['stop', '-t', '0', 'held'])).code, 0);
+    child.kill('SIGCONT');
+    assert.equal(child.exitCode ?? (await new Promise((resolve) => child.on('exit', resolve))), 137);
+  });
+
   test('create, start -a: output and exit code', async () => {
     using lab = new Lab();
     assert.equal((await lab.tare(['create', '--name', 'job', '-i', 'host:', 'sh', '-c', 'cat; exit 6'])).code, 0);

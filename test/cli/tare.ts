@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { unmountBelow } from '../support/mounts.ts';
 import { needs, type Need } from '../support/needs.ts';
 
 /** The launcher of this checkout. */
@@ -54,6 +55,8 @@ export class Lab implements Disposable {
       .stdout.split('\n')
       .filter((id) => id !== '');
     if (ids.length > 0) spawnSync(launcher, ['rm', '-f', ...ids], options);
+    // Podman leaves its storage mounted on itself when it ends in an error.
+    unmountBelow(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -32,6 +32,7 @@ import {
 } from '../../src/engine/mod.ts';
 import { TareError, type ErrorKind } from '../../src/base/errors.ts';
 import type { ExitRecord } from '../../src/runtime/state.ts';
+import { unmountBelow } from '../support/mounts.ts';
 import { needs, type Need } from '../support/needs.ts';
 
 /** The launcher of this checkout. */
@@ -234,6 +235,8 @@ export class Lab implements AsyncDisposable {
       }
     }
     await until(() => this.processes().length === 0, 5000, 'processes of the lab are gone').catch(() => {});
+    // Podman leaves its storage mounted on itself when it ends in an error.
+    unmountBelow(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
     for (const dir of [...this.cgroups(), ...hierarchies().map((hierarchy) => join(hierarchy, this.cgroupParent))]) {
       try {

@@ -14,6 +14,7 @@ import { Store, type ImageRecord } from '../../src/storage/mod.ts';
 import { getXattr, listXattrs } from '../../src/sys/xattr.ts';
 import { O_DIRECTORY, O_RDONLY, openat2, openDirectory } from '../../src/sys/open.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
+import { unmountBelow } from '../support/mounts.ts';
 import { needs } from '../support/needs.ts';
 
 const skip = needs.root() || needs.program('skopeo');
@@ -64,10 +65,7 @@ async function peers(): Promise<Peers> {
       return status === 0 ? (theirs.image(name) ?? assert.fail('skopeo wrote no image')) : undefined;
     },
     async [Symbol.asyncDispose]() {
-      for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n').reverse()) {
-        const point = line.split(' ')[4] ?? '';
-        if (point.startsWith(`${dir}/`)) spawnSync('umount', ['-l', point]);
-      }
+      unmountBelow(dir);
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -71,7 +71,6 @@ class Shared implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    spawnSync('umount', ['-l', join(this.#lab.env['TARE_STORAGE_ROOT'] ?? '', 'overlay')]);
     this.#lab[Symbol.dispose]();
     rmSync(this.dir, { recursive: true, force: true });
   }

@@ -22,6 +22,7 @@ export const verb = defineVerb({
   async run(context, values, names) {
     if (values.signal !== undefined) parseSignal(values.signal);
     const options = {
+      untilRemoved: true,
       ...(values.time === undefined ? {} : { timeoutSeconds: values.time }),
       ...(values.signal === undefined ? {} : { signal: values.signal }),
     };
