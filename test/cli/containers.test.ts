@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -156,6 +156,7 @@ describe('tare with containers', { skip: canRun, concurrency: 1 }, () => {
     for (let round = 0; round < 5; round++) {
       assert.equal((await lab.tare(run)).code, 0);
       assert.deepEqual(await lab.tare(['stop', '-t', '0', 'fleeting']), { code: 0, stdout: 'fleeting\n', stderr: '' });
+      assert.deepEqual(readdirSync(join(lab.env['TARE_ROOT'] ?? '', 'containers')), ['.creating']);
       assert.match((await lab.tare(['stop', 'fleeting'])).stderr, /no such container/);
     }
     assert.equal((await lab.tare(['create', '--rm', '--name', 'fleeting', 'host:', 'true'])).code, 0);
