@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Case, Contender } from '../case.ts';
+import { disksAtRest } from '../disk.ts';
 import type { Lab } from '../lab.ts';
 
-/** Each sample begins with an empty store, and with nothing left to write of the sample before. */
+/** Each sample begins with an empty store, on disks at rest. */
 function pulling(
   name: string,
   place: string,
@@ -26,12 +27,11 @@ function pulling(
   };
 }
 
-/** A gigabyte that the kernel still writes back would be counted against whoever is next. */
 async function emptied(lab: Lab, place: string): Promise<string> {
   const dir = join(lab.dir, place);
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir);
-  await lab.run(['sync']);
+  await disksAtRest(lab);
   return dir;
 }
 

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Case, Contender } from '../case.ts';
+import { disksAtRest } from '../disk.ts';
 import type { Lab } from '../lab.ts';
 import { startRegistry } from '../registry.ts';
 
@@ -44,6 +45,7 @@ function pushing(engine: Engine, again: boolean): Contender {
       return async () => {
         // docker-registry looks at its folder each time: what is deleted is gone.
         if (!again) rmSync(join(lab.dir, `registry-${folder}`, 'docker'), { recursive: true, force: true });
+        if (!again) await disksAtRest(lab);
         return lab.timer.milliseconds(argv);
       };
     },
