@@ -26,6 +26,11 @@ export const inProcess: Case = {
   contenders: rows.map(warm),
   goals: [
     { text: 'tare run + wait ≤ 12 ms', holds: (median) => ({ value: median('tare run + wait'), limit: 12 }) },
+    // The same on any machine: where 12 was asked for, the floor took 5.7.
+    {
+      text: 'tare run + wait ≤ 2.1 × floor, from node',
+      holds: (median) => ({ value: median('tare run + wait'), limit: 2.1 * median('floor, from node') }),
+    },
     {
       text: 'tare run + wait ≤ crun run',
       holds: (median) => ({ value: median('tare run + wait'), limit: median('crun run') }),

@@ -19,6 +19,11 @@ export const run: Case = {
       text: 'tare host: ≤ bare node + 30 ms',
       holds: (median) => ({ value: median('tare host:'), limit: median('bare node') + 30 }),
     },
+    // The same on any machine: where 30 was asked for, the floor took 4 (docs/measurements).
+    {
+      text: 'tare host: ≤ bare node + floor + 26 ms',
+      holds: (median) => ({ value: median('tare host:'), limit: median('bare node') + median('floor') + 26 }),
+    },
     {
       text: 'tare host: ≤ 0.40 × podman rootfs:O',
       holds: (median) => ({ value: median('tare host:'), limit: 0.4 * median('podman rootfs:O') }),

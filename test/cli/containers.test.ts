@@ -171,6 +171,16 @@ describe('tare with containers', { skip: canRun, concurrency: 1 }, () => {
     assert.equal(child.exitCode ?? (await new Promise((resolve) => child.on('exit', resolve))), 137);
   });
 
+  test('no signal starts a debugger', async () => {
+    using lab = new Lab();
+    await lab.tare(['run', '-d', '--name', 'job', 'host:', 'sh', '-c', 'echo ready; sleep 1000']);
+    const child = lab.start(['logs', '-f', 'job']);
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const caught = /^SigCgt:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? '';
+    child.kill('SIGTERM');
+    assert.equal(BigInt(`0x${caught}`) & (1n << 9n), 0n, 'SIGUSR1');
+  });
+
   test('create, start -a: output and exit code', async () => {
     using lab = new Lab();
     assert.equal((await lab.tare(['create', '--name', 'job', '-i', 'host:', 'sh', '-c', 'cat; exit 6'])).code, 0);

@@ -26,6 +26,12 @@ const crasher = join(import.meta.dirname, '../../src/storage/_crash.suite.ts');
 /** What a command on the store may answer when others change it meanwhile; anything else is a failure. */
 const documented = /image not known|no such image|Cannot find image|there is no image|in use|is being used/i;
 
+/**
+ * Podman 4.3 reads the images and then looks their layers up, without a lock over both: beside a removal `images -a` may fail, also when nobody but podman
+ * is at the store (2 of 255 times beside a loop of podman pull and rmi). Once nothing is being removed, it must list.
+ */
+const listRace = /retrieving parent of image .*layer not known/;
+
 interface Ended {
   readonly code: number | null;
   readonly stderr: string;
@@ -86,16 +92,17 @@ export class Storm implements AsyncDisposable {
     await this.#ended(this.lab.startTare(args), `tare ${args.join(' ')}`);
   }
 
-  async #ended(child: ChildProcess, what: string): Promise<void> {
+  async #ended(child: ChildProcess, what: string, alsoKnown?: RegExp): Promise<void> {
     const { code, stderr } = await ended(child, what);
-    assert.ok(code === 0 || documented.test(stderr), `${what}: exit code ${code}: ${stderr}`);
+    const explained = documented.test(stderr) || alsoKnown?.test(stderr) === true;
+    assert.ok(code === 0 || explained, `${what}: exit code ${code}: ${stderr}`);
   }
 
   /** One of the things people do with podman, from beginning to end. */
   async podmanWorks(round: number, dice: (n: number) => number): Promise<void> {
     switch (dice(5)) {
       case 0:
-        return this.podmanDoes('images', '-a');
+        return this.#ended(this.podman('images', '-a'), 'podman images -a', listRace);
       case 1:
         await this.podmanDoes('create', '--name', `p${round}`, '--network', 'none', this.steady, 'true');
         return this.podmanDoes('rm', `p${round}`);
