@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileMentions, recordsMentioning } from './record-search.ts';
+import { fileMentions, fileRecordsMentioning, recordsMentioning } from './record-search.ts';
 
 const id = (n: number): string => n.toString(16).padStart(64, '0');
 const records = Array.from({ length: 50 }, (_, n) => ({
@@ -38,6 +38,39 @@ test('recordsMentioning comes to an end, whatever it looks for', () => {
   assert.deepEqual(recordsMentioning(bytes, '[', false)?.[0]?.id, id(0));
   for (const needle of ['{', '}', ',', '},{', '}]', '"', '[{', 'é'])
     assert.ok((recordsMentioning(bytes, needle, false)?.length ?? 0) <= records.length, needle);
+});
+
+test('fileRecordsMentioning finds the same wherever the pieces it reads end', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tare-search-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, 'list.json');
+  const idsIn = (needle: string): string[] | undefined =>
+    fileRecordsMentioning(path, needle, false)?.map((row) => row.id);
+  assert.deepEqual(idsIn('x'), [], 'no file');
+  const piece = 128 * 1024;
+  // The first record ends just before, at and after the end of a piece; one is longer than any piece.
+  for (const length of [0, 1, piece / 2, ...Array.from({ length: 40 }, (_, n) => piece - 110 + n), 3 * piece]) {
+    const list = [
+      { id: id(1), names: ['first'], filler: 'f'.repeat(length) },
+      ...records.slice(2),
+      { id: id(99), names: ['last'] },
+    ];
+    writeFileSync(path, JSON.stringify(list));
+    assert.deepEqual(idsIn('first'), [id(1)], `${length}`);
+    assert.deepEqual(idsIn('last'), [id(99)], `${length}`);
+    assert.deepEqual(idsIn(id(9)), [id(9)], `${length}`);
+    assert.deepEqual(idsIn('nowhere'), []);
+    assert.equal(idsIn('"id"')?.length, list.length, `${length}`);
+  }
+  for (const empty of ['', '[]', 'null']) {
+    writeFileSync(path, empty);
+    assert.deepEqual(idsIn('x'), [], empty);
+  }
+  const json = JSON.stringify(records);
+  for (const odd of [`[ ${json.slice(1)}`, `${json}\n`, json.slice(0, -1), json.slice(0, -5), '{', ` ${json}`]) {
+    writeFileSync(path, odd);
+    assert.equal(idsIn(id(49)), undefined, odd.slice(0, 20));
+  }
 });
 
 test('fileMentions finds a text wherever the pieces it reads end', (t) => {

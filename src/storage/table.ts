@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { ifPresent, readCapped, replaceFile, type Sync, tempPath } from './_file.ts';
-import { fileMentions, recordsMentioning } from './record-search.ts';
+import { fileMentions, fileRecordsMentioning, recordsMentioning } from './record-search.ts';
 import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
 
@@ -15,8 +15,8 @@ interface Part {
   /** Identity of the contents we hold, see `stampOf`. */
   stamp: string;
   rows: readonly Row[];
-  /** The file as it was at `unparsed.stamp`, for `mentioning`. */
-  unparsed?: { readonly stamp: string; readonly bytes: Buffer };
+  /** For `mentioning`, which looked into the file at `stamp`; when it did so again, it kept the contents. */
+  unparsed?: { readonly stamp: string; readonly bytes?: Buffer };
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -66,16 +66,23 @@ export class Table {
     return this.#parts.flatMap((part) => {
       const stamp = stampOf(part.path, token);
       if (stamp === part.stamp) return part.rows;
-      if (part.unparsed?.stamp !== stamp)
-        part.unparsed = {
-          stamp,
-          bytes: (stamp === 'none' ? undefined : readCapped(part.path, MAX_JSON_BYTES)) ?? EMPTY,
-        };
-      const found = recordsMentioning(part.unparsed.bytes, needle, part.volatile);
+      const found = this.#unparsed(part, stamp, needle);
       if (found !== undefined) return found;
       load(part, token);
       return part.rows;
     });
+  }
+
+  /** Without parsing the whole: most processes look once, through a small buffer. */
+  #unparsed(part: Part, stamp: string, needle: string): Row[] | undefined {
+    if (stamp === 'none') return [];
+    if (part.unparsed?.stamp !== stamp) {
+      part.unparsed = { stamp };
+      return fileRecordsMentioning(part.path, needle, part.volatile);
+    }
+    const bytes = part.unparsed.bytes ?? readCapped(part.path, MAX_JSON_BYTES) ?? EMPTY;
+    part.unparsed = { stamp, bytes };
+    return recordsMentioning(bytes, needle, part.volatile);
   }
 
   /** False when no record has `literal` in its JSON: for a look at what is hardly ever there. */
