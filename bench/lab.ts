@@ -29,6 +29,8 @@ export interface LabOptions {
  */
 export class Lab implements AsyncDisposable {
   readonly dir: string;
+  /** What is gone with the machine: on a tmpfs, where every engine has it by default. */
+  readonly runDir = '/run/tare-bench';
   readonly repository: string;
   readonly signal: AbortSignal;
   readonly timer: Timer;
@@ -101,15 +103,15 @@ export class Lab implements AsyncDisposable {
   tareRoots(place = ''): Readonly<Record<'root' | 'runRoot' | 'storageRoot' | 'storageRunRoot', string>> {
     return {
       root: join(this.dir, place, 't'),
-      runRoot: join(this.dir, place, 'tr'),
+      runRoot: join(this.runDir, place, 'tr'),
       storageRoot: join(this.dir, place, 'ts'),
-      storageRunRoot: join(this.dir, place, 'tsr'),
+      storageRunRoot: join(this.runDir, place, 'tsr'),
     };
   }
 
   /** `podman` with our own roots, or with others below `place`. Errors: Missing. */
   podman(place = ''): readonly string[] {
-    const roots = ['--root', join(this.dir, place, 'p'), '--runroot', join(this.dir, place, 'pr')];
+    const roots = ['--root', join(this.dir, place, 'p'), '--runroot', join(this.runDir, place, 'pr')];
     return [this.program('podman'), ...roots, '--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs'];
   }
 
@@ -163,7 +165,7 @@ export class Lab implements AsyncDisposable {
 
   /** An OCI runtime's `run` of the bundle, without the id. Errors: Missing. */
   async runtimeRun(name: 'crun' | 'runc'): Promise<readonly string[]> {
-    return [this.program(name), '--root', join(this.dir, name), 'run', '--bundle', await this.bundle()];
+    return [this.program(name), '--root', join(this.runDir, name), 'run', '--bundle', await this.bundle()];
   }
 
   /** bench/floor.c with its arguments; `flags` come before them. */

@@ -29,7 +29,7 @@ function pulling(
 
 async function emptied(lab: Lab, place: string): Promise<string> {
   const dir = join(lab.dir, place);
-  rmSync(dir, { recursive: true, force: true });
+  for (const each of [dir, join(lab.runDir, place)]) rmSync(each, { recursive: true, force: true });
   mkdirSync(dir);
   await disksAtRest(lab);
   return dir;
