@@ -1,4 +1,4 @@
-import { TareError } from '../base/errors.ts';
+import { TareError, isKind } from '../base/errors.ts';
 import { TarReader, cleanPath, utf8Of, type TarEntry } from '../archive/mod.ts';
 import { duplicate, type Fd } from '../sys/fd.ts';
 import { isErrno } from '../sys/error.ts';
@@ -50,7 +50,9 @@ export async function openArchiveFiles(input: string | number, options: ArchiveO
   try {
     const given = stack.use(typeof input === 'string' ? openArchive(input) : duplicate(input));
     const fd = await seekable(given, place, options, stack);
-    const table = await tableOf(fd.number, fstat(fd).sizeBytes, place);
+    const table = await tableOf(fd.number, fstat(fd).sizeBytes, place).catch((error: unknown) => {
+      throw unreadable(error, place);
+    });
     return {
       place,
       has: (name) => table.files.has(follow(table, name, place)),
@@ -75,6 +77,13 @@ export async function openArchiveFiles(input: string | number, options: ArchiveO
     stack.dispose();
     throw error;
   }
+}
+
+/** What the reader of tar files complains about, with the place. */
+function unreadable(error: unknown, place: string): unknown {
+  if (!isKind(error, 'invalid')) return error;
+  const what = error.message.replace(/^Cannot /, 'cannot ');
+  return new TareError('invalid', `Cannot open image archive ${place}: ${what}`, { cause: error });
 }
 
 function openArchive(path: string): Fd {
