@@ -43,9 +43,11 @@ function pushing(engine: Engine, again: boolean): Contender {
       const argv = engine.push(lab, reference, `${domain}/pushed:1`);
       if (again) await lab.run(argv);
       return async () => {
-        // docker-registry looks at its folder each time: what is deleted is gone.
-        if (!again) rmSync(join(lab.dir, `registry-${folder}`, 'docker'), { recursive: true, force: true });
-        if (!again) await disksAtRest(lab);
+        if (!again) {
+          // docker-registry looks at its folder each time: what is deleted is gone.
+          rmSync(join(lab.dir, `registry-${folder}`, 'docker'), { recursive: true, force: true });
+          await disksAtRest(lab);
+        }
         return lab.timer.milliseconds(argv);
       };
     },

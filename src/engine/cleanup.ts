@@ -9,7 +9,11 @@ import { openLife } from '../runtime/state.ts';
  * What a monitor runs as its last act (`tare cleanup ID`): waits until the monitor has let go of the life lock, then collects the container as any
  * command would. Idempotent; a container that is gone is fine. Errors: cancelled.
  */
-export async function cleanupContainer(engine: Engine, id: string, signal?: AbortSignal): Promise<void> {
+export async function cleanupContainer(
+  engine: Engine,
+  id: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<void> {
   const dir = containerDir(engine, id);
   let life;
   try {
@@ -18,7 +22,7 @@ export async function cleanupContainer(engine: Engine, id: string, signal?: Abor
     return;
   }
   try {
-    await lockWait(life, 'write', signal === undefined ? {} : { signal });
+    await lockWait(life, 'write', options);
   } finally {
     life.close();
   }

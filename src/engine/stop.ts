@@ -66,7 +66,7 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
 async function untilRemoved(engine: Engine, id: string): Promise<void> {
   if (findRecord(engine, id)?.autoRemove !== true) return;
   const ended = (): boolean => ['exited', 'removing'].includes(readLifeState(containerDir(engine, id))?.phase ?? '');
-  const deadline = AbortSignal.timeout(REMOVAL_DEADLINE_MS);
+  const deadline = { signal: AbortSignal.timeout(REMOVAL_DEADLINE_MS) };
   try {
     // The first round may find that the other one does it: the second then waits for it.
     while (ended()) await cleanupContainer(engine, id, deadline);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { fileMentions, fileRecordsMentioning, recordsMentioning } from './record-search.ts';
+import { after, test } from 'node:test';
+import { recordsMentioning } from './record-search.ts';
 
 const id = (n: number): string => n.toString(16).padStart(64, '0');
 const records = Array.from({ length: 50 }, (_, n) => ({
@@ -13,8 +13,18 @@ const records = Array.from({ length: 50 }, (_, n) => ({
   flags: { nested: [{ id: 'x' }] },
 }));
 const bytes = Buffer.from(JSON.stringify(records));
+const dir = mkdtempSync(join(tmpdir(), 'tare-search-'));
+after(() => rmSync(dir, { recursive: true }));
+
+/** Searches a file with these contents. */
+function search(contents: string | Uint8Array, needle: string): ReturnType<typeof recordsMentioning> {
+  const path = join(dir, 'list.json');
+  writeFileSync(path, contents);
+  return recordsMentioning(path, needle, false);
+}
+
 const find = (literal: string): string[] | undefined =>
-  recordsMentioning(bytes, JSON.stringify(literal).slice(1, -1), false)?.map((row) => row.id);
+  search(bytes, JSON.stringify(literal).slice(1, -1))?.map((row) => row.id);
 
 test('recordsMentioning finds the records whose JSON has the text, each once', () => {
   assert.deepEqual(find('image-17:latest'), [id(17)]);
@@ -32,20 +42,17 @@ test('recordsMentioning finds the records whose JSON has the text, each once', (
 test('recordsMentioning comes to an end, whatever it looks for', () => {
   assert.deepEqual(find('')?.length, records.length);
   assert.deepEqual(
-    recordsMentioning(bytes, ']', false)?.map((row) => row.id),
+    search(bytes, ']')?.map((row) => row.id),
     records.map(({ id: each }) => each),
   );
-  assert.deepEqual(recordsMentioning(bytes, '[', false)?.[0]?.id, id(0));
+  assert.deepEqual(search(bytes, '[')?.[0]?.id, id(0));
   for (const needle of ['{', '}', ',', '},{', '}]', '"', '[{', 'é'])
-    assert.ok((recordsMentioning(bytes, needle, false)?.length ?? 0) <= records.length, needle);
+    assert.ok((search(bytes, needle)?.length ?? 0) <= records.length, needle);
 });
 
-test('fileRecordsMentioning finds the same wherever the pieces it reads end', (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tare-search-'));
-  t.after(() => rmSync(dir, { recursive: true }));
-  const path = join(dir, 'list.json');
-  const idsIn = (needle: string): string[] | undefined =>
-    fileRecordsMentioning(path, needle, false)?.map((row) => row.id);
+test('recordsMentioning finds the same wherever the pieces it reads end', () => {
+  const path = join(dir, 'pieces.json');
+  const idsIn = (needle: string): string[] | undefined => recordsMentioning(path, needle, false)?.map((row) => row.id);
   assert.deepEqual(idsIn('x'), [], 'no file');
   const piece = 128 * 1024;
   // The first record ends just before, at and after the end of a piece; one is longer than any piece.
@@ -59,6 +66,8 @@ test('fileRecordsMentioning finds the same wherever the pieces it reads end', (t
     assert.deepEqual(idsIn('first'), [id(1)], `${length}`);
     assert.deepEqual(idsIn('last'), [id(99)], `${length}`);
     assert.deepEqual(idsIn(id(9)), [id(9)], `${length}`);
+    // What is looked for begins in one piece and ends in the next.
+    assert.deepEqual(idsIn('image-2:latest'), [id(2)], `${length}`);
     assert.deepEqual(idsIn('nowhere'), []);
     assert.equal(idsIn('"id"')?.length, list.length, `${length}`);
   }
@@ -73,32 +82,13 @@ test('fileRecordsMentioning finds the same wherever the pieces it reads end', (t
   }
 });
 
-test('fileMentions finds a text wherever the pieces it reads end', (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tare-search-'));
-  t.after(() => rmSync(dir, { recursive: true }));
-  const path = join(dir, 'file');
-  assert.equal(fileMentions(path, 'x'), false, 'no file');
-  writeFileSync(path, '');
-  assert.equal(fileMentions(path, 'x'), false, 'nothing in it');
-  const piece = 128 * 1024;
-  for (const at of [0, 1, piece - 11, piece - 10, piece - 9, piece - 1, piece, 2 * piece - 15, 3 * piece - 10]) {
-    const contents = Buffer.alloc(3 * piece, 'incomplet');
-    contents.write('incomplete', at);
-    writeFileSync(path, contents);
-    assert.equal(fileMentions(path, 'incomplete'), true, `at ${at}`);
-    assert.equal(fileMentions(path, 'incompletee'), false);
-  }
-  writeFileSync(path, Buffer.alloc(3 * piece, 'incomplet'));
-  assert.equal(fileMentions(path, 'incomplete'), false);
-});
-
 test('recordsMentioning reads empty lists, and leaves what is written another way to a parser', () => {
-  for (const text of ['', '[]', 'null']) assert.deepEqual(recordsMentioning(Buffer.from(text), 'x', false), []);
+  for (const text of ['', '[]', 'null']) assert.deepEqual(search(Buffer.from(text), 'x'), []);
   const spaced = Buffer.from(JSON.stringify(records, null, 1));
-  assert.equal(recordsMentioning(spaced, 'image-1', false), undefined);
-  assert.equal(recordsMentioning(bytes.subarray(0, bytes.length - 40), 'image-49', false), undefined);
+  assert.equal(search(spaced, 'image-1'), undefined);
+  assert.equal(search(bytes.subarray(0, bytes.length - 40), 'image-49'), undefined);
   const nested = Buffer.from(JSON.stringify([{ id: id(1), parts: [{ a: 1 }, { id: 'needle' }] }]));
-  assert.equal(recordsMentioning(nested, 'needle', false), undefined);
+  assert.equal(search(nested, 'needle'), undefined);
   const badId = Buffer.from('[{"id":"../needle"}]');
-  assert.equal(recordsMentioning(badId, 'needle', false), undefined);
+  assert.equal(search(badId, 'needle'), undefined);
 });

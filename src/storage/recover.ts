@@ -115,8 +115,7 @@ export async function recover(parts: StoreParts): Promise<void> {
     if (intent.image !== '') await dropOrphans(parts, intent);
   });
   await recoverTempDirs(parts.dirs.metaTempDirs);
-  const incomplete =
-    parts.layers.mayMention('incomplete') && readable(() => parts.layers.mentioning('incomplete')).some(isIncomplete);
+  const incomplete = readable(() => parts.layers.mentioning('incomplete')).some(isIncomplete);
   if (!incomplete && !hasStrays(parts)) return;
   await using temp = TempDir.create(parts.dirs);
   // A live writer has the lock: what it has not finished is none of our business.

@@ -2,12 +2,9 @@ import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { ifPresent, readCapped, replaceFile, type Sync, tempPath } from './_file.ts';
-import { fileMentions, fileRecordsMentioning, recordsMentioning } from './record-search.ts';
+import { MAX_LIST_BYTES, recordsMentioning } from './record-search.ts';
 import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
-
-/** A store of a hundred thousand images would be smaller. */
-const MAX_JSON_BYTES = 512 * 1024 * 1024;
 
 interface Part {
   readonly path: string;
@@ -15,11 +12,7 @@ interface Part {
   /** Identity of the contents we hold, see `stampOf`. */
   stamp: string;
   rows: readonly Row[];
-  /** For `mentioning`, which looked into the file at `stamp`; when it did so again, it kept the contents. */
-  unparsed?: { readonly stamp: string; readonly bytes?: Buffer };
 }
-
-const EMPTY = Buffer.alloc(0);
 
 /**
  * One kind of record: `KIND.json`, `volatile-KIND.json` and `KIND.lock`.
@@ -62,33 +55,15 @@ export class Table {
    */
   mentioning(literal: string): readonly Row[] {
     const token = this.#token();
-    const needle = needleOf(literal);
+    // As it is inside a JSON string.
+    const needle = JSON.stringify(literal).slice(1, -1);
     return this.#parts.flatMap((part) => {
-      const stamp = stampOf(part.path, token);
-      if (stamp === part.stamp) return part.rows;
-      const found = this.#unparsed(part, stamp, needle);
+      if (stampOf(part.path, token) === part.stamp) return part.rows;
+      const found = recordsMentioning(part.path, needle, part.volatile);
       if (found !== undefined) return found;
       load(part, token);
       return part.rows;
     });
-  }
-
-  /** Without parsing the whole: most processes look once, through a small buffer. */
-  #unparsed(part: Part, stamp: string, needle: string): Row[] | undefined {
-    if (stamp === 'none') return [];
-    if (part.unparsed?.stamp !== stamp) {
-      part.unparsed = { stamp };
-      return fileRecordsMentioning(part.path, needle, part.volatile);
-    }
-    const bytes = part.unparsed.bytes ?? readCapped(part.path, MAX_JSON_BYTES) ?? EMPTY;
-    part.unparsed = { stamp, bytes };
-    return recordsMentioning(bytes, needle, part.volatile);
-  }
-
-  /** False when no record has `literal` in its JSON: for a look at what is hardly ever there. */
-  mayMention(literal: string): boolean {
-    const needle = needleOf(literal);
-    return this.#parts.some(({ path }) => fileMentions(path, needle));
   }
 
   /** Waits for the write lock. Errors: as HeldLock.take. */
@@ -190,11 +165,6 @@ export class LockedTable implements Disposable {
   }
 }
 
-/** A text as it is inside a JSON string. */
-function needleOf(literal: string): string {
-  return JSON.stringify(literal).slice(1, -1);
-}
-
 /** Two replacements within this time may look the same to stat(2): coarse clocks, inode numbers used again. */
 const CLOCK_STEP_MS = 2000;
 
@@ -212,7 +182,7 @@ function stampOf(path: string, token: string): string {
 function load(part: Part, token: string): void {
   const stamp = stampOf(part.path, token);
   if (stamp === part.stamp) return;
-  const bytes = stamp === 'none' ? undefined : readCapped(part.path, MAX_JSON_BYTES);
+  const bytes = stamp === 'none' ? undefined : readCapped(part.path, MAX_LIST_BYTES);
   part.rows = bytes === undefined || bytes.length === 0 ? [] : parse(part.path, bytes.toString(), part.volatile);
   // Taken before reading: a change in between shows up at the next look.
   part.stamp = stamp;
