@@ -21,7 +21,7 @@ import {
   PLAN_MAX_FDS,
   PLAN_VERSION,
 } from '../src/sys/plan/schema.ts';
-import { hotVerbs } from '../src/cli/chunks.ts';
+import { asChunk, hotVerbs } from '../src/cli/chunks.ts';
 import { nodeFlags } from './node-flags.ts';
 
 const root = dirname(import.meta.dirname);
@@ -132,7 +132,7 @@ function buildNative(): void {
     '-fPIC',
     '-pthread',
     `-I${include}`,
-    '-DNAPI_VERSION=9',
+    '-DNAPI_VERSION=10',
     '-s',
   ]);
 }
@@ -177,7 +177,7 @@ async function bundle(): Promise<void> {
     { name: 'store', test: (id) => store.has(id) },
   ]);
   await write('main.js', []);
-  for (const name of readdirSync(next)) escapeNonAscii(join(next, name));
+  for (const name of readdirSync(next)) finish(join(next, name), name !== 'main.cjs');
   // A command that starts meanwhile finds the old bundle or the new one.
   const old = at('dist/.bin-old');
   rmSync(old, { recursive: true, force: true });
@@ -187,13 +187,16 @@ async function bundle(): Promise<void> {
   warmCodeCache();
 }
 
-/** Files of ASCII are read without decoding (src/cli/chunks.ts). Outside strings and regular expressions the sources have nothing else. */
-function escapeNonAscii(path: string): void {
+/**
+ * Makes a file of the bundle one that src/cli/chunks.ts maps and runs as it is: of ASCII, which needs no decoding (outside strings and regular expressions the
+ * sources have nothing else), and a function of what it uses.
+ */
+function finish(path: string, isChunk: boolean): void {
   const escaped = readFileSync(path, 'utf8').replace(
     /[^\x00-\x7f]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-  writeFileSync(path, escaped);
+  writeFileSync(path, isChunk ? asChunk(escaped) : escaped);
 }
 
 /** Runs commands once and keeps what V8 compiled. A start without it works, and is slower. */

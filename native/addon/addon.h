@@ -47,5 +47,6 @@ void tare_socket_init(napi_env env, napi_value exports);
 void tare_wait_init(napi_env env, napi_value exports);
 void tare_watch_init(napi_env env, napi_value exports);
 void tare_bpf_init(napi_env env, napi_value exports);
+void tare_map_init(napi_env env, napi_value exports);
 /* The batch layer writer. Weak: the addon also builds without it. */
 __attribute__((weak)) napi_value tare_apply_init(napi_env env, napi_value exports);

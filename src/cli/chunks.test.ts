@@ -5,16 +5,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { nodeFlags } from '../../tools/node-flags.ts';
-import { Chunks, isCacheable } from './chunks.ts';
+import { asChunk, Chunks, copiedFiles, type Files, isCacheable } from './chunks.ts';
+import { mappedFiles } from './mapped-files.ts';
 
 const packageDir = join(import.meta.dirname, '../..');
 
 function folder(t: TestContext, files: Readonly<Record<string, string | Buffer>>): string {
   const dir = mkdtempSync(join(tmpdir(), 'tare-chunks-'));
   t.after(() => rmSync(dir, { recursive: true }));
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(dir, name), content);
+  for (const [name, content] of Object.entries(files))
+    writeFileSync(join(dir, name), typeof content === 'string' ? asChunk(content) : content);
   return dir;
 }
+
+const readers: readonly Files[] = [copiedFiles, mappedFiles];
+
+test('mapped files say what is on the disk, also to a function compiled later', (t) => {
+  const dir = folder(t, { 'a-01234567.cjs': 'exports.later=(a)=>a+"after"', 'b.cjs': Buffer.alloc(0) });
+  for (const files of readers) {
+    const chunk = new Chunks(dir, dir, files).load('a-01234567.cjs') as { later: (a: string) => string };
+    assert.equal(chunk.later('just '), 'just after');
+    assert.match(chunk.later.toString(), /=>a\+"after"$/);
+    assert.equal(files.text(join(dir, 'b.cjs')), '');
+    assert.equal(files.bytes(join(dir, 'none')), undefined);
+    assert.throws(() => files.text(join(dir, 'none')), { code: 'ENOENT' });
+    // The memory is ours, the file is not.
+    const before = readFileSync(join(dir, 'a-01234567.cjs'));
+    files.bytes(join(dir, 'a-01234567.cjs'))?.fill(0);
+    assert.deepEqual(readFileSync(join(dir, 'a-01234567.cjs')), before);
+  }
+});
 
 test('Chunks loads each file once, gives it its neighbours and the modules of Node', (t) => {
   const dir = folder(t, {
@@ -34,9 +54,9 @@ test('Chunks loads each file once, gives it its neighbours and the modules of No
 });
 
 test('Chunks ignores a cache of other contents, and one that is damaged', (t) => {
-  for (const cache of ['', 'rubbish', Buffer.alloc(4096, 7)]) {
+  for (const cache of ['', 'rubbish', 'x'.repeat(9_999)].map((text) => Buffer.from(text))) {
     const dir = folder(t, { 'a-01234567.cjs': 'exports.value=3', 'a-01234567.cjs.cache': cache });
-    assert.deepEqual(new Chunks(dir, dir).load('a-01234567.cjs'), { value: 3 });
+    for (const files of readers) assert.deepEqual(new Chunks(dir, dir, files).load('a-01234567.cjs'), { value: 3 });
   }
 });
 

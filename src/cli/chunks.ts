@@ -1,5 +1,5 @@
 /**
- * Loads the bundle of the command line (dist/bin/*.cjs) with V8's code cache of a run that has happened.
+ * Loads the bundle of the command line (dist/bin/*.cjs, each but the entry as `asChunk` makes it) with V8's code cache of a run that has happened.
  *
  * Node's own compile cache holds what is compiled when a file is loaded: each function is then parsed and compiled again when it is first called, which was a
  * third of a start. A cache that is taken after a run has those functions, too (docs/decisions/0007-code-cache.md). This file is bundled by itself: it may import types only.
@@ -27,6 +27,31 @@ export function isCacheable(name: string): boolean {
   return /-[\w-]{8}\.cjs$/.test(name);
 }
 
+/** What the build writes for the text of a CommonJS file: a function of what it uses, so that what is on the disk is what V8 is given. */
+export function asChunk(text: string): string {
+  return `(function(exports,require,__dirname){${text}\n})`;
+}
+
+/** How files are read. */
+export interface Files {
+  /** ASCII only. */
+  text(path: string): string;
+  /** Undefined when there is none. */
+  bytes(path: string): Buffer | undefined;
+}
+
+/** Copies, made by Node. */
+export const copiedFiles: Files = {
+  text: (path) => readFileSync(path, 'latin1'),
+  bytes(path) {
+    try {
+      return readFileSync(path);
+    } catch {
+      return undefined;
+    }
+  },
+};
+
 /** One file of the bundle, loaded. */
 export interface Chunk {
   /** Its file name in the bundle's folder. */
@@ -39,11 +64,13 @@ export interface Chunk {
 export class Chunks {
   readonly #bundleDir: string;
   readonly #cacheDir: string;
+  readonly #files: Files;
   readonly #loaded = new Map<string, Chunk>();
 
-  constructor(bundleDir: string, cacheDir: string) {
+  constructor(bundleDir: string, cacheDir: string, files = copiedFiles) {
     this.#bundleDir = bundleDir;
     this.#cacheDir = cacheDir;
+    this.#files = files;
   }
 
   get loaded(): Iterable<Chunk> {
@@ -55,10 +82,8 @@ export class Chunks {
     const known = this.#loaded.get(name);
     if (known !== undefined) return known.exports;
     const filename = `${this.#bundleDir}/${name}`;
-    // The build leaves ASCII only, which is the fastest to read.
-    const source = readFileSync(filename, 'latin1');
-    const cachedData = this.#cacheOf(name);
-    const script = new Script(`(function(exports,require,__dirname){${source}\n})`, {
+    const cachedData = isCacheable(name) ? this.#files.bytes(`${this.#cacheDir}/${name}.cache`) : undefined;
+    const script = new Script(this.#files.text(filename), {
       filename,
       ...(cachedData === undefined ? {} : { cachedData }),
     });
@@ -71,14 +96,5 @@ export class Chunks {
 
   #require(id: string): unknown {
     return id.startsWith('./') ? this.load(id.slice(2)) : process.getBuiltinModule(id);
-  }
-
-  #cacheOf(name: string): Buffer | undefined {
-    if (!isCacheable(name)) return undefined;
-    try {
-      return readFileSync(`${this.#cacheDir}/${name}.cache`);
-    } catch {
-      return undefined;
-    }
   }
 }

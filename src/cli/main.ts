@@ -5,14 +5,15 @@
 import { dirname, join } from 'node:path';
 import type * as CommandLine from './cli.ts';
 import { cacheFor, Chunks } from './chunks.ts';
+import { mappedFiles } from './mapped-files.ts';
 
 const bundleDir = import.meta.dirname;
 const packageDir = dirname(dirname(bundleDir));
 
 const argv = process.argv.slice(2);
 
-const chunks = new Chunks(bundleDir, join(packageDir, 'build', 'code-cache', cacheFor(argv)));
-const { runCommandLine, leave } = chunks.load('cli.cjs') as typeof CommandLine;
+const cacheDir = join(packageDir, 'build', 'code-cache', cacheFor(argv));
+const { runCommandLine, leave } = new Chunks(bundleDir, cacheDir, mappedFiles).load('cli.cjs') as typeof CommandLine;
 
 void runCommandLine(argv, {
   env: process.env,

@@ -72,16 +72,21 @@ export interface Addon {
   watchClose(handle: object): number;
   bpfProgLoad(type: number, code: Bytes, license: string, log: Bytes | null): number;
   bpfProgQuery(cgroup: number, type: number, ids: Uint32Array): number;
+  mapText(path: string): string | number;
+  mapBytes(path: string): Buffer | number;
 }
 
-let loaded: Addon | undefined;
+const path = `${import.meta.dirname}/../../build/tare.node`;
+
+/** Where it is kept: the entry of the command line is a bundle of its own, and shares it with the rest. */
+const shared = globalThis as { [key: symbol]: Addon | undefined };
+const key = Symbol.for(`tare ${path}`);
 
 /** The native addon, loaded at the first call (about 0.3 ms). Throws Node's own error when build/tare.node is missing. */
 export function addon(): Addon {
-  if (loaded === undefined) {
-    const module = { exports: {} };
-    process.dlopen(module, `${import.meta.dirname}/../../build/tare.node`);
-    loaded = module.exports as Addon;
-  }
-  return loaded;
+  const known = shared[key];
+  if (known !== undefined) return known;
+  const module = { exports: {} };
+  process.dlopen(module, path);
+  return (shared[key] = module.exports as Addon);
 }
