@@ -3,5 +3,5 @@
  *
  * Reading order: errors.ts, clock.ts.
  */
-export { monotonicMs } from './clock.ts';
+export { monotonicMs, sleep } from './clock.ts';
 export { TareError, isKind, messageOf, type ErrorKind } from './errors.ts';

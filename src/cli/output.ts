@@ -1,3 +1,4 @@
+import { sleep } from '../base/clock.ts';
 import { write, writeSync } from 'node:fs';
 
 /** Somebody closed the read end of what we write to: nobody wants more. */
@@ -40,7 +41,7 @@ export async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
       rest = rest.subarray(await writeSome(fd, rest));
     } catch (error) {
       if (!wouldBlock(error)) throw brokenPipe(fd, error);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await sleep(RETRY_MS);
     }
   }
 }

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { release } from 'node:os';
 import { TareError } from '../base/errors.ts';
 import { defaultConfig } from '../runtime/default-config.ts';
 import type { LinuxSeccomp, Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
@@ -113,6 +112,7 @@ async function seccompProfile(
 ): Promise<'default' | 'unconfined' | LinuxSeccomp> {
   if (chosen.kind !== 'file') return chosen.kind;
   const { parseSeccompProfile } = await import('../runtime/seccomp/profile-json.ts');
+  const { release } = await import('node:os');
   const capabilities = tweakCapabilities(
     privileged ? allCapabilities : defaultCapabilities,
     options.capAdd ?? [],

@@ -1,4 +1,3 @@
-import { machine } from 'node:os';
 import { TareError, isKind } from '../base/errors.ts';
 import type { PullEvent } from '../image/mod.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
@@ -49,7 +48,7 @@ export async function pullImage(
 
 /** The platform that is asked for, or this machine's. */
 export function wantedPlatform(platform: string | undefined): Platform {
-  return platform === undefined ? hostPlatform(machine()) : parsePlatform(platform);
+  return platform === undefined ? hostPlatform(process.arch) : parsePlatform(platform);
 }
 
 /** The same without what is undefined: "not given" is absence. */

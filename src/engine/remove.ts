@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { changePhase, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
@@ -51,7 +52,7 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
         `Cannot remove container ${nameOrId}: another process is starting or removing it`,
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await sleep(5);
   }
 }
 

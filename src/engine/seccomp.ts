@@ -1,4 +1,3 @@
-import { arch } from 'node:os';
 import { boundingMask, seccompOf, type SeccompCompiler } from '../runtime/compile/mod.ts';
 import type { NativeArch } from '../runtime/seccomp/arch.ts';
 import { prepareSeccomp } from '../runtime/seccomp/prepare.ts';
@@ -14,5 +13,5 @@ export async function seccompFilter(engine: Engine, config: RuntimeConfig): Prom
 
 /** The machine's architecture in the filter compiler's words. */
 export function nativeArch(): NativeArch {
-  return arch() === 'arm64' ? 'arm64' : 'x64';
+  return process.arch === 'arm64' ? 'arm64' : 'x64';
 }

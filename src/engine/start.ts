@@ -1,3 +1,4 @@
+import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { readLifeState, readPhase, takeLife } from '../runtime/state.ts';
 import type { Mount } from '../spec/mount.ts';
@@ -32,7 +33,7 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   let state = readLifeState(dir);
   // Its exit is recorded, its monitor is still answering its clients and cleaning up.
   while (state?.phase === 'exited' && state.held && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await sleep(5);
     state = readLifeState(dir);
   }
   if (state?.phase === 'running' && state.held) return attachContainer(engine, id, { stdin: how.stdin });

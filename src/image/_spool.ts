@@ -1,8 +1,8 @@
 import { read, unlinkSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
@@ -83,7 +83,7 @@ async function readNext(fd: Fd, buffer: Buffer): Promise<number> {
     return (await readSome(fd.number, buffer, 0, buffer.length, null)).bytesRead;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    await delay(5);
+    await sleep(5);
     return -1;
   }
 }

@@ -1,8 +1,8 @@
 import { fdatasyncSync, renameSync, statSync, unlinkSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { randomUUID } from 'node:crypto';
 import { duplicate, type Fd } from '../sys/fd.ts';
@@ -78,7 +78,7 @@ async function writeTo(fd: Fd, bytes: Uint8Array, what: string): Promise<void> {
       if (code === 'EPIPE')
         throw new TareError('cancelled', `Cannot write ${what}: the reader is gone`, { cause: error });
       if (code !== 'EAGAIN') throw writeError(error, what);
-      await delay(2);
+      await sleep(2);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import type { BlobIdentity } from '../registry/registry.ts';
 import {
@@ -168,7 +168,7 @@ export class LayerCopy {
           // A stream cannot go on after a break, but this one can be made again.
           if (attempt === STREAM_ATTEMPTS || !isKind(error, 'unavailable')) throw error;
         }
-        await delay(attempt * RETRY_MS, undefined, { signal }).catch(() => {});
+        await sleep(attempt * RETRY_MS, signal).catch(() => {});
       }
     }
     const count = this.#counter(layer, index, layer.size);

@@ -1,5 +1,5 @@
 /** Requests to one registry: redirects, credentials and repeated tries. What belongs to the registry's origin never goes to another. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { sleep } from '../base/clock.ts';
 import { Authorizer, lacksScope, type Grant } from './_authorize.ts';
 import { cancelledBy } from './_cancel.ts';
 import { ConnectionError } from './_connection-error.ts';
@@ -86,7 +86,7 @@ export class RegistryFetch {
   async pause(attempt: number, signal: AbortSignal | undefined, doing: string, leastMs = 0): Promise<void> {
     const ms = Math.max(leastMs, this.#options.retry.delayMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2));
     try {
-      await delay(ms, undefined, signal && { signal });
+      await sleep(ms, signal);
     } catch (error) {
       if (signal?.aborted === true) throw cancelledBy(signal, doing);
       throw error;

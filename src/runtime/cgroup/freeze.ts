@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { monotonicMs } from '../../base/clock.ts';
+import { monotonicMs, sleep } from '../../base/clock.ts';
 import { TareError } from '../../base/errors.ts';
 import { keyedNumber, readKernelFile, writeKernelFile } from './files.ts';
 import type { CgroupPlan } from './plan.ts';

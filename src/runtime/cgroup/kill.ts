@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { monotonicMs } from '../../base/clock.ts';
+import { monotonicMs, sleep } from '../../base/clock.ts';
 import { TareError } from '../../base/errors.ts';
 import { codeOf, writeKernelFile } from './files.ts';
 import { pidsBelow } from './members.ts';
@@ -37,7 +36,7 @@ export async function killCgroup(
       );
     }
     try {
-      await sleep(Math.min(1 + round, 20), undefined, options.signal ? { signal: options.signal } : {});
+      await sleep(Math.min(1 + round, 20), options.signal);
     } catch (cause) {
       throw new TareError('cancelled', 'Cannot wait for the end of a cgroup: cancelled', { cause });
     }
