@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -87,23 +89,79 @@ static int intermediate(void *arg) {
   _exit(0);
 }
 
-/* spawn(executable, name, Int32Array fds): pid of the grandchild. */
+/* A spawn on its way: the clones and the exec take a millisecond, in which their caller has other things to
+ * do. */
+struct coming {
+  struct spawn spawn;
+  pthread_t thread;
+  bool joined;
+};
+
+static void *spawn_now(void *arg) {
+  struct spawn *s = arg;
+  int error = tare_vfork(intermediate, s, 0);
+  if (error) s->error = -error;
+  return NULL;
+}
+
+static void wait_for(struct coming *c) {
+  if (!c->joined) pthread_join(c->thread, NULL);
+  c->joined = true;
+}
+
+static void forget(napi_env env, void *data, void *hint) {
+  (void)env, (void)hint;
+  wait_for(data);
+  free(data);
+}
+
+static int begin_spawn(struct coming *c) {
+  pthread_attr_t attr;
+  uint64_t saved;
+  int error = pthread_attr_init(&attr);
+  if (error) return -error;
+  pthread_attr_setstacksize(&attr, 64 * 1024);
+  tare_block_signals(&saved);
+  error = pthread_create(&c->thread, &attr, spawn_now, &c->spawn);
+  tare_restore_signals(&saved);
+  pthread_attr_destroy(&attr);
+  return -error;
+}
+
+/* spawn(executable, name, Int32Array fds): a handle for spawned, or -errno. The descriptors stay open until
+ * then. */
 static napi_value spawn(napi_env env, napi_callback_info info) {
-  napi_value args[3];
-  struct spawn s = {0};
+  napi_value args[3], handle;
   int64_t executable;
   void *fds;
   size_t bytes;
-  if (!tare_args(env, info, args, 3) || tare_int(env, args[0], &executable) < 0 ||
-      tare_string(env, args[1], s.name, sizeof(s.name)) < 0 || tare_bytes(env, args[2], &fds, &bytes) < 0)
+  struct coming *c = calloc(1, sizeof(*c));
+  if (!c) return tare_number(env, -ENOMEM);
+  int error = -EINVAL;
+  if (tare_args(env, info, args, 3) && tare_int(env, args[0], &executable) == 0 &&
+      tare_string(env, args[1], c->spawn.name, sizeof(c->spawn.name)) == 0 &&
+      tare_bytes(env, args[2], &fds, &bytes) == 0 && bytes <= sizeof(c->spawn.fds) &&
+      bytes % sizeof(int) == 0) {
+    if (bytes) memcpy(c->spawn.fds, fds, bytes);
+    c->spawn.count = (int)(bytes / sizeof(int));
+    c->spawn.executable = (int)executable;
+    error = begin_spawn(c);
+  }
+  if (!error && napi_create_external(env, c, forget, NULL, &handle) == napi_ok) return handle;
+  if (!error) wait_for(c);
+  free(c);
+  return tare_number(env, error ? error : -ENOMEM);
+}
+
+/* spawned(handle): the pid of the grandchild, or -errno; waits until it executes its program. */
+static napi_value spawned(napi_env env, napi_callback_info info) {
+  napi_value handle;
+  void *data = NULL;
+  if (!tare_args(env, info, &handle, 1) || napi_get_value_external(env, handle, &data) != napi_ok)
     return tare_number(env, -EINVAL);
-  if (bytes > sizeof(s.fds) || bytes % sizeof(int)) return tare_number(env, -EINVAL);
-  if (bytes) memcpy(s.fds, fds, bytes);
-  s.count = (int)(bytes / sizeof(int));
-  s.executable = (int)executable;
-  int error = tare_vfork(intermediate, &s, 0);
-  if (error) return tare_number(env, error);
-  return tare_number(env, s.error ? -s.error : s.pid);
+  struct coming *c = data;
+  wait_for(c);
+  return tare_number(env, c->spawn.error ? -c->spawn.error : c->spawn.pid);
 }
 
 struct elsewhere {
@@ -171,6 +229,7 @@ static napi_value mount_detached(napi_env env, napi_callback_info info) {
 }
 
 void tare_spawn_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"spawn", spawn}, {"mountElsewhere", mount_detached}};
+  static const struct tare_function table[] = {
+      {"spawn", spawn}, {"spawned", spawned}, {"mountElsewhere", mount_detached}};
   tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
 }

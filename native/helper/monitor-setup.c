@@ -42,7 +42,7 @@ static void set_title(char **argv, const struct field *title) {
   prctl(PR_SET_NAME, "tare-monitor", 0, 0, 0);
 }
 
-int monitor_configure(struct monitor *m, char **argv) {
+static int apply_settings(struct monitor *m) {
   struct cursor c = plan_begin(&m->main.plan);
   struct op op;
   while (plan_next(&c, &op) == 1) {
@@ -76,7 +76,7 @@ int monitor_configure(struct monitor *m, char **argv) {
       m->rootfs = f[0].fd;
       break;
     case OP_TITLE:
-      set_title(argv, &f[0]);
+      set_title(m->argv, &f[0]);
       break;
     case OP_LEAVE:
       if (write(f[0].fd, "0", 1) < 0) errno = 0;
@@ -95,6 +95,16 @@ int monitor_configure(struct monitor *m, char **argv) {
   return 0;
 }
 
+int monitor_configure(struct monitor *m, const int *fds, uint32_t count) {
+  static int table[PLAN_MAX_FDS];
+  memcpy(table, fds + 1, (count - 1) * sizeof *table);
+  int r = plan_load(&m->main.plan, fds[0], table, count - 1, PLAN_FOR_MONITOR);
+  if (r < 0) text_add(&m->main.fail.text, "malformed Plan");
+  if (r == 0) r = apply_settings(m);
+  if (r < 0) m->main.fail.err = errno;
+  return r;
+}
+
 /* The container's own descriptors (mounts, namespaces) must not be held open here. */
 void monitor_close_plan_fds(struct monitor *m) {
   bool keep[PLAN_MAX_FDS] = {0};
@@ -104,7 +114,8 @@ void monitor_close_plan_fds(struct monitor *m) {
     for (int i = 0; i < OP_FIELDS && op.code < OP_FIRST_STEP; i++) {
       bool ours = op.code == OP_STATE || op.code == OP_LISTEN || op.code == OP_LOG || op.code == OP_CGROUP ||
                   op.code == OP_OOM || op.code == OP_ROOTFS;
-      if (ours && op.f[i].fd >= TABLE_FD) keep[op.f[i].fd - TABLE_FD] = true;
+      for (uint32_t at = 0; ours && at < m->main.plan.nfds; at++)
+        keep[at] |= op.f[i].fd == m->main.plan.fds[at];
     }
   for (uint32_t i = 0; i < m->main.plan.nfds; i++)
     if (!keep[i]) close(m->main.plan.fds[i]);

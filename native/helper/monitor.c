@@ -2,6 +2,7 @@
 #include "monitor.h"
 
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,6 @@
 #include "path.h"
 
 #define CONTROL_FD 3
-#define PLAN_FD 4
 #define RECORD_TRIES 5
 
 static const char *const phase_names[] = {"", "phase.creating", "phase.created", "phase.running",
@@ -440,12 +440,23 @@ static void loop(struct monitor *m) {
   }
 }
 
+/* Started before there is a Plan, while the starter is still making one. A starter that gives up leaves
+ * nothing. */
+static void await_plan(struct monitor *m) {
+  struct pollfd control = {.events = POLLIN};
+  while (!m->planned) {
+    if (!m->clients) _exit(0);
+    control.fd = m->clients->source.fd;
+    if (poll(&control, 1, -1) > 0) client_event(m, m->clients, EPOLLIN);
+  }
+}
+
 void monitor_main(char **argv) {
   static struct monitor monitor;
-  static int fds[PLAN_MAX_FDS];
   struct monitor *m = &monitor;
   sigset_t chld;
   *m = (struct monitor){.phase = PHASE_CREATING,
+                        .argv = argv,
                         .rootfs = -1,
                         .life = -1,
                         .state_dir = -1,
@@ -464,17 +475,10 @@ void monitor_main(char **argv) {
   if (m->epoll < 0 || source_arm(m, &m->signals, EPOLLIN) < 0 || !client_add(m, CONTROL_FD, true)) _exit(125);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   m->proc = proc_visible(AT_FDCWD);
-  int count = plan_count_fds(PLAN_FD);
-  for (int i = 0; i < count; i++)
-    fds[i] = TABLE_FD + i;
-  int r = count < 0 ? -1 : plan_load(&m->main.plan, PLAN_FD, fds, (uint32_t)count, PLAN_FOR_MONITOR);
-  close(PLAN_FD);
-  if (r < 0) text_add(&m->main.fail.text, "malformed Plan");
-  if (r == 0) r = monitor_configure(m, argv);
-  if (r == 0) r = container_start(m);
-  if (r < 0) {
+  await_plan(m);
+  if (m->failed || container_start(m) < 0) {
+    if (!m->failed) m->main.fail.err = errno;
     m->main.state = SESSION_FAILED;
-    m->main.fail.err = errno;
     m->main.exited = true;
     container_over(m);
   }

@@ -110,9 +110,10 @@ struct monitor {
   struct log log;
   struct cgroup cgroup;
   enum phase phase;
-  bool failed, over, autostart, lease, is_volatile, cleaned, trimmed;
+  bool planned, failed, over, autostart, lease, is_volatile, cleaned, trimmed;
   int state_dir, life, rootfs, listen_dir;
   const char *listen_name;
+  char **argv;
   uint32_t stop_signal, stop_timeout_ms;
   struct client *starter;
   uint32_t start_req;
@@ -126,9 +127,10 @@ int source_arm(struct monitor *m, struct source *s, uint32_t events);
 void source_close(struct monitor *m, struct source *s);
 
 /* monitor-setup.c */
-#define TABLE_FD 5
-/* Takes the monitor's settings out of its Plan and acts on them; main.fail.step says where it failed. */
-int monitor_configure(struct monitor *m, char **argv);
+/* Loads the Plan behind fds[0], whose table is the rest, takes the monitor's settings out of it and acts on
+ * them. The descriptors of the table are the Plan's from now on. 0, or -1 with main.fail saying where it
+ * failed. */
+int monitor_configure(struct monitor *m, const int *fds, uint32_t count);
 /* Closes what only init needed: mounts and namespaces must not be held open here. */
 void monitor_close_plan_fds(struct monitor *m);
 

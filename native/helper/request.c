@@ -159,6 +159,20 @@ static int exec_start(struct monitor *m, struct session *s, int *fds, uint32_t c
   return r;
 }
 
+/* The first thing its starter says: what this monitor is for. */
+static bool plan_arrived(struct monitor *m, struct client *c) {
+  int fds[PLAN_MAX_FDS + 8];
+  if (!c->control || m->planned || c->nfds < 1) return false;
+  int table = plan_count_fds(c->fds[0]);
+  /* What is no Plan, or comes without its table, is refused by plan_load. */
+  uint32_t count = table < 0 || c->nfds < 1 + (uint32_t)table ? 1 : 1 + (uint32_t)table;
+  take_fds(c, fds, count);
+  m->planned = true;
+  m->failed = monitor_configure(m, fds, count) < 0;
+  close(fds[0]);
+  return true;
+}
+
 static bool exec_session(struct monitor *m, struct client *c, struct frame_reader *r) {
   uint32_t req = frame_take_u32(r), len;
   const char *id = frame_take_str(r, &len);
@@ -256,6 +270,8 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     write_stdin(m, c, s, r->at, (size_t)(r->end - r->at));
     return true;
   }
+  case FRAME_PLAN:
+    return r->at == r->end && plan_arrived(m, c);
   case FRAME_PAUSE_OUTPUT:
     c->paused = n == 1;
     source_arm(m, &c->source, c->source.events | 4u /* EPOLLOUT: flush what waited */);

@@ -1,6 +1,7 @@
 import { TareError, isKind } from '../base/errors.ts';
 import type { PullEvent } from '../image/pull.ts';
 import { changePhase, createStateDir } from '../runtime/state.ts';
+import { ComingMonitor } from '../runtime/launch.ts';
 import type { Mount } from '../spec/mount.ts';
 import { parseSignal } from '../spec/signals.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
@@ -26,6 +27,8 @@ export interface Prepared extends Disposable {
   readonly rootfs: Fd;
   readonly life: Fd;
   readonly warnings: readonly string[];
+  /** On its way, for one that starts right away. */
+  readonly monitor?: ComingMonitor;
 }
 
 /** The caller's part in a creation. */
@@ -76,6 +79,7 @@ export async function prepareContainer(
   const id = newId();
   const dir = containerDir(engine, id);
   using stack = new DisposableStack();
+  const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
   const life = stack.use(makeStateDir(dir));
   let name: string | undefined;
   try {
@@ -124,7 +128,15 @@ export async function prepareContainer(
     };
     writeRecord(dir, record, config);
     const kept = stack.move();
-    return { record, config, rootfs, life, warnings, [Symbol.dispose]: () => kept.dispose() };
+    return {
+      record,
+      config,
+      rootfs,
+      life,
+      warnings,
+      ...(monitor === undefined ? {} : { monitor }),
+      [Symbol.dispose]: () => kept.dispose(),
+    };
   } catch (error) {
     await deleteContainer(engine, id);
     if (name !== undefined) releaseName(engine, name, id);

@@ -1,7 +1,7 @@
 import { compile, type CompiledPlan, type CompileOptions, type SeccompCompiler } from '../runtime/compile/mod.ts';
 import { defaultPath } from '../runtime/default-paths.ts';
 import { createCgroup, killCgroup, removeCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
-import { launch } from '../runtime/launch.ts';
+import { type ComingMonitor, launch } from '../runtime/launch.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Mount } from '../spec/mount.ts';
 import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT } from '../sys/monitor/frames.ts';
@@ -25,6 +25,8 @@ export interface LaunchOptions {
   /** Nobody will stay to clean up: the monitor runs `tare cleanup`. */
   readonly detach: boolean;
   readonly warnings: readonly string[];
+  /** Started already, while the container was being made. */
+  readonly monitor?: ComingMonitor;
 }
 
 /**
@@ -61,10 +63,15 @@ export async function launchContainer(
       cgroupRoot: cgroup.root,
       socketPath: socketPath(engine, record.id),
     };
-    const client = launch(compiled, { ...paths, rootfs: rootfsFd, life }, [
-      ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
-      ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
-    ]);
+    const client = launch(
+      compiled,
+      { ...paths, rootfs: rootfsFd, life },
+      [
+        ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
+        ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
+      ],
+      options.monitor,
+    );
     started = client;
     const running = connection(client, {
       id: record.id,

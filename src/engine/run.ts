@@ -21,13 +21,14 @@ export interface RunHow extends CreateHow {
  */
 export async function runContainer(engine: Engine, options: CreateOptions, how: RunHow): Promise<Running> {
   using prepared = await prepareContainer(engine, options, how, { owned: how.owner === true, starts: true });
-  const { record, config, rootfs, life, warnings } = prepared;
+  const { record, config, rootfs, life, warnings, monitor } = prepared;
   try {
     const running = await launchContainer(engine, record, config, rootfs, life, {
       attach: { stdin: record.openStdin && !how.detach, output: !how.detach },
       owner: how.owner === true,
       detach: how.detach,
       warnings,
+      ...(monitor === undefined ? {} : { monitor }),
     });
     if (how.signal?.aborted === true) {
       await abandon(engine, running);

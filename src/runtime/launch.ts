@@ -9,7 +9,8 @@ import {
   mountDetached,
   sendFds,
   socketpair,
-  spawnHelper,
+  startHelper,
+  type ComingHelper,
 } from '../sys/mod.ts';
 import { type ClientFrame, encodeClientFrame } from '../sys/monitor/frames.ts';
 import { MonitorClient } from '../sys/monitor/client.ts';
@@ -101,26 +102,66 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
   }
 }
 
+/** A monitor that is being started and knows of nothing yet. Disposing one that got no Plan lets it leave. */
+export class ComingMonitor implements Disposable {
+  readonly #ours: Fd;
+  readonly #theirs: Fd;
+  readonly #helper: ComingHelper;
+  #taken = false;
+
+  /** Returns at once: the start takes place while its Plan is made. Errors: `not-found` when the helper is not built. */
+  constructor() {
+    const [ours, theirs] = socketpair();
+    this.#ours = ours;
+    this.#theirs = theirs;
+    try {
+      this.#helper = startHelper('monitor', [theirs]);
+    } catch (error) {
+      ours.close();
+      theirs.close();
+      throw error;
+    }
+  }
+
+  /** Our end of the connection, once the monitor executes. Errors: by errno of the start. */
+  take(): Fd {
+    this.#helper.pid();
+    this.#taken = true;
+    return this.#ours;
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.#helper.pid();
+    } catch {
+      // `take` said so.
+    }
+    this.#theirs.close();
+    if (!this.#taken) this.#ours.close();
+  }
+}
+
 /**
- * Starts a monitor for a compiled Plan and returns the starter's connection to it. The life lock travels to the monitor with its descriptor; our
- * copies of all descriptors may be closed afterwards. `requests` are what the monitor finds waiting when it starts: an attachment
+ * Gives a monitor its compiled Plan and returns the starter's connection to it. The life lock travels to the monitor with its descriptor; our
+ * copies of all descriptors may be closed afterwards. `requests` are what the monitor finds besides the Plan: an attachment
  * made there misses no output.
  */
 export function launch(
   compiled: CompiledPlan,
   resources: PlanResources,
   requests: readonly ClientFrame[],
+  coming?: ComingMonitor,
 ): MonitorClient {
   using opened = openPlan(compiled, resources);
   using plan = memfdSealed('tare-plan', opened.bytes);
-  const [ours, theirs] = socketpair();
-  using peer = theirs;
+  using monitor = coming ?? new ComingMonitor();
+  const fd = monitor.take();
   try {
-    for (const request of requests) sendFds(ours, encodeClientFrame(request));
-    spawnHelper('monitor', [peer, plan, ...opened.fds]);
-    return MonitorClient.over(ours, { socketPath: resources.socketPath });
+    const frames = [{ type: 'plan' } as const, ...requests].map((frame) => encodeClientFrame(frame));
+    sendFds(fd, Buffer.concat(frames), [plan, ...opened.fds]);
+    return MonitorClient.over(fd, { socketPath: resources.socketPath });
   } catch (error) {
-    ours.close();
+    fd.close();
     throw error;
   }
 }

@@ -61,7 +61,8 @@ export interface Addon {
   clone3(args: Bytes): number;
   /** "ENOENT No such file or directory". */
   errnoText(errno: number): string | undefined;
-  spawn(executable: number, name: string, fds: Int32Array): number;
+  spawn(executable: number, name: string, fds: Int32Array): object | number;
+  spawned(handle: object): number;
   mountElsewhere(type: string, source: Name, flags: number, options: Name, handles: Int32Array): number;
   sendmsg(fd: number, bytes: Bytes, fds: Int32Array | null, flags: number): number;
   recvmsg(fd: number, into: Bytes, fds: Int32Array, flags: number): number;

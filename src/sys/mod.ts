@@ -118,6 +118,8 @@ export {
   sealedProgram,
   type Sealing,
   spawnHelper,
+  startHelper,
+  type ComingHelper,
   startTime,
 } from './process.ts';
 export {

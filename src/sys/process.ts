@@ -120,18 +120,31 @@ export function helperBinary(): Fd {
   return helper;
 }
 
+/** A helper that is being started. */
+export interface ComingHelper {
+  /** Its pid, once it executes its program. Errors: by errno of the clone or the exec. */
+  pid(): number;
+}
+
 /**
  * Starts the helper as a detached process: a session of its own, no child of ours (no zombie, no SIGCHLD), all signals at
- * their defaults, cwd "/", no environment, 0 to 2 on /dev/null, `fds` as 3, 4, ... and nothing else open. Returns its pid.
- * The caller keeps its own descriptors. About 0.3 ms, whatever the size of this process.
+ * their defaults, cwd "/", no environment, 0 to 2 on /dev/null, `fds` as 3, 4, ... and nothing else open.
  *
- * Errors: `not-found` when it is not built; by errno of the clone or the exec.
+ * That takes a millisecond, on a thread of its own: `fds` and the program must stay open until `pid()` returned, which whoever closes them has to call.
+ * Errors: `not-found` when it is not built.
  */
-export function spawnHelper(role: 'monitor', fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
+export function startHelper(role: 'monitor', fds: readonly FdLike[], options: { program?: FdLike } = {}): ComingHelper {
   const program = options.program ?? helperBinary();
-  return check(
-    addon().spawn(numberOf(program), `tare-${role}`, Int32Array.from(fds, numberOf)),
-    'execveat',
-    `tare-${role}`,
-  );
+  const name = `tare-${role}`;
+  const handle = addon().spawn(numberOf(program), name, Int32Array.from(fds, numberOf));
+  if (typeof handle === 'number') {
+    check(handle, 'pthread_create', name);
+    throw new TareError('internal', `Cannot start ${name}: no handle`);
+  }
+  return { pid: () => check(addon().spawned(handle), 'execveat', name) };
+}
+
+/** `startHelper` and its pid: the caller keeps its own descriptors and may close them. */
+export function spawnHelper(role: 'monitor', fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
+  return startHelper(role, fds, options).pid();
 }

@@ -32,10 +32,12 @@ import {
   planConstants,
   sealedProgram,
   socketpair,
+  sendFds,
   spawnHelper,
   tryLock,
   processStat,
 } from '../../src/sys/mod.ts';
+import { encodeClientFrame } from '../../src/sys/monitor/frames.ts';
 
 export const { STDIO_NULL, STDIO_PIPES, STDIO_PTY, STDIO_FDS } = planConstants;
 export const CLONE_NEWNS = 0x20000;
@@ -286,9 +288,10 @@ export class Container implements Disposable {
       this.client = MonitorClient.over(ours, { socketPath: join(this.dir, 's') });
       this.client.onStdout = (chunk) => (this.stdout += Buffer.from(chunk).toString());
       this.client.onStderr = (chunk) => (this.stderr += Buffer.from(chunk).toString());
+      sendFds(ours, encodeClientFrame({ type: 'plan' }), [plan, ...table.map((entry) => numberOf(entry))]);
       if (o.frames !== undefined) o.frames(this.client);
       else this.client.attach({ stdin: o.stdin === true, stdout: true, stderr: true });
-      this.pid = spawnHelper('monitor', [theirs, plan, ...table.map((entry) => numberOf(entry))], helper());
+      this.pid = spawnHelper('monitor', [theirs], helper());
       this.monitorPidfd = pidfdOpen(this.pid);
     } finally {
       stack.dispose();

@@ -13,7 +13,7 @@ import { helperPath, pidfdOpen, pidfdSendSignal, spawnHelper } from '../process.
 import { sendFds, socketpair, tryRecvFds } from '../socket.ts';
 import { fstat, statx } from '../stat.ts';
 import { MonitorClient } from './client.ts';
-import { type ClientFrame, encodeMonitorFrame, FrameDecoder } from './frames.ts';
+import { type ClientFrame, encodeClientFrame, encodeMonitorFrame, FrameDecoder } from './frames.ts';
 import { HelperError } from './helper-error.ts';
 
 const needs = !existsSync(helperPath)
@@ -193,7 +193,8 @@ class Container implements AsyncDisposable {
     using plan = memfdSealed('tare-plan', encodePlan(ops, 3));
     const [ours, theirs] = socketpair();
     this.client = MonitorClient.over(ours, { socketPath: `${temp.path}/socket` });
-    this.pid = spawnHelper('monitor', [theirs, plan, dir, life, rootfs]);
+    sendFds(ours, encodeClientFrame({ type: 'plan' }), [plan, dir, life, rootfs]);
+    this.pid = spawnHelper('monitor', [theirs]);
     theirs.close();
   }
 

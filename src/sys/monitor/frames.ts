@@ -36,6 +36,7 @@ export const clientFrames = {
   detach: frame(13, {}),
   execStdin: frame(14, { exec: 'str', bytes: 'rest' }),
   pauseOutput: frame(15, { on: 'u32' }),
+  plan: frame(16, {}),
 } as const;
 
 /** Monitor to client. */
