@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { encodeClientFrame, PROTOCOL_VERSION } from '../../src/sys/monitor/frames.ts';
+import { connectUnix, memfdSealed, recvFds, sendFds, socketpair, spawnHelper } from '../../src/sys/mod.ts';
 import { type FieldType, planOps } from '../../src/sys/plan/schema.ts';
-import { Bench, cannotRun, type ContainerOptions } from './container.ts';
+import { Bench, cannotRun, type ContainerOptions, isAlive, until } from './container.ts';
 
 const letters: Readonly<Record<FieldType, string>> = {
   u32: 'u',
@@ -66,5 +68,51 @@ describe('helper: the Plan reader', () => {
         assert.ok(!c.has('s') && !c.has('log'));
       });
     }
+  });
+
+  describe('a monitor without a Plan', { skip: cannotRun() ?? false }, () => {
+    const cases: [string, (frame: typeof encodeClientFrame) => { bytes: Uint8Array; withFd?: boolean } | undefined][] =
+      [
+        ['leaves when its starter is gone', () => undefined],
+        [
+          'leaves when its starter is gone, whatever else it said',
+          (frame) => ({ bytes: frame({ type: 'take', on: 1 }) }),
+        ],
+        [
+          'ends the connection that gives a Plan without its descriptor',
+          (frame) => ({ bytes: frame({ type: 'plan' }) }),
+        ],
+        [
+          'does not take half a frame for a Plan',
+          (frame) => ({ bytes: frame({ type: 'plan' }).subarray(0, 4), withFd: true }),
+        ],
+      ];
+    for (const [what, says] of cases) {
+      it(what, async () => {
+        const [ours, theirs] = socketpair();
+        const message = says(encodeClientFrame);
+        using plan = memfdSealed('plan', Buffer.alloc(64));
+        if (message !== undefined) sendFds(ours, message.bytes, message.withFd === true ? [plan] : []);
+        const pid = spawnHelper('monitor', [theirs]);
+        theirs.close();
+        ours.close();
+        await until(() => !isAlive(pid), 5000, 'it has left');
+      });
+    }
+
+    it('takes none from a socket', async () => {
+      using bench = new Bench();
+      const c = bench.container({ argv: ['/bin/sleep', '1000'] });
+      await c.client.started;
+      using raw = connectUnix(join(c.dir, 's'));
+      using plan = memfdSealed('plan', Buffer.alloc(64));
+      sendFds(raw, encodeClientFrame({ type: 'hello', version: PROTOCOL_VERSION }));
+      sendFds(raw, encodeClientFrame({ type: 'plan' }), [plan]);
+      let length: number;
+      do length = recvFds(raw, 4096, 0).bytes.length;
+      while (length > 0);
+      using again = await c.connect();
+      assert.equal((await again.hello).phase, 'running');
+    });
   });
 });
