@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { TareError, isKind } from '../base/errors.ts';
 import type { PullEvent } from '../image/pull.ts';
 import { changePhase, createStateDir } from '../runtime/state.ts';
@@ -16,7 +18,7 @@ import { generatedName, newId } from './ids.ts';
 import { checkName, releaseName, reserveName, resolveContainer } from './names.ts';
 import { prepareSource, resolveSource } from './prepare-source.ts';
 import { reconcile } from './reconcile.ts';
-import { type ContainerRecord, containerDir, writeRecord } from './record.ts';
+import { type ContainerRecord, containerDir, diskDir, writeRecord } from './record.ts';
 import { deleteContainer } from './delete.ts';
 
 /** A container that exists on disk, with its rootfs mounted and its life lock held, not started. Disposing closes both and keeps it. */
@@ -77,15 +79,17 @@ export async function prepareContainer(
   if (how.signal?.aborted === true) throw cancelled(how.signal);
 
   const id = newId();
+  const autoRemove = options.autoRemove === true || next.owned;
   const dir = containerDir(engine, id);
+  const disk = diskDir(engine, { id, autoRemove });
   using stack = new DisposableStack();
   const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
-  const life = stack.use(makeStateDir(dir));
+  const life = stack.use(makeStateDir(dir, autoRemove ? join(engine.volatileDir, id) : undefined));
   let name: string | undefined;
   try {
     name = await claimName(engine, options.name, id);
-    const autoRemove = options.autoRemove === true || next.owned;
-    const prepared = await prepareSource(engine, dir, resolved, {
+    if (disk !== dir) mkdirSync(disk, { mode: 0o700 });
+    const prepared = await prepareSource(engine, { dir, disk }, resolved, {
       id,
       name,
       volatile: autoRemove,
@@ -144,9 +148,9 @@ export async function prepareContainer(
   }
 }
 
-function makeStateDir(dir: string): Fd {
+function makeStateDir(dir: string, place: string | undefined): Fd {
   try {
-    return createStateDir(dir);
+    return createStateDir(dir, place);
   } catch (error) {
     throw fileError(error, 'create container');
   }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import { containerCgroup } from './cgroups.ts';
@@ -29,7 +29,7 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   if (record !== undefined) releaseName(engine, record.name, id);
-  removeTree(trash);
+  removeTrash(engine, id);
 }
 
 const REMOVE_TRIES = 10;
@@ -47,15 +47,48 @@ export function removeTree(path: string): void {
   }
 }
 
+/** Deletes a container that is in the trash, wherever its parts are. The trash goes last: as long as it is there, the next command goes on. */
+function removeTrash(engine: Engine, id: string): void {
+  const trash = join(engine.trashDir, id);
+  const place = linkedFrom(trash);
+  if (place === undefined) return removeTree(trash);
+  removeTree(place);
+  removeTree(join(engine.scratchDir, id));
+  removeLink(trash);
+}
+
+function removeLink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
 /** Deletes what a removal that died left in the trash. */
 export function emptyTrash(engine: Engine): void {
-  let names: string[];
+  for (const id of namesIn(engine.trashDir)) removeTrash(engine, id);
+}
+
+function namesIn(dir: string): string[] {
   try {
-    names = readdirSync(engine.trashDir);
+    return readdirSync(dir);
   } catch {
-    return;
+    return [];
   }
-  for (const name of names) removeTree(join(engine.trashDir, name));
+}
+
+function linkedFrom(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether there is such an entry, also a link to what is gone. */
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Removes the monitor's socket of a container nobody supervises. */

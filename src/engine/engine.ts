@@ -34,6 +34,10 @@ export interface Engine extends EngineOptions {
   readonly containersDir: string;
   readonly namesDir: string;
   readonly trashDir: string;
+  /** Directories of containers that remove themselves: in memory, where the run root is. `containersDir` links to them. */
+  readonly volatileDir: string;
+  /** What such a container has on the disk: writable layers and log. */
+  readonly scratchDir: string;
   readonly cacheDir: string;
   /** Directory of the monitors' sockets. */
   readonly socketsDir: string;
@@ -59,6 +63,8 @@ export function createEngine(options: EngineOptions): Engine {
     containersDir: join(options.root, 'containers'),
     namesDir: join(options.root, 'names'),
     trashDir: join(options.root, 'trash'),
+    volatileDir: join(options.runRoot, 'c'),
+    scratchDir: join(options.root, 'scratch'),
     cacheDir: join(options.root, 'cache'),
     socketsDir: join(options.runRoot, 's'),
     mountPoint: join(options.runRoot, 'mnt'),
@@ -79,6 +85,8 @@ export function ensureLayout(engine: Engine): void {
     engine.containersDir,
     engine.namesDir,
     engine.trashDir,
+    engine.volatileDir,
+    engine.scratchDir,
     engine.cacheDir,
     engine.socketsDir,
     engine.mountPoint,

@@ -18,7 +18,7 @@ import { fileError } from './file-error.ts';
 import { newId } from './ids.ts';
 import { toLaunchError } from './launch-error.ts';
 import { OutputQueue } from './output-queue.ts';
-import { containerDir, readConfig, readRecord } from './record.ts';
+import { containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import type { OutputHandler } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
 import { resolveUser } from './users.ts';
@@ -77,7 +77,7 @@ export async function execContainer(
     using opened = openPlan(compiled, {
       stateDir: containerDir(engine, id),
       runDir: engine.socketsDir,
-      logDir: containerDir(engine, id),
+      logDir: diskDir(engine, record),
       cgroupRoot: cgroup.root,
       socketPath: socketPath(engine, id),
       pidfd: pidfd.fd,

@@ -6,7 +6,7 @@ import { healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
 import { summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
-import { type ContainerRecord, LOG_NAME, containerDir, readConfig, readRecord } from './record.ts';
+import { type ContainerRecord, LOG_NAME, containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import { reconcile } from './reconcile.ts';
 
 /**
@@ -44,7 +44,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     Image: record.source.kind === 'image' ? record.source.imageId : '',
     ImageName: record.image,
     Source: record.source,
-    LogPath: record.log === undefined ? '' : join(containerDir(engine, id), LOG_NAME),
+    LogPath: record.log === undefined ? '' : join(diskDir(engine, record), LOG_NAME),
     Config: {
       Hostname: config.hostname ?? '',
       User: `${process?.user.uid ?? 0}:${process?.user.gid ?? 0}`,

@@ -12,7 +12,7 @@ import { connection } from './connection.ts';
 import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
-import { LOG_NAME, containerDir, type ContainerRecord } from './record.ts';
+import { LOG_NAME, containerDir, type ContainerRecord, diskDir } from './record.ts';
 import { deleteContainer } from './delete.ts';
 import type { Running } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -59,7 +59,7 @@ export async function launchContainer(
     const paths = {
       stateDir: dir,
       runDir: engine.socketsDir,
-      logDir: dir,
+      logDir: diskDir(engine, record),
       cgroupRoot: cgroup.root,
       socketPath: socketPath(engine, record.id),
     };

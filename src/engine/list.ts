@@ -2,6 +2,7 @@ import { type LifeState, readExit, readLifeState, readPid } from '../runtime/sta
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
+import { emptyTrash } from './delete.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, findRecord } from './record.ts';
 
@@ -36,6 +37,7 @@ export async function collectedContainers(engine: Engine): Promise<ContainerSumm
     const mounted = new Set((await engine.store()).mountedContainers().map(({ id }) => id));
     for (const id of ended) if (mounted.has(id)) await reconcile(engine, id);
   }
+  emptyTrash(engine);
   if (dead.length === 0) return containers;
   for (const id of dead) await reconcile(engine, id);
   return listContainers(engine);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
-import { LOG_NAME, containerDir, readRecord } from './record.ts';
+import { LOG_NAME, containerDir, diskDir, readRecord } from './record.ts';
 import { resolveContainer } from './names.ts';
 
 /** One record of a container's log. */
@@ -39,10 +39,11 @@ const NEWLINE = 10;
  */
 export async function* readLogs(engine: Engine, nameOrId: string, options: LogOptions = {}): AsyncGenerator<LogRecord> {
   const id = resolveContainer(engine, nameOrId);
-  if (readRecord(engine, id).log === undefined) {
+  const record = readRecord(engine, id);
+  if (record.log === undefined) {
     throw new TareError('unsupported', `Cannot read logs of ${nameOrId}: it was started with --log-driver none`);
   }
-  const dir = containerDir(engine, id);
+  const dir = diskDir(engine, record);
   const since = options.since === undefined ? undefined : Date.parse(options.since);
   const until = options.until === undefined ? undefined : Date.parse(options.until);
   const wanted = (record: LogRecord): boolean => {
@@ -61,7 +62,7 @@ export async function* readLogs(engine: Engine, nameOrId: string, options: LogOp
   yield* collect(current.records());
   yield* tailed.splice(0);
   if (options.follow !== true) return;
-  yield* followLog(dir, current, wanted, options.signal);
+  yield* followLog(dir, containerDir(engine, id), current, wanted, options.signal);
 
   function* collect(records: Iterable<LogRecord>): Generator<LogRecord> {
     for (const record of records) {
@@ -85,6 +86,7 @@ function lineCount(records: readonly LogRecord[]): number {
 
 async function* followLog(
   dir: string,
+  stateDir: string,
   start: LogFile,
   wanted: (record: LogRecord) => boolean,
   signal?: AbortSignal,
@@ -92,13 +94,13 @@ async function* followLog(
   let file = start;
   let wake: () => void = () => {};
   let changed = new Promise<void>((resolve) => (wake = resolve));
-  const watcher = watch(dir, () => wake());
+  const watchers = [...new Set([dir, stateDir])].map((path) => watch(path, () => wake()));
   const onAbort = (): void => wake();
   signal?.addEventListener('abort', onAbort);
   try {
     for (;;) {
       // The state is read before the log, so that what the container wrote before it ended is never missed.
-      const state = readLifeState(dir);
+      const state = readLifeState(stateDir);
       const over = state === undefined || !state.held || state.phase === 'exited' || state.phase === 'removing';
       for (const record of file.records()) if (wanted(record)) yield record;
       if (signal?.aborted === true) return;
@@ -116,7 +118,7 @@ async function* followLog(
       changed = new Promise<void>((resolve) => (wake = resolve));
     }
   } finally {
-    watcher.close();
+    for (const watcher of watchers) watcher.close();
     signal?.removeEventListener('abort', onAbort);
     if (file !== start) file.close();
   }

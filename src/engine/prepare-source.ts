@@ -9,7 +9,7 @@ import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import type { Source } from './record.ts';
 import { parseSource, realDirectory } from './source.ts';
-import { hostRootfs, overlayRootfs } from './source-host.ts';
+import { type ContainerPlaces, hostRootfs, overlayRootfs } from './source-host.ts';
 
 /** A source made ready: how the rootfs is mounted and what the source itself asks for. */
 export interface PreparedSource {
@@ -75,7 +75,7 @@ function readBundle(path: string): ResolvedSource {
 /** Makes the writable layer of a container in its directory (or, for an image, in the store). */
 export async function prepareSource(
   engine: Engine,
-  dir: string,
+  places: ContainerPlaces,
   resolved: ResolvedSource,
   container: {
     readonly id: string;
@@ -110,7 +110,7 @@ export async function prepareSource(
     case 'host': {
       const host = hostRootfs(
         engine,
-        dir,
+        places,
         resolved.path,
         container.secrets,
         readFileSync('/proc/self/mountinfo', 'utf8'),
@@ -126,7 +126,7 @@ export async function prepareSource(
     case 'rootfs': {
       const { path, overlay } = resolved;
       const rootfs: Mount = overlay
-        ? overlayRootfs(dir, path)
+        ? overlayRootfs(places, path)
         : { kind: 'bind', source: path, readOnly: false, recursive: true };
       return {
         source: { kind: 'rootfs', path, overlay },

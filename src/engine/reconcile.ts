@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   changePhase,
+  isDead,
   readExit,
   readLifeState,
   readPid,
   readPhase,
-  takeDeadEmbryo,
   takeLife,
   writeExit,
 } from '../runtime/state.ts';
@@ -16,7 +16,7 @@ import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds, releaseStaleNames } from './names.ts';
 import { type ContainerRecord, containerDir, readRecord } from './record.ts';
-import { deleteContainer, emptyTrash, removeSocket, removeTree } from './delete.ts';
+import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
 
 /** Exit code of a container whose monitor died: it was killed, and nobody saw how it would have ended. */
@@ -30,8 +30,9 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
   const dir = containerDir(engine, id);
   const state = readLifeState(dir);
   if (state === undefined) {
-    const trash = join(engine.trashDir, id);
-    if (existsSync(dir) && takeDeadEmbryo(dir, trash)) removeTree(trash);
+    if (!isThere(dir) || !isDead(dir)) return;
+    await deleteContainer(engine, id);
+    releaseStaleNames(engine);
     return;
   }
   if (state.held) return;

@@ -55,6 +55,11 @@ export function containerDir(engine: Engine, id: string): string {
   return join(engine.containersDir, id);
 }
 
+/** Where a container's writable layers and log are: they may be large, so always on the disk. */
+export function diskDir(engine: Engine, container: { readonly id: string; readonly autoRemove: boolean }): string {
+  return join(container.autoRemove ? engine.scratchDir : engine.containersDir, container.id);
+}
+
 /** Writes the record and the OCI config of a container in creation; durable unless it removes itself. */
 export function writeRecord(dir: string, record: ContainerRecord, config: RuntimeConfig): void {
   for (const [name, value] of [

@@ -32,6 +32,14 @@ export interface HostLayer {
   readonly lowers: readonly string[];
 }
 
+/** The directories of a container in creation. */
+export interface ContainerPlaces {
+  /** Its records. */
+  readonly dir: string;
+  /** Its writable layers, `diskDir`. */
+  readonly disk: string;
+}
+
 const LAYERS_FILE = 'layers.json';
 
 /** How the machine's file system is laid out for one `host:` container. */
@@ -46,13 +54,19 @@ export interface HostRootfs {
 }
 
 /**
- * Plans `host:PATH`: an overlay of PATH with the writable layer in `dir`, and for PATH "/" one more per real mount below it. Tare's own state, the
+ * Plans `host:PATH`: an overlay of PATH with the writable layer in `places.disk`, and for PATH "/" one more per real mount below it. Tare's own state, the
  * image store and, unless `secrets`, well-known credentials are masked. Creates the layer directories.
  */
-export function hostRootfs(engine: Engine, dir: string, path: string, secrets: boolean, mountinfo: string): HostRootfs {
+export function hostRootfs(
+  engine: Engine,
+  { dir, disk }: ContainerPlaces,
+  path: string,
+  secrets: boolean,
+  mountinfo: string,
+): HostRootfs {
   const layers: HostLayer[] = [];
   const layer = (target: string, lower: string): HostLayer => {
-    const made = createLayer(dir, layers.length, target, lower);
+    const made = createLayer(disk, layers.length, target, lower);
     layers.push(made);
     return made;
   };
@@ -75,8 +89,8 @@ export function hostRootfs(engine: Engine, dir: string, path: string, secrets: b
 }
 
 /** The overlay of `rootfs:DIR:O`: DIR below a writable layer in the container's directory. */
-export function overlayRootfs(dir: string, path: string): Mount {
-  const layer = createLayer(dir, 0, '/', path);
+export function overlayRootfs({ dir, disk }: ContainerPlaces, path: string): Mount {
+  const layer = createLayer(disk, 0, '/', path);
   writeFileSync(join(dir, LAYERS_FILE), JSON.stringify([layer]), { mode: 0o600 });
   return { kind: 'overlay', lowers: layer.lowers, upper: layer.upper, work: layer.work, options: [] };
 }
@@ -87,10 +101,10 @@ export function hostLayers(dir: string): HostLayer[] {
 }
 
 /** The merged root of an overlay shows the mode and owner of the upper directory: they are taken from the lower one. */
-function createLayer(dir: string, index: number, target: string, lower: string): HostLayer {
+function createLayer(disk: string, index: number, target: string, lower: string): HostLayer {
   const suffix = index === 0 ? '' : `-${index}`;
-  const upper = join(dir, `upper${suffix}`);
-  const work = join(dir, `work${suffix}`);
+  const upper = join(disk, `upper${suffix}`);
+  const work = join(disk, `work${suffix}`);
   const stat = statSync(lower);
   mkdirSync(upper);
   chmodSync(upper, stat.mode & 0o7777);

@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -39,11 +40,16 @@ export interface ExitRecord {
   readonly finishedAt: string;
 }
 
-/** Creates the directory of a new container with phase `creating` and returns its life lock, held. Errors: already-exists. */
-export function createStateDir(dir: string): Fd {
+/**
+ * Creates the directory of a new container with phase `creating` and returns its life lock, held. With `place` the directory is there and `dir` links to it.
+ * Errors: already-exists.
+ */
+export function createStateDir(dir: string, place?: string): Fd {
   using gate = openGate(dir);
   lockWaitSync(gate, 'read');
-  mkdirSync(dir, { mode: 0o700 });
+  // The link first: nobody would find a place without one.
+  if (place !== undefined) symlinkSync(place, dir);
+  mkdirSync(place ?? dir, { mode: 0o700 });
   let life: Fd | undefined;
   try {
     life = openLife(dir, true);
@@ -52,24 +58,19 @@ export function createStateDir(dir: string): Fd {
     return life;
   } catch (error) {
     life?.close();
+    if (place !== undefined) rmSync(place, { recursive: true, force: true });
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
 }
 
 /**
- * Moves a directory that never got a phase out of the way, because its creator died first. False when it has one, is gone, or somebody is
- * creating a container right now: creators share a lock for the moment in which theirs has neither life lock nor phase.
+ * Whether a directory has no phase and never will: its creator died first, or the place it links to is gone (a reboot). Not so while somebody is creating a
+ * container: creators share a lock for the moment in which theirs has neither life lock nor phase.
  */
-export function takeDeadEmbryo(dir: string, to: string): boolean {
+export function isDead(dir: string): boolean {
   using gate = openGate(dir);
-  if (!tryLock(gate, 'write') || readPhase(dir) !== undefined) return false;
-  try {
-    renameSync(dir, to);
-    return true;
-  } catch {
-    return false;
-  }
+  return tryLock(gate, 'write') && readPhase(dir) === undefined;
 }
 
 function openGate(dir: string): Fd {

@@ -146,7 +146,7 @@ export class Lab implements AsyncDisposable {
 
   /** Pid of a container's monitor: the process that has its directory's life file open. */
   monitorOf(id: string): number {
-    const life = this.at(id, 'life');
+    const life = realpathSync(this.at(id, 'life'));
     // The client that started it may hold the lock's file a moment longer.
     const pids = processes().filter(
       (pid) => read(`/proc/${pid}/cmdline`).startsWith('tare: monitor ') && links(`/proc/${pid}/fd`).includes(life),
@@ -166,13 +166,25 @@ export class Lab implements AsyncDisposable {
   }
 
   #leftovers(): string[] {
-    const { containersDir, namesDir, trashDir, cacheDir, socketsDir, mountPoint, root, runRoot } = this.engine;
-    const files = [containersDir, namesDir, trashDir, socketsDir, mountPoint].flatMap((dir) =>
+    const {
+      containersDir,
+      namesDir,
+      trashDir,
+      volatileDir,
+      scratchDir,
+      cacheDir,
+      socketsDir,
+      mountPoint,
+      root,
+      runRoot,
+    } = this.engine;
+    const empty = [containersDir, namesDir, trashDir, volatileDir, scratchDir, socketsDir, mountPoint];
+    const files = empty.flatMap((dir) =>
       names(dir)
         .filter((name) => name !== '.creating')
         .map((name) => join(dir, name)),
     );
-    const known = new Set([containersDir, namesDir, trashDir, cacheDir, socketsDir, mountPoint]);
+    const known = new Set([...empty, cacheDir]);
     const others = [root, runRoot].flatMap((dir) => names(dir).map((name) => join(dir, name)));
     return [
       ...files.map((path) => `file ${path}`),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, openSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
@@ -13,6 +13,7 @@ import {
   execContainer,
   inspectContainer,
   listContainers,
+  readLogs,
   reconcile,
   reconcileAll,
   removeContainer,
@@ -197,18 +198,88 @@ test('reconcile uses the cgroup a container was started in, also under another -
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-test('a creation that was killed is collected by the next command, its name is free', { skip }, async () => {
-  await using lab = new Lab();
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, 'dies-creating.ts'), JSON.stringify(lab.options), 'half', lab.source],
-    { stdio: 'inherit' },
-  );
+/** A container that is half made, by a process that was killed. */
+async function dieCreating(lab: Lab, ...rm: '--rm'[]): Promise<void> {
+  const program = join(import.meta.dirname, 'dies-creating.ts');
+  const child = spawn(process.execPath, [program, JSON.stringify(lab.options), 'half', lab.source, ...rm], {
+    stdio: 'inherit',
+  });
   const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
   assert.equal(signal, 'SIGKILL');
   assert.equal(readdirSync(lab.engine.containersDir).filter((entry) => entry !== '.creating').length, 1);
-  assert.deepEqual(listContainers(lab.engine), []);
-  await reconcileAll(lab.engine);
+}
+
+for (const rm of [[], ['--rm']] as '--rm'[][]) {
+  test(
+    `a creation ${rm.join('')} that was killed is collected by the next command, its name is free`,
+    { skip },
+    async () => {
+      await using lab = new Lab();
+      await dieCreating(lab, ...rm);
+      assert.deepEqual(listContainers(lab.engine), []);
+      await reconcileAll(lab.engine);
+      assert.deepEqual(await lab.leftovers(), []);
+    },
+  );
+}
+
+test(
+  'what removes itself and was lost with the run root (a reboot) is removed whole by the next command',
+  { skip },
+  async () => {
+    await using lab = new Lab();
+    for (const lose of [() => dieCreating(lab, '--rm'), () => lostWhileRunning(lab)]) {
+      await lose();
+      const [id = ''] = readdirSync(lab.engine.scratchDir);
+      assert.ok(existsSync(join(lab.engine.scratchDir, id, 'upper')));
+      rmSync(lab.engine.volatileDir, { recursive: true });
+      assert.deepEqual(await lab.tare('ps', '-aq'), { code: 0, stdout: '', stderr: '' });
+      assert.deepEqual(await lab.leftovers(), []);
+    }
+  },
+);
+
+async function lostWhileRunning(lab: Lab): Promise<void> {
+  const { id } = await lab.detached(['sleep', '1000'], { autoRemove: true });
+  const monitor = lab.monitorOf(id);
+  process.kill(monitor, 'SIGKILL');
+  await until(() => !isAlive(monitor), 5000, 'the monitor is dead');
+}
+
+test(
+  'a container that removes itself and died between its parts is removed by the next command',
+  { skip },
+  async () => {
+    await using lab = new Lab();
+    await lab.run(['true']);
+    const { containersDir, volatileDir, scratchDir, trashDir } = lab.engine;
+    // Linked, not there yet.
+    const early = 'a'.repeat(64);
+    symlinkSync(join(volatileDir, early), join(containersDir, early));
+    // In the trash: all of it, and all but the link.
+    const whole = 'b'.repeat(64);
+    mkdirSync(join(volatileDir, whole));
+    writeFileSync(join(volatileDir, whole, 'life'), '');
+    mkdirSync(join(scratchDir, whole, 'upper'), { recursive: true });
+    symlinkSync(join(volatileDir, whole), join(trashDir, whole));
+    const late = 'c'.repeat(64);
+    symlinkSync(join(volatileDir, late), join(trashDir, late));
+    assert.deepEqual(await lab.tare('ps', '-aq'), { code: 0, stdout: '', stderr: '' });
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);
+
+test('the log of a container that removes itself is on the disk, and is followed to its end', { skip }, async () => {
+  await using lab = new Lab();
+  const { id } = await lab.detached(['sh', '-c', 'echo one; while [ ! -e /go ]; do sleep 0.01; done; echo two'], {
+    autoRemove: true,
+  });
+  const records: string[] = [];
+  for await (const { text } of readLogs(lab.engine, id, { follow: true })) {
+    records.push(Buffer.from(text).toString());
+    if (records.length === 1) (await execContainer(lab.engine, id, { argv: ['touch', '/go'] }, 'detach')).close();
+  }
+  assert.deepEqual(records, ['one', 'two']);
   assert.deepEqual(await lab.leftovers(), []);
 });
 
