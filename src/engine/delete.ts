@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import { containerCgroup } from './cgroups.ts';
 import { type Engine, socketPath } from './engine.ts';
-import { releaseName } from './names.ts';
+import { dropName } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord } from './record.ts';
 
 /**
  * Deletes what belongs to a container whose life lock the caller holds (or that never had one): storage record and layer, cgroup, socket, directory, name.
- * The directory goes by one rename into the trash, which any later command empties; until then the next command finds phase `removing` and goes on.
+ * The directory goes by one rename into the trash, which any later command empties; until then the next command finds phase `removing` and goes on. The name is free before
+ * that: as long as the directory is there, nobody else touches it.
  */
 export async function deleteContainer(engine: Engine, id: string, known?: ContainerRecord): Promise<void> {
   const dir = containerDir(engine, id);
@@ -17,18 +18,17 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   const inStorage =
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id, record);
-  await killCgroup(cgroup);
-  removeCgroup(cgroup);
+  if (await killCgroup(cgroup)) removeCgroup(cgroup);
   if (inStorage) await (await engine.store()).removeContainer(id);
   removeSocket(engine, id);
   mkdirSync(engine.trashDir, { recursive: true, mode: 0o700 });
   const trash = join(engine.trashDir, id);
+  if (record !== undefined) dropName(engine, record.name, id);
   try {
     renameSync(dir, trash);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  if (record !== undefined) releaseName(engine, record.name, id);
   removeTrash(engine, id);
 }
 

@@ -46,7 +46,12 @@ export function reserveName(engine: Engine, name: string, id: string): void {
   throw new TareError('unavailable', `Cannot use name ${name}: others keep taking it`);
 }
 
-/** Releases a name if `id` still holds it. Idempotent. */
+/** Releases a name of `id`, whose directory is still there and whose life lock the caller holds: nobody takes it over meanwhile. Idempotent. */
+export function dropName(engine: Engine, name: string, id: string): void {
+  if (holderOf(engine, name) === id) rmSync(join(engine.namesDir, name), { force: true });
+}
+
+/** Releases a name if `id` still holds it, and takes care not to release one that somebody has taken meanwhile. Idempotent. */
 export function releaseName(engine: Engine, name: string, id: string): void {
   if (holderOf(engine, name) !== id) return;
   // Move aside first: if somebody replaced the link after our look, what we moved is not ours and goes back.

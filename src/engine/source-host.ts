@@ -144,9 +144,11 @@ function maskedPaths(engine: Engine, path: string, secrets: boolean): string[] {
   const all = secrets ? own : [...own, ...secretPaths(path)];
   const masked = new Set<string>();
   for (const entry of all) {
+    // Most are not there, and an error costs more than a look.
+    if (!existsSync(entry)) continue;
     let real: string;
     try {
-      real = realpathSync(entry);
+      real = realpathSync.native(entry);
     } catch {
       continue;
     }

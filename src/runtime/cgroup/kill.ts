@@ -16,18 +16,18 @@ export interface KillOptions {
  * Kills every process of a container's cgroup, and those that appear meanwhile, and waits until it is empty. Nothing to do when it is empty or gone.
  *
  * With `cgroup.kill` that is one write; without it everything is frozen, signalled and thawed until nothing is left.
- * Errors: deadline, cancelled; denied when a process may not be signalled.
+ * False when it was gone already. Errors: deadline, cancelled; denied when a process may not be signalled.
  */
 export async function killCgroup(
   plan: Pick<CgroupPlan, 'root' | 'dirs' | 'kill' | 'freezer'>,
   options: KillOptions = {},
-): Promise<void> {
+): Promise<boolean> {
   const deadline = monotonicMs() + (options.timeoutMs ?? 10_000);
   const dirs = plan.dirs.map((dir) => `${plan.root}/${dir}`).filter((dir) => existsSync(dir));
-  if (dirs.length === 0) return;
+  if (dirs.length === 0) return false;
   for (let round = 0; ; round++) {
     const left = [...new Set(dirs.flatMap(pidsBelow))];
-    if (left.length === 0) return;
+    if (left.length === 0) return true;
     killOnce(plan, left, round);
     if (monotonicMs() > deadline) {
       throw new TareError(
