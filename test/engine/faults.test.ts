@@ -188,16 +188,19 @@ test('run: client processes at once, every exit code and output right', { skip }
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-/** Mounts a tmpfs below the lab for its root. */
-function tmpfs(lab: Lab, options: string): Disposable {
-  mkdirSync(lab.engine.root, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tare-test', lab.engine.root]);
+/** Mounts a tmpfs below the lab for one of its roots. */
+function tmpfs(lab: Lab, options: string, where: 'root' | 'runRoot' = 'root'): Disposable {
+  const path = lab.engine[where];
+  mkdirSync(path, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tare-test', path]);
   return {
     [Symbol.dispose]: () => {
-      spawnSync('umount', ['-l', lab.engine.root]);
+      spawnSync('umount', ['-l', path]);
     },
   };
 }
+
+const full = /no space left|disk is full|full/i;
 
 function fill(path: string): void {
   try {
@@ -215,14 +218,32 @@ test(
     using _mounted = tmpfs(lab, 'size=256k');
     await lab.run(['true']);
     fill(join(lab.engine.root, 'cache/seccomp-1-x64-0'));
-    const full = /no space left|disk is full|full/i;
     await assert.rejects(createContainer(lab.engine, { source: lab.source, argv: ['true'] }), clear('exhausted', full));
-    await assert.rejects(lab.run(['true']), clear('exhausted', full));
-    const { code, stderr } = await lab.tare('run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true');
+    await assert.rejects(lab.run(['true'], { autoRemove: false }), clear('exhausted', full));
+    const { code, stderr } = await lab.tare('run', `--rootfs=${lab.rootfs}:O`, 'true');
     assert.equal(code, 125);
     assert.match(stderr, /^Error: Cannot [^\n]*no space left[^\n]*\n$/i);
     assert.deepEqual(await lab.leftovers(), []);
     rmSync(join(lab.engine.root, 'cache/seccomp-1-x64-0'));
+    assert.equal((await lab.run(['true'])).code, 0);
+  },
+);
+
+test(
+  'a full run root: what would remove itself says exhausted and leaves nothing',
+  { skip: skip || needs.program('mount') },
+  async () => {
+    await using lab = new Lab();
+    using _mounted = tmpfs(lab, 'size=64k', 'runRoot');
+    await lab.run(['true']);
+    const filler = join(lab.engine.socketsDir, 'filler');
+    fill(filler);
+    await assert.rejects(lab.run(['true']), clear('exhausted', full));
+    const { code, stderr } = await lab.tare('run', '--rm', `--rootfs=${lab.rootfs}:O`, 'true');
+    assert.equal(code, 125);
+    assert.match(stderr, /^Error: Cannot [^\n]*no space left[^\n]*\n$/i);
+    rmSync(filler);
+    assert.deepEqual(await lab.leftovers(), []);
     assert.equal((await lab.run(['true'])).code, 0);
   },
 );

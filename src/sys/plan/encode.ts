@@ -27,6 +27,13 @@ export function encodePlan(ops: readonly Op[], fdCount: number): Buffer {
     reserve(4);
     at = buffer.writeUInt32LE(value, at);
   };
+  const u64 = (value: number | bigint): void => {
+    reserve(8);
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) {
+      at = buffer.writeUInt32LE(value % 2 ** 32, at);
+      at = buffer.writeUInt32LE(Math.floor(value / 2 ** 32), at);
+    } else at = buffer.writeBigUInt64LE(BigInt(value), at);
+  };
   const str = (value: string): void => {
     if (value.includes('\0'))
       throw new TareError('invalid', `Cannot encode plan: NUL byte in ${JSON.stringify(value)}`);
@@ -49,9 +56,7 @@ export function encodePlan(ops: readonly Op[], fdCount: number): Buffer {
         at = buffer.writeInt32LE(value as number, at);
         return;
       case 'u64':
-        reserve(8);
-        at = buffer.writeBigUInt64LE(BigInt(value as number | bigint), at);
-        return;
+        return u64(value as number | bigint);
       case 'str':
         return str(value as string);
       case 'blob': {
@@ -76,9 +81,9 @@ export function encodePlan(ops: readonly Op[], fdCount: number): Buffer {
     reserve(OP_HEADER_BYTES);
     const start = at;
     at += OP_HEADER_BYTES;
-    for (const [name, type] of Object.entries(fields) as [string, FieldType][]) {
-      write(type, (op as unknown as Record<string, unknown>)[name]);
-    }
+    const values = op as unknown as Record<string, unknown>;
+    const types = fields as Readonly<Record<string, FieldType>>;
+    for (const name of Object.keys(types)) write(types[name] as FieldType, values[name]);
     buffer.writeUInt16LE(code, start);
     buffer.writeUInt16LE(0, start + 2);
     buffer.writeUInt32LE(at - start - OP_HEADER_BYTES, start + 4);
