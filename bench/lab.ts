@@ -19,6 +19,8 @@ export interface LabOptions {
   readonly repository: string;
   /** Private directory of this run; its last part also names cgroups and containers. Whoever made it removes it. */
   readonly dir: string;
+  /** Where the engines keep what is on a disk. */
+  readonly disk: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
 }
@@ -46,7 +48,7 @@ export class Lab implements AsyncDisposable {
 
   constructor(options: LabOptions) {
     this.#options = options;
-    this.dir = options.dir;
+    this.dir = options.disk;
     this.repository = options.repository;
     this.signal = options.signal;
     this.cgroupParent = `/${options.dir.split('/').at(-1) ?? ''}`;
@@ -54,7 +56,7 @@ export class Lab implements AsyncDisposable {
     this.emptyScript = join(this.dir, 'empty.js');
     makeRootfs(this.rootfs, this.program('busybox'));
     writeFileSync(this.emptyScript, '');
-    this.timer = this.#stack.use(new Timer(join(this.dir, 'timer'), join(this.dir, 'stderr')));
+    this.timer = this.#stack.use(new Timer(join(options.dir, 'timer'), join(this.dir, 'stderr')));
   }
 
   /** A name for a container that no other run of the bench uses. */
@@ -173,7 +175,7 @@ export class Lab implements AsyncDisposable {
     const work = join(this.dir, 'floor-work');
     mkdirSync(work, { recursive: true });
     const cgroups = await this.#once('cgroups', async () => makeCgroups(this.cgroupParent));
-    return [join(this.dir, 'floor'), ...flags, this.rootfs, work, ...cgroups, '--', '/bin/true'];
+    return [join(this.#options.dir, 'floor'), ...flags, this.rootfs, work, ...cgroups, '--', '/bin/true'];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

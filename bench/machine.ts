@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import type { Lab } from './lab.ts';
+import { describeDisk } from './own-disk.ts';
 
 /** What the figures depend on. */
 export interface Machine {
@@ -11,6 +12,8 @@ export interface Machine {
   readonly memoryBytes: number;
   readonly cgroup: 'v1' | 'v2' | 'hybrid';
   readonly system: string;
+  /** What the engines keep their files on. */
+  readonly disk: string;
   /** Load of the last minute before the first case: above about half a CPU, the figures are noise. */
   readonly load: number;
   readonly versions: Readonly<Record<string, string>>;
@@ -41,6 +44,7 @@ export async function describeMachine(lab: Lab): Promise<Machine> {
     memoryBytes: totalmem(),
     cgroup: cgroupVersion(),
     system: /^PRETTY_NAME="?([^"\n]*)/m.exec(osRelease)?.[1] ?? 'unknown',
+    disk: describeDisk(lab.dir),
     load: loadavg()[0] ?? NaN,
     versions,
   };

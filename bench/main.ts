@@ -21,6 +21,7 @@ import { pull, pullMemory } from './cases/pull.ts';
 import { push, pushAgain } from './cases/push.ts';
 import { run } from './cases/run.ts';
 import { removeCgroups } from './cgroups.ts';
+import { diskOf, makeDisk } from './own-disk.ts';
 import { Lab } from './lab.ts';
 import { describeMachine, describeSources, type Sources } from './machine.ts';
 import { measureCase, type CaseResult } from './measure.ts';
@@ -65,6 +66,7 @@ async function begin(options: Options): Promise<number> {
   mkdirSync(dir, { mode: 0o700 });
   try {
     compilePrograms(repository, dir, process.env['CC'] ?? 'cc');
+    makeDisk(dir);
     const order: Order = { options, sources: describeSources(repository), date: new Date().toISOString() };
     writeFileSync(join(dir, 'order.json'), JSON.stringify(order));
     const code = await runStage(
@@ -105,13 +107,13 @@ async function measure(dir: string): Promise<number> {
 }
 
 async function measureAll(dir: string, { options, sources, date }: Order, signal: AbortSignal): Promise<number> {
-  await using lab = new Lab({ repository, dir, environment: process.env, signal });
+  await using lab = new Lab({ repository, dir, disk: diskOf(dir), environment: process.env, signal });
   const machine = await describeMachine(lab);
   const changed = sources.changed ? ' with uncommitted changes' : '';
   console.log(
     `tare ${sources.commit.slice(0, 12)}${changed} on Linux ${machine.kernel}, cgroup ${machine.cgroup}, ${machine.system}`,
   );
-  console.log(`${machine.cpus} CPUs (${machine.cpu}), load ${machine.load.toFixed(2)}`);
+  console.log(`${machine.cpus} CPUs (${machine.cpu}), load ${machine.load.toFixed(2)}, ${machine.disk}`);
   for (const [name, version] of Object.entries(machine.versions)) console.log(`  ${name}: ${version}`);
   console.log();
   const results: CaseResult[] = [];

@@ -21,7 +21,7 @@ export function compilePrograms(repository: string, target: string, cc: string):
 /**
  * The first process of the bench's pid namespace: makes the machine look as the peers need it, in a mount namespace of its own, runs
  * the command and reaps what the engines leave. The engines' fixed places (/run, /dev/shm, /var/lib/containers) become private; what else is
- * in /run (a docker socket) stays visible. On cgroup v1, crun wants the hugetlb hierarchy: it is mounted beside the others, on a private tmpfs.
+ * in /run (a docker socket) stays visible. A disk of our own is mounted where stage 1 made one. On cgroup v1, crun wants the hugetlb hierarchy: it is mounted beside the others, on a private tmpfs.
  */
 const stageScript = `
 dir=$1
@@ -37,6 +37,7 @@ for path in /run/*; do
   fi
 done
 mount --move "$dir/run" /run
+[ ! -d "$dir/disk" ] || mount -o loop,noinit_itable "$dir/disk.img" "$dir/disk"
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 [ ! -d /var/lib/containers ] || mount -t tmpfs tmpfs /var/lib/containers
 if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] && [ ! -d /sys/fs/cgroup/hugetlb ] && grep -q '^hugetlb.*1$' /proc/cgroups; then
