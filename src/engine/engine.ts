@@ -71,7 +71,7 @@ export function createEngine(options: EngineOptions): Engine {
     store() {
       if (options.storageProblem !== undefined)
         return Promise.reject(new TareError('unsupported', `Cannot open the image store: ${options.storageProblem}`));
-      store ??= import('../storage/mod.ts').then(({ Store }) =>
+      store ??= import('../storage/store.ts').then(({ Store }) =>
         Store.open({ graphRoot: options.storageRoot, runRoot: options.storageRunRoot }),
       );
       return store;
