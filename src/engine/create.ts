@@ -81,10 +81,12 @@ export async function prepareContainer(
   const id = newId();
   const autoRemove = options.autoRemove === true || next.owned;
   const dir = containerDir(engine, id);
-  const disk = diskDir(engine, { id, autoRemove });
+  // One that is only created waits for its start, over a reboot if it must.
+  const transient = autoRemove && next.starts;
+  const disk = diskDir(engine, { id, transient });
   using stack = new DisposableStack();
   const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
-  const life = stack.use(makeStateDir(dir, autoRemove ? join(engine.volatileDir, id) : undefined));
+  const life = stack.use(makeStateDir(dir, transient ? join(engine.volatileDir, id) : undefined));
   let name: string | undefined;
   try {
     name = await claimName(engine, options.name, id);
@@ -116,6 +118,7 @@ export async function prepareContainer(
       command: config.process?.args ?? [],
       labels: { ...image?.labels, ...options.labels },
       autoRemove,
+      ...(transient ? { transient } : {}),
       terminal: config.process?.terminal === true,
       openStdin: options.openStdin === true,
       init: options.init === true,

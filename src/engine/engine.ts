@@ -34,7 +34,7 @@ export interface Engine extends EngineOptions {
   readonly containersDir: string;
   readonly namesDir: string;
   readonly trashDir: string;
-  /** Directories of containers that remove themselves: in memory, where the run root is. `containersDir` links to them. */
+  /** Directories of containers that run once and remove themselves: in memory, where the run root is. `containersDir` links to them. */
   readonly volatileDir: string;
   /** What such a container has on the disk: writable layers and log. */
   readonly scratchDir: string;

@@ -31,6 +31,8 @@ export interface ContainerRecord {
   readonly command: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly autoRemove: boolean;
+  /** It runs once, from its creation on: its records are in memory, its layers and log in `scratchDir`. */
+  readonly transient?: boolean;
   readonly terminal: boolean;
   readonly openStdin: boolean;
   readonly init: boolean;
@@ -56,8 +58,8 @@ export function containerDir(engine: Engine, id: string): string {
 }
 
 /** Where a container's writable layers and log are: they may be large, so always on the disk. */
-export function diskDir(engine: Engine, container: { readonly id: string; readonly autoRemove: boolean }): string {
-  return join(container.autoRemove ? engine.scratchDir : engine.containersDir, container.id);
+export function diskDir(engine: Engine, container: Pick<ContainerRecord, 'id' | 'transient'>): string {
+  return join(container.transient === true ? engine.scratchDir : engine.containersDir, container.id);
 }
 
 /** Writes the record and the OCI config of a container in creation; durable unless it removes itself. */

@@ -3,7 +3,7 @@ import { TareError } from '../base/errors.ts';
 import { readLifeState, readPhase, takeLife } from '../runtime/state.ts';
 import type { Mount } from '../spec/mount.ts';
 import { attachContainer } from './attach.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, ensureLayout } from './engine.ts';
 import { countMount } from './count-mount.ts';
 import { launchContainer } from './launch.ts';
 import { resolveContainer } from './names.ts';
@@ -42,6 +42,8 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   if (phase !== 'created' && phase !== 'exited') {
     throw new TareError('failed-precondition', `Cannot start container ${nameOrId}: it is ${phase ?? 'gone'}`);
   }
+  // The run root may be gone since: a reboot.
+  ensureLayout(engine);
   const record = readRecord(engine, id);
   const rootfs = await rootfsOf(engine, record);
   await countMount(engine, record, true);

@@ -7,6 +7,6 @@ await prepareContainer(
   createEngine(JSON.parse(options) as EngineOptions),
   { source, argv: ['true'], name, autoRemove: rm === '--rm' },
   {},
-  { owned: false, starts: false },
+  { owned: false, starts: rm === '--rm' },
 );
 process.kill(process.pid, 'SIGKILL');

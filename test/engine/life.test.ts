@@ -239,6 +239,20 @@ test(
   },
 );
 
+test('create --rm: it waits for its start over a reboot, and then removes itself', { skip }, async () => {
+  await using lab = new Lab();
+  const { id } = await createContainer(lab.engine, {
+    source: lab.source,
+    argv: ['true'],
+    name: 'once',
+    autoRemove: true,
+  });
+  rmSync(lab.engine.runRoot, { recursive: true });
+  assert.deepEqual(await lab.tare('ps', '-aq', '--no-trunc'), { code: 0, stdout: `${id}\n`, stderr: '' });
+  assert.equal((await lab.tare('start', '-a', 'once')).code, 0);
+  assert.deepEqual(await lab.leftovers(), []);
+});
+
 async function lostWhileRunning(lab: Lab): Promise<void> {
   const { id } = await lab.detached(['sleep', '1000'], { autoRemove: true });
   const monitor = lab.monitorOf(id);
