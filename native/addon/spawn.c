@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,6 +24,7 @@ struct spawn {
   char name[64];
   int fds[max_fds];
   int count;
+  uint32_t separate;
   pid_t pid;
   int error;
 };
@@ -37,34 +39,31 @@ static void reset_signals(void) {
   tare_restore_signals(&none);
 }
 
-/* fds become 3, 4, ...; 0 to 2 /dev/null; all others close on exec. Returns the new number of the executable.
- */
+/* fds become 3, 4, ..., the executable the number after them; 0 to 2 /dev/null; all others are closed. */
 static int arrange_fds(struct spawn *s) {
-  const int first_free = 3 + s->count;
-  /* Everything first moves above the target range: no dup2 below can then overwrite a source. */
+  const int last = 3 + s->count;
+  /* Everything first moves above the target range: no dup3 below can then overwrite a source. */
   for (int i = 0; i < s->count; i++)
-    if ((s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, first_free)) < 0) return -errno;
-  int executable = fcntl(s->executable, F_DUPFD_CLOEXEC, first_free);
+    if ((s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, last + 1)) < 0) return -errno;
+  int executable = fcntl(s->executable, F_DUPFD_CLOEXEC, last + 1);
   if (executable < 0) return -errno;
   int opened = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (opened < 0) return -errno;
-  int null = fcntl(opened, F_DUPFD_CLOEXEC, first_free);
+  int null = fcntl(opened, F_DUPFD_CLOEXEC, last + 1);
   if (null < 0) return -errno;
   for (int i = 0; i < 3; i++)
     if (dup2(null, i) < 0) return -errno;
   for (int i = 0; i < s->count; i++)
     if (dup2(s->fds[i], 3 + i) < 0) return -errno;
-  if (syscall(SYS_close_range, first_free, ~0u, CLOSE_RANGE_CLOEXEC) < 0) return -errno;
-  return executable;
+  if (dup3(executable, last, O_CLOEXEC) < 0 || syscall(SYS_close_range, last + 1, ~0u, 0) < 0) return -errno;
+  s->executable = last;
+  return 0;
 }
 
 static int grandchild(void *arg) {
   struct spawn *s = arg;
-  int executable;
   if (setsid() < 0 || chdir("/") < 0)
     s->error = errno;
-  else if ((executable = arrange_fds(s)) < 0)
-    s->error = -executable;
   else {
     reset_signals();
     char *const argv[] = {s->name, NULL};
@@ -72,17 +71,26 @@ static int grandchild(void *arg) {
     static char room[] =
         "TARE_TITLE=................................................................................";
     char *const env[] = {room, NULL};
-    syscall(SYS_execveat, executable, "", argv, env, AT_EMPTY_PATH);
+    syscall(SYS_execveat, s->executable, "", argv, env, AT_EMPTY_PATH);
     s->error = errno;
   }
   _exit(127);
 }
 
+/* What this process opens from now on, its children do not have: a lock is then held by nobody else. */
+static void say_separate(struct spawn *s) {
+  __atomic_store_n(&s->separate, 1, __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, &s->separate, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 static int intermediate(void *arg) {
   struct spawn *s = arg;
   char stack[16 * 1024] __attribute__((aligned(16)));
-  s->pid = clone(grandchild, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, s);
-  if (s->pid < 0)
+  int error = arrange_fds(s);
+  say_separate(s);
+  if (error)
+    s->error = -error;
+  else if ((s->pid = clone(grandchild, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, s)) < 0)
     s->error = errno;
   else if (s->error) /* It never became a program: leave no zombie to whoever inherits it. */
     waitpid(s->pid, NULL, __WALL);
@@ -101,6 +109,7 @@ static void *spawn_now(void *arg) {
   struct spawn *s = arg;
   int error = tare_vfork(intermediate, s, 0);
   if (error) s->error = -error;
+  say_separate(s);
   return NULL;
 }
 
@@ -153,13 +162,28 @@ static napi_value spawn(napi_env env, napi_callback_info info) {
   return tare_number(env, error ? error : -ENOMEM);
 }
 
-/* spawned(handle): the pid of the grandchild, or -errno; waits until it executes its program. */
-static napi_value spawned(napi_env env, napi_callback_info info) {
+static struct coming *coming_of(napi_env env, napi_callback_info info) {
   napi_value handle;
   void *data = NULL;
   if (!tare_args(env, info, &handle, 1) || napi_get_value_external(env, handle, &data) != napi_ok)
-    return tare_number(env, -EINVAL);
-  struct coming *c = data;
+    return NULL;
+  return data;
+}
+
+/* spawnSeparate(handle): waits until nothing that is opened from now on is open in the new process, too. 0.
+ */
+static napi_value spawn_separate(napi_env env, napi_callback_info info) {
+  struct coming *c = coming_of(env, info);
+  if (!c) return tare_number(env, -EINVAL);
+  while (!__atomic_load_n(&c->spawn.separate, __ATOMIC_SEQ_CST))
+    syscall(SYS_futex, &c->spawn.separate, FUTEX_WAIT, 0, NULL, NULL, 0);
+  return tare_number(env, 0);
+}
+
+/* spawned(handle): the pid of the grandchild, or -errno; waits until it executes its program. */
+static napi_value spawned(napi_env env, napi_callback_info info) {
+  struct coming *c = coming_of(env, info);
+  if (!c) return tare_number(env, -EINVAL);
   wait_for(c);
   return tare_number(env, c->spawn.error ? -c->spawn.error : c->spawn.pid);
 }
@@ -229,7 +253,9 @@ static napi_value mount_detached(napi_env env, napi_callback_info info) {
 }
 
 void tare_spawn_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {
-      {"spawn", spawn}, {"spawned", spawned}, {"mountElsewhere", mount_detached}};
+  static const struct tare_function table[] = {{"spawn", spawn},
+                                               {"spawnSeparate", spawn_separate},
+                                               {"spawned", spawned},
+                                               {"mountElsewhere", mount_detached}};
   tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
 }

@@ -11,6 +11,8 @@ export interface ConnectionOptions {
   readonly warnings: readonly string[];
   /** Runs once after `exit`, while the monitor still holds the life lock. */
   readonly cleanUp?: () => Promise<void>;
+  /** Runs when the connection ends and it was not us who ended it; gives the exit that the monitor had recorded before. */
+  readonly lost?: () => Promise<ExitRecord | undefined>;
 }
 
 /**
@@ -22,12 +24,19 @@ export function connection(monitor: MonitorClient, options: ConnectionOptions): 
   monitor.onStdout = (bytes) => output.push(1, bytes);
   monitor.onStderr = (bytes) => output.push(2, bytes);
   let finished: Promise<void> | undefined;
+  let left = false;
+  const close = (): void => {
+    left = true;
+    monitor.close();
+  };
   const exit: Promise<ExitRecord> = monitor.exit.then(
     async (status) => {
       await output.drained();
       return status;
     },
-    (cause: unknown) => {
+    async (cause: unknown) => {
+      const recorded = left ? undefined : await options.lost?.();
+      if (recorded !== undefined) return recorded;
       throw new TareError(
         'unavailable',
         `Cannot wait for container ${options.name}: the connection to its monitor ended`,
@@ -51,10 +60,10 @@ export function connection(monitor: MonitorClient, options: ConnectionOptions): 
       finished ??= (async () => {
         await options.cleanUp?.();
         await monitor.done().catch(() => {});
-        monitor.close();
+        close();
       })();
       return finished;
     },
-    close: () => monitor.close(),
+    close,
   };
 }

@@ -75,6 +75,8 @@ export async function prepareContainer(
   if (options.name !== undefined) checkName(options.name);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   ensureLayout(engine);
+  using stack = new DisposableStack();
+  const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
   const resolved = await resolveSource(engine, options, how);
   if (how.signal?.aborted === true) throw cancelled(how.signal);
 
@@ -84,8 +86,7 @@ export async function prepareContainer(
   // One that is only created waits for its start, over a reboot if it must.
   const transient = autoRemove && next.starts;
   const disk = diskDir(engine, { id, transient });
-  using stack = new DisposableStack();
-  const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
+  monitor?.separate();
   const life = stack.use(makeStateDir(dir, transient ? join(engine.volatileDir, id) : undefined));
   let name: string | undefined;
   try {

@@ -49,6 +49,7 @@ export async function launchContainer(
   const planned = containerCgroupPlan(record.cgroupPath, config.linux?.resources);
   let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
+  let lives = false;
   try {
     const cgroup = createCgroup(planned);
     const warnings = [...options.warnings, ...cgroup.warnings];
@@ -82,8 +83,10 @@ export async function launchContainer(
         record.autoRemove || options.owner
           ? deleteContainer(engine, record.id, record)
           : countMount(engine, record, false),
+      lost: async () => (lives ? (await import('./cleanup.ts')).collectLost(engine, record.id) : undefined),
     });
     const pid = await client.started;
+    lives = true;
     return Object.assign(running, { pid });
   } catch (error) {
     started?.close();

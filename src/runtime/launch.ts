@@ -123,6 +123,11 @@ export class ComingMonitor implements Disposable {
     }
   }
 
+  /** Waits until the monitor has no copies of what we open from then on, a life lock above all. */
+  separate(): void {
+    this.#helper.separate();
+  }
+
   /** Our end of the connection, once the monitor executes. Errors: by errno of the start. */
   take(): Fd {
     this.#helper.pid();

@@ -62,6 +62,7 @@ export interface Addon {
   /** "ENOENT No such file or directory". */
   errnoText(errno: number): string | undefined;
   spawn(executable: number, name: string, fds: Int32Array): object | number;
+  spawnSeparate(handle: object): number;
   spawned(handle: object): number;
   mountElsewhere(type: string, source: Name, flags: number, options: Name, handles: Int32Array): number;
   sendmsg(fd: number, bytes: Bytes, fds: Int32Array | null, flags: number): number;

@@ -122,6 +122,8 @@ export function helperBinary(): Fd {
 
 /** A helper that is being started. */
 export interface ComingHelper {
+  /** Waits until what we open from then on is not open there, too: a lock that we take is ours alone. */
+  separate(): void;
   /** Its pid, once it executes its program. Errors: by errno of the clone or the exec. */
   pid(): number;
 }
@@ -141,7 +143,10 @@ export function startHelper(role: 'monitor', fds: readonly FdLike[], options: { 
     check(handle, 'pthread_create', name);
     throw new TareError('internal', `Cannot start ${name}: no handle`);
   }
-  return { pid: () => check(addon().spawned(handle), 'execveat', name) };
+  return {
+    separate: () => void check(addon().spawnSeparate(handle), 'futex', name),
+    pid: () => check(addon().spawned(handle), 'execveat', name),
+  };
 }
 
 /** `startHelper` and its pid: the caller keeps its own descriptors and may close them. */

@@ -248,6 +248,7 @@ test(`kill -9 of the monitor at ${rounds} random moments leaves nothing`, { skip
     // The client notices by itself.
     while (child.exitCode === null && child.signalCode === null && performance.now() < end) await sleep(2);
     assert.ok(child.exitCode !== null || child.signalCode !== null, `the client of ${v.name} hangs`);
+    await until(() => !isAlive(monitor), 10_000, `the monitor of ${v.name} is dead`);
     return true;
   }),
 );
@@ -297,10 +298,11 @@ test(`kill -9 of client and monitor together at ${rounds} random moments leaves 
     if (monitor === undefined) return false;
     try {
       process.kill(monitor, 'SIGKILL');
-      return true;
     } catch {
       return false;
     }
+    await until(() => !isAlive(monitor), 10_000, `the monitor of ${v.name} is dead`);
+    return true;
   }),
 );
 
