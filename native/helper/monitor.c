@@ -180,13 +180,8 @@ static void sync_message(struct monitor *m, struct session *s, const struct sync
   close_and_clear(&fd);
 }
 
-/* Takes everything the process said. */
-static void sync_ready(struct monitor *m, struct session *s) {
-  struct sync_message msg;
-  int fd, r;
-  while (s->sync.fd >= 0 && (r = sync_receive(s->sync.fd, &msg, &fd)) == 1)
-    sync_message(m, s, &msg, fd);
-  if (s->sync.fd < 0 || (r < 0 && errno == EAGAIN)) return;
+/* The process has executed its program, or never will. */
+static void sync_over(struct monitor *m, struct session *s) {
   source_close(m, &s->sync);
   s->process.sync = -1;
   if (s->state == SESSION_EXECUTING)
@@ -195,8 +190,20 @@ static void sync_ready(struct monitor *m, struct session *s) {
     session_failed(m, s, NO_STEP, ECHILD, "the process died before exec");
 }
 
+/* Takes everything the process said. */
+static void sync_ready(struct monitor *m, struct session *s) {
+  struct sync_message msg;
+  int fd, r;
+  while (s->sync.fd >= 0 && (r = sync_receive(s->sync.fd, &msg, &fd)) == 1)
+    sync_message(m, s, &msg, fd);
+  if (s->sync.fd < 0 || (r < 0 && errno == EAGAIN)) return;
+  sync_over(m, s);
+}
+
 static void exec_over(struct monitor *m, struct session *s) {
   session_drain(m, s);
+  /* Nothing of a session that is freed may be waited for. */
+  source_close(m, &s->sync);
   struct frame f = {0};
   frame_str(&f, s->id, strlen(s->id));
   frame_u32(&f, s->exit.code);
@@ -233,6 +240,8 @@ static void reap(void *arg) {
     /* Not a process we know: an intermediate one that may have failed, or an orphan. */
     if (!s) continue;
     sync_ready(m, s);
+    /* A dead process says nothing more, also while its intermediate one still holds the other end. */
+    if (s->sync.fd >= 0) sync_over(m, s);
     s->exited = true;
     s->status = status;
     exit_info_status(&s->exit, status);
