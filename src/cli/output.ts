@@ -1,5 +1,5 @@
-import { sleep } from '../base/clock.ts';
 import { write, writeSync } from 'node:fs';
+import { sleep } from '../base/clock.ts';
 
 /** Somebody closed the read end of what we write to: nobody wants more. */
 export class BrokenPipe extends Error {

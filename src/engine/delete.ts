@@ -35,7 +35,7 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
 const REMOVE_TRIES = 10;
 
 /** Several may empty the trash at a time: what another one took from under our hands is no failure. */
-export function removeTree(path: string): void {
+function removeTree(path: string): void {
   for (let attempt = 1; ; attempt++) {
     try {
       rmSync(path, { recursive: true, force: true });

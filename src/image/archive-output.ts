@@ -1,10 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { fdatasyncSync, renameSync, statSync, unlinkSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
-import { randomUUID } from 'node:crypto';
 import { duplicate, type Fd } from '../sys/fd.ts';
 import { AT_FDCWD, O_CREAT, O_EXCL, O_NOCTTY, O_WRONLY, openat2 } from '../sys/open.ts';
 import { TEMP_PREFIX, writeError } from './_blob-file.ts';

@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -49,7 +50,12 @@ export function createStateDir(dir: string, place?: string): Fd {
   lockWaitSync(gate, 'read');
   // The link first: nobody would find a place without one.
   if (place !== undefined) symlinkSync(place, dir);
-  mkdirSync(place ?? dir, { mode: 0o700 });
+  try {
+    mkdirSync(place ?? dir, { mode: 0o700 });
+  } catch (error) {
+    if (place !== undefined) unlinkSync(dir);
+    throw error;
+  }
   let life: Fd | undefined;
   try {
     life = openLife(dir, true);

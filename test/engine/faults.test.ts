@@ -234,7 +234,7 @@ test(
   { skip: skip || needs.program('mount') },
   async () => {
     await using lab = new Lab();
-    using _mounted = tmpfs(lab, 'size=64k', 'runRoot');
+    using _mounted = tmpfs(lab, 'size=64k,nr_inodes=40', 'runRoot');
     await lab.run(['true']);
     const filler = join(lab.engine.socketsDir, 'filler');
     fill(filler);
@@ -245,6 +245,13 @@ test(
     rmSync(filler);
     assert.deepEqual(await lab.leftovers(), []);
     assert.equal((await lab.run(['true'])).code, 0);
+    // No inode for its directory either: what links to it goes, too.
+    assert.deepEqual(await lab.leftovers(), []);
+    const fillers = Array.from({ length: statfsSync(lab.engine.runRoot).ffree }, (_, i) => `${filler}-${i}`);
+    for (const path of fillers) writeFileSync(path, '');
+    await assert.rejects(lab.run(['true']), clear('exhausted', full));
+    for (const path of fillers) rmSync(path);
+    assert.deepEqual(await lab.leftovers(0), []);
   },
 );
 
