@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Fd, fsconfig, fsconfigCreate, fsmount, fsopen, O_RDONLY, openat2, unlinkat } from '../../src/sys/mod.ts';
+import type { MonitorClient } from '../../src/sys/monitor/client.ts';
 import { Bench, cannotRun, STDIO_FDS, STDIO_NULL, STDIO_PTY, until } from './container.ts';
 
 const record = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP]) ([^\n]*)$/;
@@ -18,6 +19,12 @@ function parseLog(text: string): { stdout: string; stderr: string; tags: string 
     out.tags += match[3];
   }
   return out;
+}
+
+/** Attached before the monitor starts, and so before the first byte: one that attaches later gets what comes later. */
+function pausedReader(client: MonitorClient): void {
+  client.attach({ stdout: true });
+  client.pauseOutput(true);
 }
 
 describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
@@ -153,12 +160,10 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
     const c = bench.container({
       argv: ['/bin/sh', '-c', 'dd if=/dev/zero bs=65536 count=64 2>/dev/null'],
       log: false,
-      frames: () => {},
+      frames: pausedReader,
     });
     let bytes = 0;
     c.client.onStdout = (chunk) => (bytes += chunk.length);
-    c.client.attach({ stdout: true });
-    c.client.pauseOutput(true);
     await c.client.started;
     await sleep(200);
     assert.equal(bytes, 0);
@@ -170,11 +175,9 @@ describe('helper: stdio and log', { skip: cannotRun() ?? false }, () => {
 
   it('output of a container that ended while its reader paused still arrives, before EXIT', async () => {
     using bench = new Bench();
-    const c = bench.container({ argv: ['/bin/seq', '1', '10000'], frames: () => {} });
+    const c = bench.container({ argv: ['/bin/seq', '1', '10000'], frames: pausedReader });
     let text = '';
     c.client.onStdout = (chunk) => (text += Buffer.from(chunk).toString());
-    c.client.attach({ stdout: true });
-    c.client.pauseOutput(true);
     await until(() => c.has('exit'), 3000, 'it ended');
     c.client.pauseOutput(false);
     await c.client.exit;
