@@ -56,11 +56,27 @@ static int splice_link(int parent, char buf[PATH_MAX], size_t start, size_t stop
   return 0;
 }
 
-/* One pass from the root down. 1: a dangling link was spliced, begin again. */
+/* Opens the directory above the last component, which mostly exists; otherwise the root. `stop` is where what
+ * is missing begins. */
+static int open_above(int root, char buf[PATH_MAX], size_t *stop) {
+  char *slash = strrchr(buf, '/');
+  *stop = slash ? (size_t)(slash - buf) : 0;
+  if (*stop > 0) {
+    *slash = 0;
+    int fd = path_find(root, buf, O_DIRECTORY);
+    *slash = '/';
+    if (fd >= 0 || errno != ENOENT) return fd;
+    *stop = 0;
+  }
+  return path_find(root, "/", O_DIRECTORY);
+}
+
+/* One pass down to the last component. 1: a dangling link was spliced, begin again. */
 static int walk_down(int root, char buf[PATH_MAX], mode_t mode, uint32_t uid, uint32_t gid, int *out) {
-  SCOPED_FD parent = path_find(root, "/", O_DIRECTORY);
+  size_t stop;
+  SCOPED_FD parent = open_above(root, buf, &stop);
   if (parent < 0) return -1;
-  for (size_t stop = 0;;) {
+  for (;;) {
     size_t start = stop;
     while (buf[start] == '/')
       start++;

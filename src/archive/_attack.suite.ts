@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isKind } from '../base/errors.ts';
-import { removeTree } from '../storage/remove-tree.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import { canary, hostileLayers } from './_hostile.suite.ts';
 import { LayerUnpacker } from './unpack.ts';
 

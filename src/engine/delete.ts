@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
+import { removeTreeSync } from '../sys/remove-tree.ts';
 import { containerCgroup } from './cgroups.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { dropName } from './names.ts';
@@ -32,28 +33,13 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   removeTrash(engine, id);
 }
 
-const REMOVE_TRIES = 10;
-
-/** Several may empty the trash at a time: what another one took from under our hands is no failure. */
-function removeTree(path: string): void {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      rmSync(path, { recursive: true, force: true });
-      return;
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (attempt === REMOVE_TRIES || (code !== 'ENOENT' && code !== 'ENOTEMPTY')) throw error;
-    }
-  }
-}
-
 /** Deletes a container that is in the trash, wherever its parts are. The trash goes last: as long as it is there, the next command goes on. */
 function removeTrash(engine: Engine, id: string): void {
   const trash = join(engine.trashDir, id);
   const place = linkedFrom(trash);
-  if (place === undefined) return removeTree(trash);
-  removeTree(place);
-  removeTree(join(engine.scratchDir, id));
+  if (place === undefined) return removeTreeSync(trash);
+  removeTreeSync(place);
+  removeTreeSync(join(engine.scratchDir, id));
   removeLink(trash);
 }
 

@@ -1,7 +1,8 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { OverlayMount } from '../spec/mount.ts';
+import { removeTreeSync } from '../sys/remove-tree.ts';
 import { storageError, type Sync } from './_file.ts';
 import { removeLayerFiles, type StoreParts } from './_parts.ts';
 import { findImage } from './image-names.ts';
@@ -155,7 +156,7 @@ export async function removeContainer(parts: StoreParts, id: string, signal?: Ab
     await parts.mounts.clear(layer.id);
   }
   temp.takeMeta(join(parts.graphRoot, 'overlay-containers', id));
-  rmSync(join(parts.runRoot, 'overlay-containers', id), { recursive: true, force: true });
+  removeTreeSync(join(parts.runRoot, 'overlay-containers', id));
   if (row !== undefined) containers.drop([row], syncOf(row));
   if (layer !== undefined) layers.drop([layer]);
   return true;
@@ -170,7 +171,7 @@ export function containerRootfs(parts: StoreParts, id: string): OverlayMount {
   requireId(layer, 'layer id');
   const volatile = isVolatile(row);
   // The mark of an earlier volatile mount; what it warns of cannot matter to a layer that may be lost anyway.
-  if (volatile) rmSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'), { recursive: true, force: true });
+  if (volatile) removeTreeSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'));
   return {
     kind: 'overlay',
     lowers: parts.dirs.lowers(layer),

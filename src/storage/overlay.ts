@@ -8,11 +8,12 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
-  rmSync,
   symlinkSync,
+  unlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
+import { removeTreeSync } from '../sys/remove-tree.ts';
 import { createFile, ifPresent, readCapped } from './_file.ts';
 import { randomLink } from './_random.ts';
 import { isId } from './record.ts';
@@ -98,11 +99,11 @@ export class OverlayDirs implements TempRoots {
   /** Deletes a layer that nobody has used yet, and so has no contents. */
   delete(id: string): void {
     this.#unlink(id);
-    rmSync(this.at(id), { recursive: true, force: true });
+    removeTreeSync(this.at(id));
   }
 
   #unlink(id: string): void {
-    for (const link of this.#linksTo(id)) rmSync(join(this.home, 'l', link), { force: true });
+    for (const link of this.#linksTo(id)) ifPresent(() => unlinkSync(join(this.home, 'l', link)));
   }
 
   /** Normally the one that it names itself; a layer that was killed half-way may name none, or be named wrongly. */

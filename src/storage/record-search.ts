@@ -16,7 +16,7 @@ export function recordsMentioning(path: string, needle: string, volatile: boolea
   if (fd === undefined) return [];
   const text = Buffer.from(needle);
   const rows: Row[] = [];
-  let buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  let buffer = (shared ??= Buffer.allocUnsafe(PIECE_BYTES));
   try {
     for (let kept = 0, read = 0, first = true; ; first = false) {
       if (kept >= MAX_RECORD_BYTES || read > MAX_LIST_BYTES) return undefined;
@@ -43,6 +43,9 @@ export function recordsMentioning(path: string, needle: string, volatile: boolea
     closeSync(fd);
   }
 }
+
+/** Used again: nothing here waits. */
+let shared: Buffer | undefined;
 
 const CLOSING = 0x5d;
 const PIECE_BYTES = 128 * 1024;

@@ -69,7 +69,7 @@ export class Store {
     try {
       if (!existsSync(join(parts.dirs.home, 'l'))) ensureLayout(parts);
       // Mounts are described by real paths: overlayfs would follow links of the host only once.
-      const real = createParts(realpathSync(options.graphRoot), options.runRoot, parts.userXattr, parts.now);
+      const real = createParts(realpathSync.native(options.graphRoot), options.runRoot, parts.userXattr, parts.now);
       ensureRunRoot(real);
       if (readCapped(join(real.dirs.home, '.has-mount-program'), 64)?.toString().trim() === 'true') {
         throw new TareError(

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync, fst
 import { basename, join } from 'node:path';
 import { Fd } from '../sys/fd.ts';
 import { tryLock } from '../sys/lock.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import { codeOf, ifPresent } from './_file.ts';
-import { removeTree } from './remove-tree.ts';
 import { randomBytes } from './_random.ts';
 
 /**

@@ -74,6 +74,7 @@ export interface Addon {
   watchClose(handle: object): number;
   bpfProgLoad(type: number, code: Bytes, license: string, log: Bytes | null): number;
   bpfProgQuery(cgroup: number, type: number, ids: Uint32Array): number;
+  removeSome(path: Name, budget: number): number;
   mapText(path: string): string | number;
   mapBytes(path: string): Buffer | number;
 }
