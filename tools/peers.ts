@@ -25,6 +25,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../src/base/errors.ts';
+import { ensurePackages } from './_packages.ts';
 
 const repository = dirname(import.meta.dirname);
 
@@ -138,6 +139,9 @@ function machineAptOptions(): string[] {
     .filter((line) => /^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy|Retries)\b.* "[^"]+";$/.test(line));
 }
 
+/** What `nice` returns for a program that is not there. */
+const NOT_FOUND = 127;
+
 function setup(root: string, suite: string, mirror: Mirror): void {
   if (existsSync(root))
     throw new Error(`Cannot set up peers in ${root}: it exists (tools/peers.ts remove takes it away)`);
@@ -158,8 +162,8 @@ function setup(root: string, suite: string, mirror: Mirror): void {
       mirror.url,
     ];
     const { status, error } = spawnSync('nice', ['-n', '19', 'mmdebstrap', ...args], { stdio: 'inherit' });
-    if (error !== undefined)
-      throw new Error(`Cannot run mmdebstrap: ${error.message} (Debian: apt-get install mmdebstrap)`);
+    if (error !== undefined) throw new Error(`Cannot run nice: ${error.message}`);
+    if (status === NOT_FOUND) throw new Error('Cannot run mmdebstrap (Debian: apt-get install mmdebstrap)');
     if (status !== 0) throw new Error(`Cannot set up peers: mmdebstrap ended with ${status}`);
     mkdirSync(join(partial, '.old'), { mode: 0o700 });
     writeFileSync(join(partial, 'etc/tare-peers'), `${suite} from ${mirror.url}\n`);
@@ -237,7 +241,7 @@ function remove(root: string): void {
 const usage =
   'usage: tools/node tools/peers.ts setup|run|remove [--root DIR] [--suite NAME] [--mirror URL] [-- COMMAND ARG…]';
 
-function main(argv: readonly string[]): number {
+async function main(argv: readonly string[]): Promise<number> {
   const [verb, ...rest] = argv;
   let root = defaultPeersRoot;
   let suite = 'testing';
@@ -260,13 +264,14 @@ function main(argv: readonly string[]): number {
   const mirror = mirrorUrl === undefined ? configured : { ...configured, url: mirrorUrl };
   if (mirror === undefined)
     throw new Error('Cannot choose a mirror: no Debian archive in /etc/apt/sources.list*; name one with --mirror URL');
+  await ensurePackages(['mmdebstrap'], dirname(import.meta.dirname), (line) => console.error(`tare peers: ${line}`));
   setup(root, suite, mirror);
   return 0;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   try {
-    process.exitCode = main(process.argv.slice(2));
+    process.exitCode = await main(process.argv.slice(2));
   } catch (error) {
     console.error(`tare peers: ${messageOf(error)}`);
     process.exitCode = 1;

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Store } from '../storage/mod.ts';
@@ -47,13 +47,24 @@ export interface Engine extends EngineOptions {
   readonly keepBlobs: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
-  /** The image store, opened on first use. */
+  /** The image store, opened on first use, without what killed processes left. */
   store(): Promise<Store>;
+  /** The same as it is: for a start, which does not wait for that. It calls `store` when there is time. */
+  openStore(): Promise<Store>;
 }
 
 /** Makes an Engine. Creates nothing; see `ensureLayout`. */
 export function createEngine(options: EngineOptions): Engine {
-  let store: Promise<Store> | undefined;
+  let opened: Promise<Store> | undefined;
+  let recovered: Promise<Store> | undefined;
+  const openStore = (): Promise<Store> => {
+    if (options.storageProblem !== undefined)
+      return Promise.reject(new TareError('unsupported', `Cannot open the image store: ${options.storageProblem}`));
+    opened ??= import('../storage/store.ts').then(({ Store }) =>
+      Store.open({ graphRoot: options.storageRoot, runRoot: options.storageRunRoot, recovery: 'later' }),
+    );
+    return opened;
+  };
   return {
     ...options,
     cgroupParent: options.cgroupParent ?? '/tare',
@@ -68,13 +79,13 @@ export function createEngine(options: EngineOptions): Engine {
     cacheDir: join(options.root, 'cache'),
     socketsDir: join(options.runRoot, 's'),
     mountPoint: join(options.runRoot, 'mnt'),
+    openStore,
     store() {
-      if (options.storageProblem !== undefined)
-        return Promise.reject(new TareError('unsupported', `Cannot open the image store: ${options.storageProblem}`));
-      store ??= import('../storage/store.ts').then(({ Store }) =>
-        Store.open({ graphRoot: options.storageRoot, runRoot: options.storageRunRoot }),
-      );
-      return store;
+      recovered ??= openStore().then(async (store) => {
+        await store.recover();
+        return store;
+      });
+      return recovered;
     },
   };
 }
@@ -91,6 +102,7 @@ export function ensureLayout(engine: Engine): void {
     engine.socketsDir,
     engine.mountPoint,
   ]) {
+    if (existsSync(dir)) continue;
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
     } catch {

@@ -79,7 +79,7 @@ export async function imageForRun(
   options: Pick<CreateOptions, 'pull' | 'platform' | 'cwd' | 'registry'>,
   how: Pick<PullImageOptions, 'onProgress' | 'signal'> = {},
 ): Promise<ImageForRun> {
-  const store = await engine.store();
+  const store = await engine.openStore();
   const policy = options.pull ?? 'missing';
   const isFile = /^(?:oci|oci-archive|docker-archive|dir):/.test(reference);
   const stored = isFile || policy === 'always' ? undefined : storedForRun(store, reference, options.platform);

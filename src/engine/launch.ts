@@ -85,6 +85,8 @@ export async function launchContainer(
           : countMount(engine, record, false),
       lost: async () => (lives ? (await import('./cleanup.ts')).collectLost(engine, record.id) : undefined),
     });
+    // While the helper works. When that fails, the next command says why.
+    if (record.source.kind === 'image') await engine.store().catch(() => {});
     const pid = await client.started;
     lives = true;
     return Object.assign(running, { pid });

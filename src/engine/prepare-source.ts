@@ -88,7 +88,7 @@ export async function prepareSource(
 ): Promise<PreparedSource> {
   switch (resolved.kind) {
     case 'image': {
-      const store = await engine.store();
+      const store = await engine.openStore();
       await store.createContainer({
         id: container.id,
         name: container.name,

@@ -99,8 +99,9 @@ function ordersRenames(dir: string): boolean {
 
 /** Reads a file of at most `maxBytes`; undefined when there is none. Errors: `exhausted` when it is larger. */
 export function readCapped(path: string, maxBytes: number): Buffer | undefined {
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  if (size === undefined) return undefined;
   return ifPresent(() => {
-    const { size } = statSync(path);
     if (size > maxBytes) throw new TareError('exhausted', `Cannot read ${path}: ${size} bytes, at most ${maxBytes}`);
     return readFileSync(path);
   });

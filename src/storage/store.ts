@@ -32,6 +32,8 @@ export interface StoreOptions {
   /** In a user namespace: overlayfs marks are `user.overlay.*`, device nodes are left out. */
   readonly userNamespace?: boolean;
   readonly now?: () => Date;
+  /** `later`: the caller calls `recover` when there is time. */
+  readonly recovery?: 'now' | 'later';
 }
 
 // What a container's life does not need is loaded on first use: unpacking brings the archive formats along.
@@ -77,11 +79,17 @@ export class Store {
           `Cannot open store ${options.graphRoot}: its layers are written for fuse-overlayfs`,
         );
       }
-      await recover(real);
-      return new Store(real);
+      const store = new Store(real);
+      if (options.recovery !== 'later') await store.recover();
+      return store;
     } catch (error) {
       throw storageError(`open store ${options.graphRoot}`, error);
     }
+  }
+
+  /** Deletes what killed processes left. What is reading or writing meanwhile does not mind. Errors: `denied`. */
+  async recover(): Promise<void> {
+    await recover(this.#parts);
   }
 
   /** Absolute, links resolved. */

@@ -58,7 +58,9 @@ export class Table {
     // As it is inside a JSON string.
     const needle = JSON.stringify(literal).slice(1, -1);
     return this.#parts.flatMap((part) => {
-      if (stampOf(part.path, token) === part.stamp) return part.rows;
+      const stamp = stampOf(part.path, token);
+      if (stamp === 'none') return [];
+      if (stamp === part.stamp) return part.rows;
       const found = recordsMentioning(part.path, needle, part.volatile);
       if (found !== undefined) return found;
       load(part, token);
@@ -173,7 +175,7 @@ const CLOCK_STEP_MS = 2000;
  * the file, so a mark that is newer than the contents only makes us read once more.
  */
 function stampOf(path: string, token: string): string {
-  const stat = ifPresent(() => statSync(path, { bigint: true }));
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   if (stat === undefined) return 'none';
   const recent = Math.abs(Date.now() - Number(stat.mtimeMs)) < CLOCK_STEP_MS;
   return `${stat.ino}:${stat.size}:${stat.mtimeNs}${recent ? `:${token}` : ''}`;
