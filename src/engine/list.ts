@@ -1,4 +1,4 @@
-import { type LifeState, readExit, readLifeState, readPid } from '../runtime/state.ts';
+import { type LifeState, readExit, readLifeState, readPid, readStartedAt } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
@@ -78,6 +78,7 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
   const state: ContainerState = life.phase === 'running' && !life.held ? 'dead' : life.phase;
   const exit = life.phase === 'exited' ? readExit(dir) : undefined;
   const pid = life.phase === 'running' && life.held ? readPid(dir) : undefined;
+  const startedAt = pid === undefined ? undefined : readStartedAt(dir);
   return {
     id,
     name: record.name,
@@ -85,7 +86,8 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
     command: record.command,
     createdAt: record.createdAt,
     ...(exit === undefined ? {} : { startedAt: exit.startedAt, finishedAt: exit.finishedAt, exitCode: exit.code }),
-    ...(pid === undefined ? {} : { pid: pid.pid, startedAt: pid.startedAt }),
+    ...(pid === undefined ? {} : { pid: pid.pid }),
+    ...(startedAt === undefined ? {} : { startedAt }),
     state,
     labels: record.labels,
     network: record.network,

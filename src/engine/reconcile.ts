@@ -5,7 +5,7 @@ import {
   isDead,
   readExit,
   readLifeState,
-  readPid,
+  readStartedAt,
   readPhase,
   takeLife,
   writeExit,
@@ -99,7 +99,7 @@ async function killContainer(engine: Engine, id: string): Promise<void> {
 }
 
 function recordLostExit(dir: string): void {
-  const startedAt = readPid(dir)?.startedAt;
+  const startedAt = readStartedAt(dir);
   const known = readExit(dir);
   // The monitor may have died after the record and before the phase; an older record is of an earlier run.
   if (known !== undefined && (startedAt === undefined || known.finishedAt >= startedAt)) return;

@@ -16,6 +16,7 @@ export {
   readLifeState,
   readPhase,
   readPid,
+  readStartedAt,
   takeLife,
   writeExit,
   type ExitRecord,

@@ -191,17 +191,22 @@ export function writeExit(dir: string, record: ExitRecord): void {
   closeSync(fd);
 }
 
-/** The first process and its start time (clock ticks since boot), as the monitor saw it, and when it was started. */
-export function readPid(dir: string): { pid: number; startTime: string; startedAt: string } | undefined {
-  const path = join(dir, 'pid');
+/** The first process and its start time (clock ticks since boot), as the monitor saw it. */
+export function readPid(dir: string): { pid: number; startTime: string } | undefined {
   try {
-    const [pid, startTime] = readFileSync(path, 'utf8').trim().split(' ');
-    if (pid === undefined || startTime === undefined) return undefined;
-    return { pid: Number(pid), startTime, startedAt: statSync(path).mtime.toISOString() };
+    const [pid, startTime] = readFileSync(pidFile(dir), 'utf8').trim().split(' ');
+    return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
   } catch {
     return undefined;
   }
 }
+
+/** When the first process was started, as far as is known. */
+export function readStartedAt(dir: string): string | undefined {
+  return statSync(pidFile(dir), { throwIfNoEntry: false })?.mtime.toISOString();
+}
+
+const pidFile = (dir: string): string => join(dir, 'pid');
 
 /** Replaces a file atomically; its contents are on the disk before. */
 export function writeDurably(path: string, text: string): void {
