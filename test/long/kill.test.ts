@@ -12,19 +12,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listContainers, reconcileAll, removeContainer, waitContainer } from '../../src/engine/mod.ts';
 import { readExit, readLifeState } from '../../src/runtime/state.ts';
 import { canRun, isAlive, Lab, outcome, until } from '../engine/lab.ts';
+import { random } from '../support/random.ts';
 
 const rounds = Number(process.env['TARE_ROUNDS'] ?? 100);
 const seed = Number(process.env['TARE_SEED'] ?? Date.now() % 1_000_000);
-
-/** Mulberry32: moments that can be repeated. */
-function random(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Containers that run all the time, in the same roots, and must not notice anything. */
 class Bystanders {
