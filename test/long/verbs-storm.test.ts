@@ -142,7 +142,7 @@ test(
         assert.ok(pid !== undefined && isAlive(pid), `${id} is said to run`);
         // It may have ended this moment.
       } else if (state === 'exited') assert.notEqual(readExit(lab.at(id)), undefined, `${id} has an exit record`);
-      else assert.ok(state === 'created' || state === 'paused', `${id} is ${state}`);
+      else assert.ok(['created', 'paused'].includes(state), `${id} is ${state}`);
     }
 
     const fresh = await lab.tare('run', '--rm', 'localhost/storm', 'sh', '-c', 'echo works; exit 5');
