@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import {
   planConstants,
   planOps,
@@ -137,19 +137,54 @@ function buildNative(): void {
   ]);
 }
 
-/** The emitted modules that `entries` cannot do without: what they import, and what that imports. A dynamic import is none of it. */
+/**
+ * The emitted modules that `entries` cannot do without: what they import, and what that imports. A dynamic import is none of it, nor is what a mod.js passes on under
+ * names that nobody here asks for.
+ */
 function staticClosure(...entries: readonly string[]): Set<string> {
   const found = new Set<string>();
-  const visit = (path: string): void => {
+  const visit = (path: string, names: readonly string[] | undefined): void => {
+    if (names !== undefined && basename(path) === 'mod.js') {
+      for (const name of names) {
+        const home = homeOf(path, name);
+        if (home !== undefined) visit(home, undefined);
+      }
+      return;
+    }
     if (found.has(path)) return;
     found.add(path);
-    for (const [, id = ''] of readFileSync(path, 'utf8').matchAll(
-      /^(?:import|export)\b[^;]*?['"](\.{1,2}\/[^'"]+)['"];/gm,
-    ))
-      visit(join(dirname(path), id));
+    for (const link of linksOf(path)) visit(link.path, link.names);
   };
-  for (const entry of entries) visit(at('dist', entry));
+  for (const entry of entries) visit(at('dist', entry), undefined);
   return found;
+}
+
+/** The module that a mod.js has `name` from. */
+function homeOf(mod: string, name: string): string | undefined {
+  for (const link of linksOf(mod)) {
+    if (link.names?.includes(name) === true) return link.path;
+    const deeper = link.names === undefined ? homeOf(link.path, name) : undefined;
+    if (deeper !== undefined) return deeper;
+  }
+  return undefined;
+}
+
+interface ModuleLink {
+  readonly path: string;
+  /** Undefined: all of them. */
+  readonly names?: readonly string[];
+}
+
+/** What an emitted module imports from, or passes on, by the names they have there. */
+function linksOf(path: string): ModuleLink[] {
+  return [
+    ...readFileSync(path, 'utf8').matchAll(
+      /^(?:import|export)\b(?:\s*\{([^}]*)\}|[^;'"{]*)?(?:\s*from)?\s*['"](\.{1,2}\/[^'"]+)['"];/gm,
+    ),
+  ].map(([, names, id = '']) => ({
+    path: join(dirname(path), id),
+    ...(names === undefined ? {} : { names: names.split(',').flatMap((name) => /[\w$]+/.exec(name)?.[0] ?? []) }),
+  }));
 }
 
 /** One file per verb and what they share, instead of a hundred modules: see docs/decisions/0005-dependencies.md. */
@@ -166,13 +201,23 @@ async function bundle(): Promise<void> {
     minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
   } as const;
   const write = async (entry: string, groups: readonly { name: string; test: (id: string) => boolean }[]) => {
-    await using build = await rolldown({ input: at('dist/cli', entry), platform: 'node', logLevel: 'silent' });
-    await build.write(groups.length === 0 ? output : { ...output, codeSplitting: { groups: [...groups] } });
+    await using build = await rolldown({
+      input: at('dist/cli', entry),
+      platform: 'node',
+      logLevel: 'silent',
+      // A module that nobody asks anything of is not there: none does more than define something.
+      treeshake: { moduleSideEffects: false },
+    });
+    await build.write(
+      groups.length === 0
+        ? output
+        : { ...output, codeSplitting: { groups: [...groups], includeDependenciesRecursively: false } },
+    );
   };
   // What `run`, `exec` and `ps` load is one file, because each further one costs a quarter of a millisecond; what an image needs besides is another.
   const core = staticClosure('cli/cli.js', 'engine/engine.js', ...hotVerbs.map((verb) => `cli/verbs/${verb}.js`));
   const store = staticClosure('storage/store.js', 'engine/images.js');
-  await write('cli.js', [
+  await write('entry.js', [
     { name: 'core', test: (id) => core.has(id) },
     { name: 'store', test: (id) => store.has(id) },
   ]);

@@ -50,7 +50,7 @@ function writeImage(layout: string): void {
 /** Runs command lines in this process and writes the cache. */
 async function fill(name: string, scratch: string, lines: readonly (readonly string[])[]): Promise<void> {
   const chunks = new Chunks(join(packageDir, 'dist', 'bin'), join(scratch, 'none'));
-  const { runCommandLine } = chunks.load('cli.cjs') as typeof CommandLine;
+  const { runCommandLine } = chunks.load('entry.cjs') as typeof CommandLine;
   const places = ['root', 'runroot', 'storage-root', 'storage-runroot'].map(
     (flag) => `--${flag}=${join(scratch, flag)}`,
   );

@@ -73,7 +73,7 @@ test('the code cache of the build is accepted by a process with the flags of the
   const program = `
     import { Chunks } from ${JSON.stringify(join(packageDir, 'src/cli/chunks.ts'))};
     const chunks = new Chunks(${JSON.stringify(join(packageDir, 'dist/bin'))}, ${JSON.stringify(join(packageDir, 'build/code-cache/run'))});
-    chunks.load('cli.cjs');
+    chunks.load('entry.cjs');
     console.log(JSON.stringify([...chunks.loaded].map(({ name, script }) => [name, script.cachedDataRejected])));`;
   const { stdout, stderr } = spawnSync(process.execPath, [...nodeFlags, '--input-type=module', '-e', program], {
     encoding: 'utf8',

@@ -13,7 +13,7 @@ const packageDir = dirname(dirname(bundleDir));
 const argv = process.argv.slice(2);
 
 const cacheDir = join(packageDir, 'build', 'code-cache', cacheFor(argv));
-const { runCommandLine, leave } = new Chunks(bundleDir, cacheDir, mappedFiles).load('cli.cjs') as typeof CommandLine;
+const { runCommandLine, leave } = new Chunks(bundleDir, cacheDir, mappedFiles).load('entry.cjs') as typeof CommandLine;
 
 void runCommandLine(argv, {
   env: process.env,
