@@ -10,7 +10,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Chunks, hotVerbs, isCacheable } from '../src/cli/chunks.ts';
-import type * as CommandLine from '../src/cli/cli.ts';
+import type * as Entry from '../src/cli/entry.ts';
 import { blobsOf, buildImage, writeLayout } from '../test/support/image.ts';
 import { tarOf } from '../test/support/tar.ts';
 
@@ -50,12 +50,12 @@ function writeImage(layout: string): void {
 /** Runs command lines in this process and writes the cache. */
 async function fill(name: string, scratch: string, lines: readonly (readonly string[])[]): Promise<void> {
   const chunks = new Chunks(join(packageDir, 'dist', 'bin'), join(scratch, 'none'));
-  const { runCommandLine } = chunks.load('entry.cjs') as typeof CommandLine;
+  const { commandLine } = chunks.load('entry.cjs') as typeof Entry;
   const places = ['root', 'runroot', 'storage-root', 'storage-runroot'].map(
     (flag) => `--${flag}=${join(scratch, flag)}`,
   );
   for (const line of lines) {
-    await runCommandLine([...places, ...line], {
+    await commandLine.run([...places, ...line], {
       env: { PATH: process.env['PATH'] },
       cwd: scratch,
       launcher: join(packageDir, 'bin', 'tare'),

@@ -94,7 +94,7 @@ test('the code cache of the build is accepted by a process with the flags of the
 
 test('what every command loads brings none of the modules of Node that take milliseconds', () => {
   const bundle = join(packageDir, 'dist/bin');
-  const core = readdirSync(bundle).filter((name) => /^(?:core|store|cli|main)\b/.test(name));
+  const core = readdirSync(bundle).filter((name) => /^(?:core|store|entry|main)\b/.test(name));
   assert.ok(core.length >= 4, core.join(' '));
   for (const name of core) {
     const text = readFileSync(join(bundle, name), 'latin1');

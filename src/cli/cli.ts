@@ -1,5 +1,4 @@
 import type { Engine } from '../engine/engine.ts';
-import { exitNow } from '../sys/process.ts';
 import { type Context, type Host, streams } from './context.ts';
 import { errorText, exitCodeOf } from './failure.ts';
 import { type GlobalValues, engineOptions, globalFlags } from './globals.ts';
@@ -36,9 +35,6 @@ export async function runCommandLine(argv: readonly string[], host: Host): Promi
     return code;
   }
 }
-
-/** Ends the process with what `runCommandLine` returned. */
-export const leave = exitNow;
 
 async function makeContext(globals: GlobalValues, host: Host, debug: boolean): Promise<Context> {
   const { createEngine } = await import('../engine/engine.ts');

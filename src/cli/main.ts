@@ -3,7 +3,7 @@
  * loads the rest with its code cache. Bundled by itself, see chunks.ts.
  */
 import { dirname, join } from 'node:path';
-import type * as CommandLine from './cli.ts';
+import type * as Entry from './entry.ts';
 import { cacheFor, Chunks } from './chunks.ts';
 import { mappedFiles } from './mapped-files.ts';
 
@@ -13,13 +13,15 @@ const packageDir = dirname(dirname(bundleDir));
 const argv = process.argv.slice(2);
 
 const cacheDir = join(packageDir, 'build', 'code-cache', cacheFor(argv));
-const { runCommandLine, leave } = new Chunks(bundleDir, cacheDir, mappedFiles).load('entry.cjs') as typeof CommandLine;
+const { commandLine } = new Chunks(bundleDir, cacheDir, mappedFiles).load('entry.cjs') as typeof Entry;
 
-void runCommandLine(argv, {
-  env: process.env,
-  cwd: process.cwd(),
-  launcher: join(packageDir, 'bin', 'tare'),
-  packageDir,
-  now: () => Date.now(),
-  // Everything is written by then: nothing that is still open (a socket of a container that keeps running) may hold us.
-}).then(leave);
+void commandLine
+  .run(argv, {
+    env: process.env,
+    cwd: process.cwd(),
+    launcher: join(packageDir, 'bin', 'tare'),
+    packageDir,
+    now: () => Date.now(),
+    // Everything is written by then: nothing that is still open (a socket of a container that keeps running) may hold us.
+  })
+  .then(commandLine.leave);
