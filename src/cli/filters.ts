@@ -1,0 +1,38 @@
+import { nearest } from './nearest.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Says which values are wanted for one key of a `--filter`. */
+export type Filters = ReadonlyMap<string, readonly string[]>;
+
+/** Groups `--filter key=value` flags by key; the key of `label!=x` is `label!`. Errors: UsageError for a key that is not known. */
+export function parseFilters(given: readonly string[], known: readonly string[]): Filters {
+  const filters = new Map<string, string[]>();
+  for (const text of given) {
+    const equals = text.indexOf('=');
+    const key = (equals < 0 ? text : text.slice(0, equals)).trim();
+    if (!known.includes(key)) {
+      const guess = nearest(key, known);
+      const hint = guess === undefined ? '' : `, did you mean ${guess}=?`;
+      throw new UsageError(
+        `Cannot use --filter ${text}: there is no filter ${key}${hint}; there are ${known.map((name) => `${name}=`).join(', ')}`,
+      );
+    }
+    if (equals < 0) throw new UsageError(`Cannot use --filter ${text}: expected ${text}=VALUE`);
+    filters.set(key, [...(filters.get(key) ?? []), text.slice(equals + 1)]);
+  }
+  return filters;
+}
+
+/** `true` or `false` of a filter. Errors: UsageError. */
+export function filterSwitch(key: string, value: string): boolean {
+  if (/^(true|t|1)$/i.test(value)) return true;
+  if (/^(false|f|0)$/i.test(value)) return false;
+  throw new UsageError(`Cannot use --filter ${key}=${value}: expected true or false`);
+}
+
+/** Whether there is a label, with its value when one is given: `app`, `app=web`. */
+export function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
+  const equals = wanted.indexOf('=');
+  const key = equals < 0 ? wanted : wanted.slice(0, equals);
+  return Object.hasOwn(labels, key) && (equals < 0 || labels[key] === wanted.slice(equals + 1));
+}
