@@ -11,7 +11,7 @@ export function parseFilters(given: readonly string[], known: readonly string[])
     const equals = text.indexOf('=');
     const key = (equals < 0 ? text : text.slice(0, equals)).trim();
     if (!known.includes(key)) {
-      const guess = nearest(key, known);
+      const guess = key.length > 2 ? nearest(key, known) : undefined;
       const hint = guess === undefined ? '' : `, did you mean ${guess}=?`;
       throw new UsageError(
         `Cannot use --filter ${text}: there is no filter ${key}${hint}; there are ${known.map((name) => `${name}=`).join(', ')}`,

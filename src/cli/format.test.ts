@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { compileFormat, parseFilters } from './format.ts';
+import { compileFormat } from './format.ts';
 import { renderRows } from './rows.ts';
 import { UsageError } from './usage-error.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { ContainerSummary } from '../engine/list.ts';
-import { parseFilters } from './format.ts';
-import { passes, psFilterKeys, psRow } from './ps-row.ts';
+import { compileFormat } from './format.ts';
+import { psJson, psRow } from './ps-row.ts';
 
 const now = Date.parse('2026-01-02T03:04:05Z');
 const container: ContainerSummary = {
@@ -23,11 +23,10 @@ test('psRow: docker columns, short or in full', () => {
   assert.equal(row['Command'], '"sh -c echo a\\nwhile…"');
   assert.equal(row['RunningFor'], '4 minutes ago');
   assert.equal(row['Status'], 'Up 3 minutes');
-  assert.equal(row['Labels'], 'app=web');
+  assert.equal(String(row['Labels']), 'app=web');
   assert.equal(psRow(container, now, true)['ID'], container.id);
   const { startedAt: _, ...rest } = container;
-  const status = (change: Partial<ContainerSummary>): string | undefined =>
-    psRow({ ...rest, ...change }, now, false)['Status'];
+  const status = (change: Partial<ContainerSummary>): unknown => psRow({ ...rest, ...change }, now, false)['Status'];
   assert.equal(
     status({ state: 'exited', exitCode: 3, finishedAt: '2026-01-02T03:04:03Z' }),
     'Exited (3) 2 seconds ago',
@@ -41,35 +40,30 @@ test('psRow: control characters of a command never reach the terminal', () => {
   assert.equal(row['Command'], '"\\x1b]0;evil\\x07\\x9b31m"');
 });
 
-test('passes: each filter key', () => {
-  const verdict = (...given: string[]): boolean => passes(container, parseFilters(given, psFilterKeys));
-  for (const yes of [
-    'id=01234',
-    'name=fox',
-    'name=^happy',
-    'name=happy.fox$',
-    'status=running',
-    'label=app',
-    'label=app=web',
-    'ancestor=busybox',
-    'ancestor=docker.io/library/busybox',
-    'ancestor=busybox:latest',
-  ]) {
-    assert.equal(verdict(yes), true, yes);
-  }
-  for (const no of [
-    'id=1234',
-    'name=wolf',
-    'status=exited',
-    'label=tier',
-    'label=app=db',
-    'ancestor=box',
-    'exited=0',
-    'name=[',
-  ]) {
-    assert.equal(verdict(no), false, no);
-  }
-  assert.equal(verdict('status=exited', 'status=running'), true);
-  assert.equal(verdict('label=app', 'label=tier'), false);
-  assert.equal(verdict('name=fox', 'status=exited'), false);
+test('psRow: labels and names are texts with data beneath', () => {
+  const render = (text: string): string => compileFormat(text).render(psRow(container, now, false));
+  assert.equal(
+    render(
+      '{{.Names}} {{index .Names 0}} {{.Labels}} {{.Labels.app}} {{.Label "app"}}[{{.Label "x"}}]{{join .Networks "+"}}',
+    ),
+    'happy_fox happy_fox app=web web web[]none',
+  );
+  assert.equal((JSON.parse(render('{{json .}}')) as Record<string, unknown>)['Labels'], 'app=web');
+  assert.throws(() => render('{{.Nmaes}}'), /did you mean Names/);
+});
+
+test('psJson: podman names, times in seconds', () => {
+  const { Id, Names, Labels, Created, StartedAt, ExitedAt, State } = psJson(container, now);
+  assert.deepEqual(
+    [Id, Names, Labels, Created, StartedAt, ExitedAt, State],
+    [
+      container.id,
+      ['happy_fox'],
+      { app: 'web' },
+      Date.parse(container.createdAt) / 1000,
+      now / 1000 - 185,
+      0,
+      'running',
+    ],
+  );
 });

@@ -1,13 +1,8 @@
 import type { ContainerSummary } from '../engine/list.ts';
-import type { Filters } from './format.ts';
 import { ago, humanDuration } from './human.ts';
+import type { Row } from './rows.ts';
 import { ellipsis, printable } from './table.ts';
-
-/** Keys of `ps --filter`. */
-export const psFilterKeys = ['id', 'name', 'status', 'label', 'ancestor', 'exited'] as const;
-
-/** Values of `--filter status=`. */
-export const psStates = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'] as const;
+import { Shown } from './template/shown.ts';
 
 /** Headings of `ps` where they differ from the field's name. */
 export const psHeadings = { ID: 'CONTAINER ID', RunningFor: 'CREATED', CreatedAt: 'CREATED AT' } as const;
@@ -15,25 +10,61 @@ export const psHeadings = { ID: 'CONTAINER ID', RunningFor: 'CREATED', CreatedAt
 /** The columns of `ps`. */
 export const psColumns = ['ID', 'Image', 'Command', 'RunningFor', 'Status', 'Ports', 'Names'] as const;
 
-/** A container as `ps` shows it: docker's template fields. */
-export function psRow(container: ContainerSummary, nowMs: number, full: boolean): Readonly<Record<string, string>> {
+/** A container as `ps` shows it: docker's template fields, and podman's where docker has none (docs/reference/templates.md). */
+export function psRow(container: ContainerSummary, nowMs: number, full: boolean): Row {
+  const { labels } = container;
   const command = printable(container.command.join(' '));
+  const created = ago(container.createdAt, nowMs);
+  const networks = [container.network];
   return {
     ID: full ? container.id : container.id.slice(0, 12),
     Image: printable(container.image),
+    ImageID: container.imageId ?? '',
     Command: `"${full ? command : ellipsis(command, 20)}"`,
     CreatedAt: container.createdAt,
-    RunningFor: ago(container.createdAt, nowMs),
+    RunningFor: created,
+    Created: created,
     Status: statusText(container, nowMs),
     State: container.state,
     Ports: '',
-    Names: container.name,
-    Labels: Object.entries(container.labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(','),
-    Networks: container.network,
+    Names: new Shown(container.name, [container.name]),
+    Labels: new Shown(
+      Object.entries(labels)
+        .map(([key, value]) => printable(`${key}=${value}`))
+        .join(','),
+      labels,
+    ),
+    Label: (name: unknown) => (typeof name === 'string' && Object.hasOwn(labels, name) ? labels[name] : ''),
+    Networks: new Shown(networks.join(','), networks),
     Pid: String(container.pid ?? 0),
     ExitCode: String(container.exitCode ?? 0),
+    Exited: container.state === 'exited',
+    StartedAt: container.startedAt ?? '',
+    ExitedAt: container.finishedAt ?? '',
+  };
+}
+
+/** A container as `ps --format json` prints it: podman's fields; times in seconds since 1970. */
+export function psJson(container: ContainerSummary, nowMs: number): Readonly<Record<string, unknown>> {
+  const seconds = (time: string | undefined): number => (time === undefined ? 0 : Math.floor(Date.parse(time) / 1000));
+  return {
+    Id: container.id,
+    Names: [container.name],
+    Image: container.image,
+    ImageID: container.imageId ?? '',
+    Command: container.command,
+    Created: seconds(container.createdAt),
+    CreatedAt: container.createdAt,
+    State: container.state,
+    Status: statusText(container, nowMs),
+    Exited: container.state === 'exited',
+    ExitCode: container.exitCode ?? 0,
+    StartedAt: seconds(container.startedAt),
+    ExitedAt: seconds(container.finishedAt),
+    Pid: container.pid ?? 0,
+    Labels: container.labels,
+    Networks: [container.network],
+    Ports: [],
   };
 }
 
@@ -53,54 +84,4 @@ export function statusText(container: ContainerSummary, nowMs: number): string {
     case 'dead':
       return 'Dead';
   }
-}
-
-/** Whether a container passes all keys; of several values of one key any will do, but all labels must be there. */
-export function passes(container: ContainerSummary, filters: Filters): boolean {
-  for (const [key, values] of filters) {
-    const matches = (value: string): boolean => matchesOne(container, key, value);
-    if (key === 'label' ? !values.every(matches) : !values.some(matches)) return false;
-  }
-  return true;
-}
-
-function matchesOne(container: ContainerSummary, key: string, value: string): boolean {
-  switch (key) {
-    case 'id':
-      return container.id.startsWith(value);
-    case 'name':
-      return matchesName(container.name, value);
-    case 'status':
-      return container.state === value;
-    case 'exited':
-      return container.exitCode !== undefined && String(container.exitCode) === value;
-    case 'ancestor':
-      return [container.image, withoutTag(container.image)].some(
-        (image) => image === value || image.endsWith(`/${value}`),
-      );
-    case 'label': {
-      const equals = value.indexOf('=');
-      const name = equals < 0 ? value : value.slice(0, equals);
-      return (
-        Object.hasOwn(container.labels, name) && (equals < 0 || container.labels[name] === value.slice(equals + 1))
-      );
-    }
-    default:
-      return false;
-  }
-}
-
-/** As docker: part of a name, or a regular expression. */
-function matchesName(name: string, wanted: string): boolean {
-  const plain = wanted.replace(/^\//, '');
-  if (name.includes(plain)) return true;
-  try {
-    return new RegExp(wanted.replace(/^\^\/?/, '^')).test(name);
-  } catch {
-    return false;
-  }
-}
-
-function withoutTag(image: string): string {
-  return image.replace(/(@[^@]*)?$/, '').replace(/:[^:/]*$/, '');
 }

@@ -68,7 +68,8 @@ function withoutMountPoints(changes: readonly Change[], destinations: readonly s
   );
 }
 
-async function writableLayers(engine: Engine, record: ContainerRecord): Promise<readonly WritableLayer[]> {
+/** Where a container's writes go. Errors: unsupported for one that writes straight into its rootfs directory. */
+export async function writableLayers(engine: Engine, record: ContainerRecord): Promise<readonly WritableLayer[]> {
   const dir = containerDir(engine, record.id);
   switch (record.source.kind) {
     case 'host':

@@ -14,6 +14,8 @@ export interface ContainerSummary {
   readonly id: string;
   readonly name: string;
   readonly image: string;
+  /** Of a container that is of an image of the store. */
+  readonly imageId?: string;
   readonly command: readonly string[];
   readonly createdAt: string;
   readonly startedAt?: string;
@@ -23,6 +25,8 @@ export interface ContainerSummary {
   readonly pid?: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly network: string;
+  /** What its health check found; absent when it has none that runs. */
+  readonly health?: 'starting' | 'healthy' | 'unhealthy';
 }
 
 /** All containers, newest first. A container that vanishes or is not yet complete is left out. Changes nothing. */
@@ -83,6 +87,7 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
     id,
     name: record.name,
     image: record.image,
+    ...(record.source.kind === 'image' ? { imageId: record.source.imageId } : {}),
     command: record.command,
     createdAt: record.createdAt,
     ...(exit === undefined ? {} : { startedAt: exit.startedAt, finishedAt: exit.finishedAt, exitCode: exit.code }),

@@ -1,63 +1,108 @@
-import { collectedContainers } from '../../engine/list.ts';
-import { compileFormat, parseFilters } from '../format.ts';
-import { passes, psColumns, psFilterKeys, psHeadings, psRow, psStates } from '../ps-row.ts';
-import { renderRows } from '../rows.ts';
+import { type ContainerSummary, collectedContainers } from '../../engine/list.ts';
+import type { Context } from '../context.ts';
+import type { FlagTable, FlagValues } from '../flag-table.ts';
+import type { Format } from '../format.ts';
+import { psColumns, psHeadings, psJson, psRow } from '../ps-row.ts';
+import { renderRows, type Row } from '../rows.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
+
+const flags = {
+  all: { type: 'switch', short: 'a', help: 'Show those that do not run, too' },
+  quiet: { type: 'switch', short: 'q', help: 'Print ids only' },
+  filter: {
+    type: 'list',
+    short: 'f',
+    value: 'KEY=VALUE',
+    help: 'Only those with this id, name, status, label, ancestor, exited (code), health, network, volume or pod, made before, since or until',
+  },
+  format: {
+    type: 'text',
+    value: 'json|table ...|TEMPLATE',
+    help: 'Print fields: ID, Image, Command, CreatedAt, RunningFor, Status, State, Size, Names, Labels, Mounts, Networks, Pid; json: one list',
+  },
+  'no-trunc': { type: 'switch', help: 'Print ids and commands in full' },
+  last: { type: 'integer', short: 'n', help: 'The N newest, running or not' },
+  latest: { type: 'switch', short: 'l', help: 'The newest, running or not' },
+  size: { type: 'switch', short: 's', help: 'Show how much each has written' },
+  ns: { type: 'switch', alias: 'namespace', help: 'Show the namespaces of the first process' },
+  noheading: { type: 'switch', help: 'No line of headings' },
+  sort: {
+    type: 'text',
+    choices: ['command', 'created', 'id', 'image', 'names', 'runningfor', 'size', 'status'],
+    standard: 'created',
+    help: 'Order; created is newest first',
+  },
+} as const satisfies FlagTable;
 
 /** `tare ps`: running containers; all with -a. */
 export const verb = defineVerb({
   usage: '[OPTIONS]',
-  flags: {
-    all: { type: 'switch', short: 'a', help: 'Show those that do not run, too' },
-    quiet: { type: 'switch', short: 'q', help: 'Print ids only' },
-    filter: {
-      type: 'list',
-      short: 'f',
-      value: 'KEY=VALUE',
-      help: 'Only those with this id, name, status, label, ancestor or exited (code)',
-    },
-    format: {
-      type: 'text',
-      value: 'json|table ...|TEMPLATE',
-      help: 'Print fields: ID, Image, Command, CreatedAt, RunningFor, Status, State, Names, Labels, Networks, Pid',
-    },
-    'no-trunc': { type: 'switch', help: 'Print ids and commands in full' },
-    last: { type: 'integer', short: 'n', help: 'The N newest, running or not' },
-    latest: { type: 'switch', short: 'l', help: 'The newest, running or not' },
-  },
+  flags,
   args: { min: 0, max: 0 },
   examples: [
     ['ps -a', 'All containers'],
     ["ps --filter label=app=web --format '{{.Names}} {{.Status}}'", 'Names and states of those with a label'],
+    ["ps -a --format 'table {{.Names}}\\t{{.State}}' --sort names", 'Columns of your own, with headings'],
   ],
   async run(context, values) {
-    const filters = parseFilters(values.filter, psFilterKeys);
-    for (const state of filters.get('status') ?? []) {
-      if (!psStates.some((known) => known === state))
-        throw new UsageError(`Cannot use --filter status=${state}: expected ${psStates.join(', ')}`);
-    }
-    const format = values.format === undefined || values.format === 'table' ? undefined : compileFormat(values.format);
+    // What a plain `ps` does not need is loaded when it is asked for.
+    const filter =
+      values.filter.length === 0
+        ? undefined
+        : await (await import('../ps-filter.ts')).compilePsFilter(context, values.filter);
+    const format =
+      values.format === undefined || values.format === 'table'
+        ? undefined
+        : (await import('../format.ts')).compileFormat(values.format);
+    if (values.size === true && values.quiet === true)
+      throw new UsageError('Cannot use --size and --quiet together: ids have no column for it');
     const last = values.latest === true ? 1 : values.last;
-    const all = values.all === true || last !== undefined || filters.has('status') || filters.has('exited');
+    const all = values.all === true || last !== undefined || filter?.wantsAll === true;
     let containers = (await collectedContainers(context.engine)).filter(
-      (container) => (all || container.state === 'running') && passes(container, filters),
+      (container) => (all || container.state === 'running') && filter?.passes(container) !== false,
     );
     if (last !== undefined) containers = containers.slice(0, last);
-    const full = values['no-trunc'] === true;
-    if (values.quiet === true) {
-      context.print(containers.map(({ id }) => `${full ? id : id.slice(0, 12)}\n`).join(''));
-      return 0;
-    }
-    const now = context.now();
-    context.print(
-      renderRows(
-        containers.map((container) => psRow(container, now, full)),
-        format,
-        psColumns,
-        psHeadings,
-      ),
-    );
+    context.print(await render(context, containers, values, format));
     return 0;
   },
 });
+
+async function render(
+  context: Context,
+  found: readonly ContainerSummary[],
+  values: FlagValues<typeof flags>,
+  format: Format | undefined,
+): Promise<string> {
+  const now = context.now();
+  const full = values['no-trunc'] === true;
+  const wants = (field: string): boolean => format?.fields.has(field) === true;
+  const wantsSize = values.size === true || values.sort === 'size' || wants('Size');
+  const wantsNamespaces = values.ns === true || (format !== undefined && namespaceNames.some(wants));
+  const more =
+    wantsSize || wantsNamespaces || wants('Mounts') || values.sort !== undefined
+      ? await import('../ps-more.ts')
+      : undefined;
+  const sizes = wantsSize ? await more?.psSizes(context, found) : undefined;
+  const containers =
+    more === undefined ? found : more.sortContainers(found, values.sort ?? 'created', sizes ?? new Map());
+  if (values.quiet === true) return containers.map(({ id }) => `${full ? id : id.slice(0, 12)}\n`).join('');
+  if (format?.json === true) {
+    const list = containers.map((container) => ({
+      ...psJson(container, now),
+      ...(values.size === true ? { Size: sizes?.get(container.id) } : {}),
+    }));
+    return `${JSON.stringify(list, undefined, 4)}\n`;
+  }
+  const rows = containers.map((container): Row => ({
+    ...psRow(container, now, full),
+    Size: more?.sizeText(sizes?.get(container.id)) ?? '',
+    ...(wantsNamespaces ? more?.namespaceFields(container) : {}),
+    ...(wants('Mounts') ? { Mounts: more?.mountsText(context, container) } : {}),
+  }));
+  const columns =
+    values.ns === true ? (more?.nsColumns ?? []) : values.size === true ? [...psColumns, 'Size'] : psColumns;
+  return renderRows(rows, format, columns, psHeadings, values.noheading === true);
+}
+
+const namespaceNames: readonly string[] = ['CGROUPNS', 'IPC', 'MNT', 'NET', 'PIDNS', 'USERNS', 'UTS'];
