@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ImageSummary } from '../engine/list-images.ts';
-import { parseFilters } from './format.ts';
+import { parseFilters } from './filters.ts';
 import { filterImages, imageFilterKeys, isNamed } from './image-filter.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -20,6 +20,7 @@ const image = (
   sizeBytes: 1,
   labels,
   containers: 0,
+  isIntermediate: id === 'e',
 });
 
 const images = [
@@ -29,7 +30,7 @@ const images = [
 ];
 
 const ids = (...given: string[]): string =>
-  filterImages(images, parseFilters(given, imageFilterKeys))
+  filterImages(images, parseFilters(given, imageFilterKeys), Date.parse('2026-01-04T00:00:00Z'))
     .map(({ id }) => id[0])
     .join('');
 
@@ -61,4 +62,22 @@ test('isNamed: by last parts, with or without tag, with wildcards inside a part'
     assert.ok(isNamed(tool, yes), yes);
   for (const no of ['ool', 'tool:2', 'quay.io/*', 'quay.io', 'team', 'tool:1x0', 't?l', 'tool:1.0|x', '('])
     assert.ok(!isNamed(tool, no), no);
+});
+
+test('filterImages: what is made of, times, labels that are not wanted', () => {
+  const withBase = [...images, image('e', [], 1)];
+  const of = (...given: string[]): string =>
+    filterImages(withBase, parseFilters(given, imageFilterKeys), Date.parse('2026-01-04T00:00:00Z'))
+      .map(({ id }) => id[0])
+      .join('');
+  assert.equal(of('dangling=true'), 'a');
+  assert.equal(of('intermediate=true'), 'e');
+  assert.equal(of('intermediate=0'), 'cba');
+  assert.equal(of('readonly=true'), '');
+  assert.equal(of('readonly=false'), 'cbae');
+  assert.equal(of('until=36h'), 'bae');
+  assert.equal(of('until=2026-01-02T00:00:00Z'), 'ae');
+  assert.equal(of('label!=app=web', 'label!=app=db'), 'ae');
+  assert.throws(() => of('until=soon'), UsageError);
+  assert.throws(() => of('intermediate=perhaps'), /expected true or false/);
 });

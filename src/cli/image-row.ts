@@ -1,5 +1,8 @@
 import type { ImageSummary } from '../engine/list-images.ts';
 import { ago, humanSize } from './human.ts';
+import { labelOf, labelsShown } from './labels.ts';
+import type { Row } from './rows.ts';
+import { Shown } from './template/shown.ts';
 
 /** Headings of `images` where they differ from the field's name. */
 export const imageHeadings = { ID: 'IMAGE ID', CreatedSince: 'CREATED', CreatedAt: 'CREATED AT' } as const;
@@ -7,18 +10,30 @@ export const imageHeadings = { ID: 'IMAGE ID', CreatedSince: 'CREATED', CreatedA
 /** The columns of `images`. */
 export const imageColumns = ['Repository', 'Tag', 'ID', 'CreatedSince', 'Size'] as const;
 
-/** An image as `images` shows it, one row for each of its names: docker's template fields. */
-export function imageRows(image: ImageSummary, nowMs: number, full: boolean): Readonly<Record<string, string>>[] {
+/** An image as `images` shows it, one row for each of its names: docker's template fields, and podman's. */
+export function imageRows(image: ImageSummary, nowMs: number, full: boolean): Row[] {
   const names = image.names.length === 0 ? [undefined] : image.names;
-  return names.map((name) => ({
-    ...splitName(name),
-    ID: full ? `sha256:${image.id}` : image.id.slice(0, 12),
-    Digest: image.digest === '' ? '<none>' : image.digest,
-    CreatedAt: image.createdAt,
-    CreatedSince: ago(image.createdAt, nowMs),
-    Size: humanSize(image.sizeBytes),
-    Containers: String(image.containers),
-  }));
+  return names.map((name) => {
+    const row = {
+      ...splitName(name),
+      ID: full ? `sha256:${image.id}` : image.id.slice(0, 12),
+      Digest: image.digest === '' ? '<none>' : image.digest,
+      CreatedAt: image.createdAt,
+      CreatedSince: ago(image.createdAt, nowMs),
+      Created: ago(image.createdAt, nowMs),
+      Size: humanSize(image.sizeBytes),
+      VirtualSize: humanSize(image.sizeBytes),
+      Containers: String(image.containers),
+      Names: new Shown(image.names.join(','), image.names),
+      Dangling: image.names.length === 0,
+      ReadOnly: false,
+    };
+    // Each costs a file: only for templates that name them.
+    return Object.defineProperties(row, {
+      Labels: { get: () => labelsShown(image.labels) },
+      Label: { get: () => (key: unknown) => labelOf(image.labels, key) },
+    });
+  });
 }
 
 /** An image as `images --format json` prints it: podman's fields. */

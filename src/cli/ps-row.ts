@@ -1,5 +1,6 @@
 import type { ContainerSummary } from '../engine/list.ts';
 import { ago, humanDuration } from './human.ts';
+import { labelOf, labelsShown } from './labels.ts';
 import type { Row } from './rows.ts';
 import { ellipsis, printable } from './table.ts';
 import { Shown } from './template/shown.ts';
@@ -28,13 +29,8 @@ export function psRow(container: ContainerSummary, nowMs: number, full: boolean)
     State: container.state,
     Ports: '',
     Names: new Shown(container.name, [container.name]),
-    Labels: new Shown(
-      Object.entries(labels)
-        .map(([key, value]) => printable(`${key}=${value}`))
-        .join(','),
-      labels,
-    ),
-    Label: (name: unknown) => (typeof name === 'string' && Object.hasOwn(labels, name) ? labels[name] : ''),
+    Labels: labelsShown(labels),
+    Label: (key: unknown) => labelOf(labels, key),
     Networks: new Shown(networks.join(','), networks),
     Pid: String(container.pid ?? 0),
     ExitCode: String(container.exitCode ?? 0),

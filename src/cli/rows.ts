@@ -1,6 +1,7 @@
 import type { Format } from './format.ts';
 import { renderTable } from './table.ts';
 import { fieldHeading } from './template/heading.ts';
+import { Shown } from './template/shown.ts';
 
 /** An item of a list: what its templates may use. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -19,7 +20,7 @@ export function renderRows(
 ): string {
   if (format === undefined) {
     const top = columns.map((field) => headings[field] ?? fieldHeading(field));
-    const rows = items.map((item) => columns.map((column) => String(item[column] ?? '')));
+    const rows = items.map((item) => columns.map((column) => cellText(item[column])));
     return renderTable(noHeading ? rows : [top, ...rows]);
   }
   if (format.isForList) {
@@ -30,4 +31,9 @@ export function renderRows(
   const cells = (line: string): string[] => line.split('\t');
   const rows = items.map((item) => cells(format.render(item)));
   return renderTable(noHeading ? rows : [cells(format.heading(headings)), ...rows]);
+}
+
+function cellText(value: unknown): string {
+  if (value instanceof Shown) return value.text;
+  return typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value);
 }

@@ -17,6 +17,8 @@ export interface ImageSummary {
   readonly labels: Readonly<Record<string, string>>;
   /** How many containers of the store are of this image. */
   readonly containers: number;
+  /** It has no name and others are made of it: what a build keeps to go faster, or a base that lost its name. */
+  readonly isIntermediate: boolean;
 }
 
 /** All images, newest first. */
@@ -25,17 +27,16 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
   const layers = new Map(store.layers().map((layer) => [layer.id, layer]));
   const users = new Map<string, number>();
   for (const { imageId } of store.containers()) users.set(imageId, (users.get(imageId) ?? 0) + 1);
-  const sizeOf = (image: ImageRecord): number => {
-    let size = 0;
-    const seen = new Set<string>();
-    for (let id = image.layer; id !== undefined && !seen.has(id); id = layers.get(id)?.parent) {
-      seen.add(id);
-      size += layers.get(id)?.sizeBytes ?? 0;
-    }
-    return size;
+  const images = store.images();
+  /** Ids of an image's layers, topmost first. */
+  const chainOf = (image: ImageRecord): string[] => {
+    const chain = new Set<string>();
+    for (let id = image.layer; id !== undefined && !chain.has(id); id = layers.get(id)?.parent) chain.add(id);
+    return [...chain];
   };
-  return store
-    .images()
+  const chains = new Map(images.map((image) => [image.id, chainOf(image)]));
+  const built = new Set([...chains.values()].flatMap((chain) => chain.slice(1)));
+  return images
     .map((image) => ({
       id: image.id,
       names: image.names,
@@ -43,13 +44,35 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
       namesHistory: image.namesHistory,
       digest: image.digest ?? '',
       createdAt: image.created,
-      sizeBytes: sizeOf(image),
+      sizeBytes: (chains.get(image.id) ?? []).reduce((sum, id) => sum + (layers.get(id)?.sizeBytes ?? 0), 0),
       get labels() {
         return labelsOf(store, image);
       },
       containers: users.get(image.id) ?? 0,
+      get isIntermediate() {
+        if (image.names.length > 0 || image.layer === undefined) return false;
+        return built.has(image.layer) || images.some((other) => isMadeOf(store, other, image));
+      },
     }))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+}
+
+/** Whether an image has the layers of a base, and steps of making that come after the base's. */
+function isMadeOf(store: Store, image: ImageRecord, base: ImageRecord): boolean {
+  if (image.layer !== base.layer || image.id === base.id) return false;
+  const steps = stepsOf(store, image);
+  const before = stepsOf(store, base);
+  return steps.length > before.length && before.every((step, index) => step === steps[index]);
+}
+
+function stepsOf(store: Store, image: ImageRecord): string[] {
+  try {
+    return parseImageConfig(store.readConfig(image)).history.map(
+      (step) => `${step.created ?? ''} ${step.createdBy ?? ''}`,
+    );
+  } catch {
+    return [];
+  }
 }
 
 /** Read when they are asked for: most lists do not show them. */

@@ -1,16 +1,13 @@
-import { nearest } from '../nearest.ts';
 import type { BlockNode, Command, Node, Pipe, Term } from './ast.ts';
 import { templateError } from './error.ts';
 import { callFunction } from './functions.ts';
 import { Heading } from './heading.ts';
-import { dataOf, isMapField, isMapping, isTrue, kindName, plain, show, sortedKeys, type Mapping } from './values.ts';
+import { Lookup } from './lookup.ts';
+import { dataOf, isMapping, isTrue, kindName, plain, show, sortedKeys } from './values.ts';
 
 /** What one rendering may take: templates come from scripts, and data from strangers. */
 const MAX_STEPS = 1_000_000;
 const MAX_OUTPUT_CHARACTERS = 16 * 1024 * 1024;
-
-/** Fields that are only there when there is something to tell: without them a template is no mistake. */
-const OPTIONAL: ReadonlySet<string> = new Set(['Health', 'Healthcheck', 'Annotations', 'Labels']);
 
 /** What a list of nodes tells its loop. */
 type Flow = 'on' | 'break' | 'continue';
@@ -19,10 +16,8 @@ type Flow = 'on' | 'break' | 'continue';
 export class Evaluation {
   readonly #text: string;
   readonly #root: unknown;
-  readonly #isStrict: boolean;
   readonly #variables: { readonly name: string; value: unknown }[];
-  /** Objects that are maps because of the field they were found in. */
-  readonly #maps = new WeakSet<object>();
+  readonly #lookup: Lookup;
   readonly #parts: string[] = [];
   #characters = 0;
   #steps = 0;
@@ -31,7 +26,7 @@ export class Evaluation {
   constructor(text: string, root: unknown, strict = false) {
     this.#text = text;
     this.#root = root;
-    this.#isStrict = strict;
+    this.#lookup = new Lookup(root, strict);
     this.#variables = [{ name: '$', value: root }];
   }
 
@@ -187,37 +182,10 @@ export class Evaluation {
   #field(at: number, parent: unknown, name: string, args: readonly unknown[]): unknown {
     const object = dataOf(parent);
     if (object instanceof Heading) return object.field(name, args);
-    let value: unknown;
-    if (object !== undefined && object !== null) {
-      if (!isMapping(object)) throw this.#error(at, `there is no field ${name}: ${kindName(object)} has none`);
-      value = this.#member(at, object, name);
-    }
+    const value = this.#attempt(at, () => this.#lookup.field(object, name));
     if (typeof value === 'function') return this.#attempt(at, () => callMethod(name, value as Method, args));
     if (args.length > 0) throw this.#error(at, `field ${name} takes no arguments`);
-    const inner = dataOf(value);
-    if (isMapField(name) && isMapping(inner)) this.#maps.add(inner);
     return value;
-  }
-
-  /** A key as written, or else without regard to case, so that `.Id` and `.ID` both work. */
-  #member(at: number, object: Mapping, name: string): unknown {
-    if (Object.hasOwn(object, name)) return object[name];
-    if (this.#isMap(object)) return undefined;
-    const keys = Object.keys(object);
-    const key = keys.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
-    if (key !== undefined) return object[key];
-    if (OPTIONAL.has(name)) return undefined;
-    const guess = nearest(name, keys);
-    throw this.#error(
-      at,
-      `there is no field ${name}${guess === undefined ? `; there are ${keys.join(', ')}` : `; did you mean ${guess}?`}`,
-    );
-  }
-
-  #isMap(object: Mapping): boolean {
-    if (this.#maps.has(object)) return true;
-    if (object === this.#root || this.#isStrict) return false;
-    return !Object.keys(object).some((key) => /^\p{Lu}/u.test(key));
   }
 
   #attempt<T>(at: number, call: () => T): T {

@@ -142,3 +142,21 @@ class ActionLexer {
     return templateError(this.#text, at, message);
   }
 }
+
+/** A token as errors name it. */
+export function tokenText(token: Token): string {
+  switch (token.kind) {
+    case 'open':
+      return '{{';
+    case 'close':
+      return '}}';
+    case 'eof':
+      return 'the end';
+    case 'literal':
+      return JSON.stringify(token.value);
+    case 'field':
+      return `.${token.text}`;
+    default:
+      return token.text;
+  }
+}

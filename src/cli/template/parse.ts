@@ -2,7 +2,7 @@ import { nearest } from '../nearest.ts';
 import type { Base, BlockNode, Command, Node, Pipe, Term } from './ast.ts';
 import { templateError } from './error.ts';
 import { functionNames } from './functions.ts';
-import { lex, type Token } from './lex.ts';
+import { lex, type Token, tokenText } from './lex.ts';
 
 const MAX_CHARACTERS = 65_536;
 const MAX_DEPTH = 100;
@@ -122,7 +122,7 @@ class Parser {
     }
     const token = this.#peek();
     if (end === '}}' ? token.kind !== 'close' : !this.#isSign(')'))
-      throw this.#error(token.at, `expected ${end}, found ${shown(token)}`);
+      throw this.#error(token.at, `expected ${end}, found ${tokenText(token)}`);
     // A variable is there after its own value.
     if (declares) this.#variables.push(...names);
     return { at, variables: names, declares, commands };
@@ -137,14 +137,14 @@ class Parser {
     let length = 1;
     if (second.kind === 'sign' && second.text === ',') {
       const other = this.#peek(2);
-      if (other.kind !== 'variable') throw this.#error(other.at, `expected a variable, found ${shown(other)}`);
+      if (other.kind !== 'variable') throw this.#error(other.at, `expected a variable, found ${tokenText(other)}`);
       if (maxVariables < 2) throw this.#error(second.at, 'two variables are for range only');
       names.push(other.text);
       length = 3;
     }
     const sign = this.#peek(length);
     if (sign.kind !== 'sign' || (sign.text !== ':=' && sign.text !== '=')) {
-      if (length === 3) throw this.#error(sign.at, `expected :=, found ${shown(sign)}`);
+      if (length === 3) throw this.#error(sign.at, `expected :=, found ${tokenText(sign)}`);
       return { names: [], declares: false };
     }
     this.#next += length + 1;
@@ -159,7 +159,7 @@ class Parser {
     for (;;) {
       const token = this.#peek();
       if (token.kind === 'close' || token.kind === 'eof' || this.#isSign('|') || this.#isSign(')')) break;
-      if (!token.apart) throw this.#error(token.at, `expected a space, | or }}, found ${shown(token)}`);
+      if (!token.apart) throw this.#error(token.at, `expected a space, | or }}, found ${tokenText(token)}`);
       args.push(this.#term());
     }
     return { head, args };
@@ -194,7 +194,7 @@ class Parser {
       });
     }
     if (token.kind !== 'word')
-      throw this.#error(token.at, `expected a field, function, variable or value, found ${shown(token)}`);
+      throw this.#error(token.at, `expected a field, function, variable or value, found ${tokenText(token)}`);
     if (token.text === 'true' || token.text === 'false') return { kind: 'literal', value: token.text === 'true' };
     if (token.text === 'nil') return { kind: 'literal', value: null };
     if (functionNames.includes(token.text)) return { kind: 'call', name: token.text };
@@ -210,7 +210,7 @@ class Parser {
 
   #close(): void {
     const token = this.#take();
-    if (token.kind !== 'close') throw this.#error(token.at, `expected }}, found ${shown(token)}`);
+    if (token.kind !== 'close') throw this.#error(token.at, `expected }}, found ${tokenText(token)}`);
   }
 
   #deeper<T>(at: number, read: () => T): T {
@@ -237,22 +237,5 @@ class Parser {
 
   #error(at: number, message: string): Error {
     return templateError(this.#text, at, message);
-  }
-}
-
-function shown(token: Token): string {
-  switch (token.kind) {
-    case 'open':
-      return '{{';
-    case 'close':
-      return '}}';
-    case 'eof':
-      return 'the end';
-    case 'literal':
-      return JSON.stringify(token.value);
-    case 'field':
-      return `.${token.text}`;
-    default:
-      return token.text;
   }
 }

@@ -1,12 +1,13 @@
 import { imageHistory, type HistoryLine } from '../../engine/history.ts';
 import { compileFormat } from '../format.ts';
 import { ago, humanSize } from '../human.ts';
-import { renderRows } from '../rows.ts';
+import { renderRows, type Row } from '../rows.ts';
 import { ellipsis, printable } from '../table.ts';
+import { Shown } from '../template/shown.ts';
 import { defineVerb } from '../verb.ts';
 
 const columns = ['ID', 'Created', 'CreatedBy', 'Size', 'Comment'] as const;
-const headings = { CreatedBy: 'CREATED BY', CreatedAt: 'CREATED AT', CreatedSince: 'CREATED' };
+const headings = { CreatedSince: 'CREATED' };
 const COMMAND_CHARACTERS = 45;
 
 /** `tare history`: newest step first. */
@@ -16,7 +17,7 @@ export const verb = defineVerb({
     format: {
       type: 'text',
       value: 'json|table ...|TEMPLATE',
-      help: 'Print fields: ID, Created, CreatedAt, CreatedSince, CreatedBy, Size, Comment; json: one list',
+      help: 'Print fields: ID, Created, CreatedAt, CreatedSince, CreatedBy, Size, Comment, Tags; json: one list',
     },
     human: {
       type: 'switch',
@@ -45,7 +46,7 @@ export const verb = defineVerb({
   },
 });
 
-function rowOf(line: HistoryLine, now: number, full: boolean, human: boolean): Readonly<Record<string, string>> {
+function rowOf(line: HistoryLine, now: number, full: boolean, human: boolean): Row {
   const since = ago(line.created, now);
   const command = printable(line.createdBy);
   return {
@@ -56,7 +57,7 @@ function rowOf(line: HistoryLine, now: number, full: boolean, human: boolean): R
     CreatedBy: full ? command : ellipsis(command, COMMAND_CHARACTERS),
     Size: human ? humanSize(line.sizeBytes) : String(line.sizeBytes),
     Comment: printable(line.comment),
-    Tags: line.tags.join(','),
+    Tags: new Shown(line.tags.join(','), line.tags),
   };
 }
 

@@ -2,28 +2,26 @@ import { listImages, type ImageSummary } from '../../engine/list-images.ts';
 import { compileFormat, parseFilters } from '../format.ts';
 import { filterImages, imageFilterKeys, imageSorts, isNamed } from '../image-filter.ts';
 import { imageColumns, imageHeadings, imageJson, imageRows } from '../image-row.ts';
-import { renderRows } from '../rows.ts';
+import { renderRows, type Row } from '../rows.ts';
 import { defineVerb } from '../verb.ts';
-
-type Row = Readonly<Record<string, string>>;
 
 /** `tare images`. */
 export const verb = defineVerb({
   usage: '[OPTIONS] [REPOSITORY[:TAG]]',
   flags: {
-    all: { type: 'switch', short: 'a', help: 'Accepted for compatibility: all images are always shown' },
+    all: { type: 'switch', short: 'a', help: 'Also images without a name that others are made of' },
     quiet: { type: 'switch', short: 'q', help: 'Print ids only' },
     digests: { type: 'switch', help: 'Show digests' },
     filter: {
       type: 'list',
       short: 'f',
       value: 'KEY=VALUE',
-      help: 'Only those with this dangling (true or false), reference, label or id, made before or since another image',
+      help: 'Only those with this dangling, intermediate or readonly (true or false), reference, label or id, made before or since another image or until a time',
     },
     format: {
       type: 'text',
       value: 'json|table ...|TEMPLATE',
-      help: 'Print fields: Repository, Tag, ID, Digest, CreatedAt, CreatedSince, Size, Containers; json: one list',
+      help: 'Print fields: Repository, Tag, ID, Digest, CreatedAt, CreatedSince, Size, Containers, Names, Labels; json: one list',
     },
     'no-trunc': { type: 'switch', help: 'Print ids in full' },
     noheading: { type: 'switch', short: 'n', help: 'No line of headings' },
@@ -38,8 +36,10 @@ export const verb = defineVerb({
     const { format: asked } = values;
     const format = asked === undefined || asked === 'table' || asked === 'json' ? undefined : compileFormat(asked);
     const filters = parseFilters(values.filter, imageFilterKeys);
-    const images = filterImages(await listImages(context.engine), filters).filter(
-      (image) => wanted === undefined || isNamed(image, wanted),
+    const now = context.now();
+    const showsAll = values.all === true || filters.has('intermediate');
+    const images = filterImages(await listImages(context.engine), filters, now).filter(
+      (image) => (showsAll || !image.isIntermediate) && (wanted === undefined || isNamed(image, wanted)),
     );
     const order = values.sort ?? 'created';
     if (order === 'id') images.sort(by((image) => image.id));
@@ -53,17 +53,15 @@ export const verb = defineVerb({
       context.print(`${JSON.stringify(images.map(imageJson), undefined, 4)}\n`);
       return 0;
     }
-    const now = context.now();
     const rows = images.flatMap((image: ImageSummary): Row[] => imageRows(image, now, full));
-    if (order === 'repository' || order === 'tag')
-      rows.sort(by((row) => (order === 'tag' ? (row['Tag'] ?? '') : `${row['Repository'] ?? ''}:${row['Tag'] ?? ''}`)));
+    if (order === 'repository' || order === 'tag') {
+      rows.sort(by(({ Repository, Tag }) => (order === 'tag' ? String(Tag) : `${String(Repository)}:${String(Tag)}`)));
+    }
     const columns =
       values.digests === true
         ? imageColumns.flatMap((column) => (column === 'ID' ? ['Digest', column] : [column]))
         : imageColumns;
-    const text = renderRows(rows, format, columns, imageHeadings);
-    const hasHeading = format === undefined || format.table;
-    context.print(values.noheading === true && hasHeading ? text.slice(text.indexOf('\n') + 1) : text);
+    context.print(renderRows(rows, format, columns, imageHeadings, values.noheading === true));
     return 0;
   },
 });

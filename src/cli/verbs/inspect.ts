@@ -2,7 +2,9 @@ import { isKind, TareError } from '../../base/errors.ts';
 import { inspectContainer } from '../../engine/inspect.ts';
 import type { Context } from '../context.ts';
 import { errorText } from '../failure.ts';
-import { compileFormat } from '../format.ts';
+import { compileFormat, type Format } from '../format.ts';
+import { renderRows, type Row } from '../rows.ts';
+import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare inspect`: a JSON list, or a line for each with a template. */
@@ -13,15 +15,22 @@ export const verb = defineVerb({
       type: 'text',
       short: 'f',
       value: 'json|TEMPLATE',
-      help: 'Print {{.Field.Path}}, {{json .}} or {{json .Field}}',
+      help: 'Print fields of the JSON, like {{.State.Status}}; json: one list on one line',
     },
     type: {
       type: 'text',
-      choices: ['container', 'image'],
-      help: 'Look only among these (default: containers, then images)',
+      choices: ['container', 'image', 'all'],
+      standard: 'all',
+      help: 'Look only among these (all: containers, then images)',
     },
+    size: {
+      type: 'switch',
+      short: 's',
+      help: 'Of containers: how much was written, as SizeRw, and with the image, as SizeRootFs',
+    },
+    latest: { type: 'switch', short: 'l', help: 'The newest container; no name is given then' },
   },
-  args: { min: 1 },
+  args: { min: 0 },
   examples: [
     ["inspect --format '{{.State.Status}} {{.State.ExitCode}}' web", 'Two fields'],
     ['inspect --type image busybox', 'An image'],
@@ -30,26 +39,48 @@ export const verb = defineVerb({
     const format = values.format === undefined ? undefined : compileFormat(values.format);
     const found: object[] = [];
     let errors = '';
-    for (const name of names) {
+    for (const name of await wantedNames(context, names, values.latest === true)) {
       try {
-        found.push(await inspectAny(context, name, values.type));
+        const item = await inspectAny(context, name, values.type ?? 'all');
+        found.push(values.size === true ? await withSize(context, item) : item);
       } catch (error) {
         errors += errorText(error, context.debug);
       }
     }
-    if (format === undefined) context.print(`${JSON.stringify(found, undefined, 4)}\n`);
-    else
-      context.print(
-        values.format === 'json'
-          ? `${JSON.stringify(found)}\n`
-          : found.map((item) => `${format.render(item)}\n`).join(''),
-      );
-    context.complain(errors);
+    try {
+      context.print(textOf(found, format));
+    } finally {
+      context.complain(errors);
+    }
     return errors === '' ? 0 : 1;
   },
 });
 
-async function inspectAny(context: Context, name: string, type: string | undefined): Promise<object> {
+function textOf(found: readonly object[], format: Format | undefined): string {
+  if (format === undefined) return `${JSON.stringify(found, undefined, 4)}\n`;
+  return format.json ? `${JSON.stringify(found)}\n` : renderRows(found as Row[], format, [], {});
+}
+
+async function wantedNames(context: Context, names: readonly string[], latest: boolean): Promise<readonly string[]> {
+  if (latest && names.length > 0) throw new UsageError('Cannot use --latest and a name together');
+  if (!latest && names.length === 0)
+    throw new UsageError('Cannot run tare inspect: it takes at least 1 argument, not 0 (see tare inspect --help)');
+  if (!latest) return names;
+  const { listContainers } = await import('../../engine/list.ts');
+  const [newest] = listContainers(context.engine);
+  if (newest === undefined) throw new TareError('not-found', 'Cannot inspect the newest container: there is none');
+  return [newest.id];
+}
+
+/** Containers have a name and a state, images have none. */
+async function withSize(context: Context, item: object): Promise<object> {
+  if (!('State' in item) || !('Id' in item) || typeof item.Id !== 'string') return item;
+  const { containerSize } = await import('../../engine/container-size.ts');
+  const { writableBytes, totalBytes } = await containerSize(context.engine, item.Id);
+  return { ...item, SizeRw: writableBytes, SizeRootFs: totalBytes };
+}
+
+async function inspectAny(context: Context, name: string, type: string): Promise<object> {
   if (type !== 'image') {
     try {
       return await inspectContainer(context.engine, name);
