@@ -17,6 +17,8 @@ export interface Flag {
   readonly value?: string;
   /** The only values accepted (also used to complete). */
   readonly choices?: readonly string[];
+  /** Values that completion offers; others are accepted, too. One that ends with an equals sign is a beginning. */
+  readonly offers?: readonly string[];
   /** A value that a person asks for by -1: accepted where numbers are otherwise not negative. */
   readonly minusOne?: true;
   /** Shown in help only. */

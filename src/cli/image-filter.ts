@@ -18,6 +18,12 @@ export const imageFilterKeys = [
   'readonly',
 ] as const;
 
+/** What completion offers for `images --filter`. */
+export const imageFilterOffers: readonly string[] = [
+  ...imageFilterKeys.map((key) => `${key}=`),
+  ...['dangling', 'intermediate', 'readonly'].flatMap((key) => [`${key}=true`, `${key}=false`]),
+];
+
 /** How `images --sort` orders. */
 export const imageSorts = ['created', 'id', 'repository', 'size', 'tag'] as const;
 

@@ -5,30 +5,9 @@ import { resolveContainer } from '../engine/names.ts';
 import { readConfig, readRecord } from '../engine/record.ts';
 import type { Context } from './context.ts';
 import { type Filters, hasLabel, parseFilters } from './filters.ts';
+import { psFilterKeys, psHealths, psStates } from './ps-filter-keys.ts';
 import { UsageError } from './usage-error.ts';
 import { parseInteger, parseTime } from './values.ts';
-
-/** Keys of `ps --filter`. */
-export const psFilterKeys = [
-  'id',
-  'name',
-  'status',
-  'label',
-  'label!',
-  'ancestor',
-  'before',
-  'since',
-  'until',
-  'exited',
-  'health',
-  'network',
-  'volume',
-  'pod',
-] as const;
-
-/** Values of `--filter status=`. */
-export const psStates = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'] as const;
-const psHealths = ['none', 'starting', 'healthy', 'unhealthy'] as const;
 
 /** What `--filter` flags ask for. */
 export interface PsFilter {

@@ -183,6 +183,18 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/version.ts')).verb,
   },
   {
+    name: 'completion',
+    group: 'system',
+    summary: 'Print a script that lets a shell complete command lines',
+    load: async () => (await import('./verbs/completion.ts')).verb,
+  },
+  {
+    name: '__complete',
+    group: 'hidden',
+    summary: 'Print how a command line may go on (called by the scripts of tare completion)',
+    load: async () => (await import('./verbs/complete.ts')).verb,
+  },
+  {
     name: 'cleanup',
     group: 'hidden',
     summary: 'Collect a container that has ended (called by its monitor)',

@@ -23,7 +23,7 @@ export interface PtyResult {
 export async function onTerminal(
   argv: readonly string[],
   steps: readonly Step[],
-  more: { readonly env?: Record<string, string> } = {},
+  more: { readonly env?: Record<string, string>; /** In seconds; 20 without. */ readonly timeout?: number } = {},
 ): Promise<PtyResult> {
   const job = JSON.stringify({ argv, steps, rows: 31, cols: 97, ...more });
   const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'pty.py'), job]);

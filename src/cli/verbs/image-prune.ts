@@ -15,6 +15,7 @@ export const verb = defineVerb({
     filter: {
       type: 'list',
       value: 'KEY=VALUE',
+      offers: pruneFilterKeys.map((key) => `${key}=`),
       help: 'Only those with this label, reference or id, made until a time, before or since another image; label!= for those without',
     },
     force: { type: 'switch', short: 'f', help: 'Do not ask' },

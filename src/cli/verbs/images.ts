@@ -1,6 +1,6 @@
 import { listImages, type ImageSummary } from '../../engine/list-images.ts';
 import { compileFormat, parseFilters } from '../format.ts';
-import { filterImages, imageFilterKeys, imageSorts, isNamed } from '../image-filter.ts';
+import { filterImages, imageFilterKeys, imageFilterOffers, imageSorts, isNamed } from '../image-filter.ts';
 import { imageColumns, imageHeadings, imageJson, imageRows } from '../image-row.ts';
 import { renderRows, type Row } from '../rows.ts';
 import { defineVerb } from '../verb.ts';
@@ -16,6 +16,7 @@ export const verb = defineVerb({
       type: 'list',
       short: 'f',
       value: 'KEY=VALUE',
+      offers: imageFilterOffers,
       help: 'Only those with this dangling, intermediate or readonly (true or false), reference, label or id, made before or since another image or until a time',
     },
     format: {

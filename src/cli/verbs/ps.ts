@@ -2,6 +2,7 @@ import { type ContainerSummary, collectedContainers } from '../../engine/list.ts
 import type { Context } from '../context.ts';
 import type { FlagTable, FlagValues } from '../flag-table.ts';
 import type { Format } from '../format.ts';
+import { psFilterOffers } from '../ps-filter-keys.ts';
 import { psColumns, psHeadings, psJson, psRow } from '../ps-row.ts';
 import { renderRows, type Row } from '../rows.ts';
 import { UsageError } from '../usage-error.ts';
@@ -14,6 +15,7 @@ const flags = {
     type: 'list',
     short: 'f',
     value: 'KEY=VALUE',
+    offers: psFilterOffers,
     help: 'Only those with this id, name, status, label, ancestor, exited (code), health, network, volume or pod, made before, since or until',
   },
   format: {

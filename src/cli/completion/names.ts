@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import type { Engine } from '../../engine/engine.ts';
+import { listContainers } from '../../engine/list.ts';
+import { ellipsis, printable } from '../table.ts';
+import type { Candidate } from './complete.ts';
+
+/** Which containers are wanted, by their state. */
+export type StateWish = 'any' | 'up' | 'down' | 'paused';
+
+/** More than anybody reads. */
+const MAX_CANDIDATES = 1000;
+
+/** Names of containers that begin so; ids when digits were typed. Nothing where they cannot be read. */
+export function containerNames(engine: Engine, current: string, wish: StateWish = 'any'): Candidate[] {
+  try {
+    return listContainers(engine)
+      .filter(({ state }) => isWanted(state, wish))
+      .flatMap(({ id, name, image, state }) => {
+        const meaning = `${state}, ${ellipsis(printable(image), 40)}`;
+        return [name, ...(startsId(current) ? [id.slice(0, 12)] : [])].map((word) => ({ word, meaning }));
+      })
+      .filter(({ word }) => word.startsWith(current))
+      .slice(0, MAX_CANDIDATES);
+  } catch {
+    return [];
+  }
+}
+
+function isWanted(state: string, wish: StateWish): boolean {
+  const isUp = state === 'running' || state === 'paused' || state === 'restarting';
+  return wish === 'any' || (wish === 'paused' ? state === 'paused' : isUp === (wish === 'up'));
+}
+
+/** Names of images that begin so, in full and as people say them; ids when digits were typed. Makes no store. Nothing where there is none that can be read. */
+export async function imageNames(engine: Engine, current: string): Promise<Candidate[]> {
+  if (!existsSync(engine.storageRoot)) return [];
+  try {
+    const store = await engine.openStore();
+    return store
+      .images()
+      .flatMap(({ id, names }) => [
+        ...names.flatMap((name) => [name, shortName(name)]),
+        ...(startsId(current) ? [id.slice(0, 12)] : []),
+      ])
+      .filter((word, index, all) => word.startsWith(current) && all.indexOf(word) === index)
+      .slice(0, MAX_CANDIDATES)
+      .map((word) => ({ word, meaning: 'image' }));
+  } catch {
+    return [];
+  }
+}
+
+function shortName(name: string): string {
+  return name.replace(/^(docker\.io\/(library\/)?|localhost\/)/, '').replace(/:latest$/, '');
+}
+
+function startsId(current: string): boolean {
+  return /^[0-9a-f]+$/.test(current);
+}
