@@ -1,16 +1,14 @@
 /*
  * bin/tare: finds the pinned Node beside the package and becomes it. One exec, no shell, nothing read from
- * the environment but what must not reach Node.
+ * the environment but what must not reach Node, and where an unprivileged user's things are. For such a user it enters the user's namespace first.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "launcher.h"
 #include "node-flags.h"
 
 #if defined(__x86_64__)
@@ -21,25 +19,44 @@
 #error "no pinned Node for this architecture: x86_64 and aarch64 are supported"
 #endif
 
-#define EXIT_ENGINE 125
 #define ENTRY "/dist/bin/main.cjs"
 #define HIDDEN_PREFIX "TARE_HIDDEN_"
+#define ROOTLESS "TARE_ROOTLESS="
 
 static const char *const node_flags[] = {NODE_FLAGS};
 enum { FLAGS = sizeof node_flags / sizeof *node_flags };
 
-static void say(const char *const *parts) {
-  for (; *parts; parts++)
-    if (write(2, *parts, strlen(*parts)) < 0) break;
+char **launcher_argv;
+
+void close_scoped(int *fd) {
+  if (*fd >= 0) close(*fd);
 }
 
-/* dir/…/name when it fits. */
-static bool join(char out[PATH_MAX], const char *dir, const char *rest) {
+void say(const char *const *parts) {
+  if (write(2, "tare: ", 6) < 0) return;
+  for (; *parts; parts++)
+    if (write(2, *parts, strlen(*parts)) < 0) return;
+  if (write(2, "\n", 1) < 0) return;
+}
+
+bool join(char out[PATH_MAX], const char *dir, const char *rest) {
   size_t a = strlen(dir), b = strlen(rest);
   if (a + b >= PATH_MAX) return false;
   memmove(out, dir, a);
   memcpy(out + a, rest, b + 1);
   return true;
+}
+
+char *number(char text[24], uint64_t n) {
+  char digits[24];
+  int at = 0, length = 0;
+  do
+    digits[at++] = (char)('0' + n % 10);
+  while (n /= 10);
+  while (at)
+    text[length++] = digits[--at];
+  text[length] = 0;
+  return text;
 }
 
 /* Removes the last component; "/a" becomes "". False when there is none. */
@@ -79,41 +96,94 @@ static char *concat(const char *a, const char *b) {
   return s;
 }
 
+static bool starts(const char *entry, const char *prefix) {
+  return !strncmp(entry, prefix, strlen(prefix));
+}
+
+/* uid_map says that root here is user `uid` above. */
+static bool is_mapped(const char *uid) {
+  char map[256], line[64] = "0 ";
+  SCOPED_FD fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, map, sizeof map - 1);
+  size_t digits = strcspn(uid, " "), at = 0;
+  if (n <= 0 || !digits || digits > 10) return false;
+  map[n] = 0;
+  for (char *c = map; *c && *c != '\n'; c++)
+    if (*c != ' ' || (at && map[at - 1] != ' ')) map[at++] = *c;
+  map[at] = 0;
+  memcpy(line + 2, uid, digits);
+  strcpy(line + 2 + digits, " ");
+  return !strncmp(map, line, strlen(line));
+}
+
+/* What root in a namespace was told of whose it is holds when the kernel says the same: else it is another's word. */
+static bool is_trusted(const char *entry) {
+  return geteuid() == 0 && is_mapped(entry + sizeof ROOTLESS - 1);
+}
+
+static char *rootless_entry(const struct user *user) {
+  char ids[3][24], text[128] = ROOTLESS;
+  strcat(strcat(text, number(ids[0], user->uid)), " ");
+  strcat(strcat(text, number(ids[1], user->gid)), " ");
+  return concat(strcat(text, number(ids[2], (uint64_t)user->holder)), "");
+}
+
 /* The environment for Node: injecting variables are renamed, so that `-e NAME` can still find them. */
-static char **clean_environment(char **env, const char *called) {
+static char **clean_environment(char **env, const char *called, const struct user *user) {
   size_t n = 0, at = 0;
   while (env[n])
     n++;
-  char **out = malloc((n + 2) * sizeof *out);
+  char **out = malloc((n + 5) * sizeof *out);
   if (!out) _exit(EXIT_ENGINE);
   for (size_t i = 0; i < n; i++) {
-    if (!strncmp(env[i], "TARE_ARGV0=", 11) || !strncmp(env[i], HIDDEN_PREFIX, sizeof HIDDEN_PREFIX - 1))
-      continue;
+    if (starts(env[i], "TARE_ARGV0=") || starts(env[i], HIDDEN_PREFIX)) continue;
+    if (starts(env[i], ROOTLESS) && (user || !is_trusted(env[i]))) continue;
+    if (user && (starts(env[i], "XDG_RUNTIME_DIR=") || starts(env[i], "HOME="))) continue;
     out[at++] = injects(env[i]) && !keeps(env[i]) ? concat(HIDDEN_PREFIX, env[i]) : env[i];
   }
   if (called) out[at++] = concat("TARE_ARGV0=", called);
+  if (user) {
+    out[at++] = rootless_entry(user);
+    out[at++] = concat("HOME=", user->home);
+    out[at++] = concat("XDG_RUNTIME_DIR=", user->run_dir);
+  }
   out[at] = NULL;
   return out;
 }
 
+/* All but what touches neither containers nor images. A wrong guess costs a namespace. */
+static bool needs_namespace(char **args) {
+  static const char *const plain[] = {"help", "version", "login", "logout", "--help", "-h", "--version", "-v"};
+  for (; *args; args++) {
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+      if (!strcmp(*args, plain[i])) return false;
+    if (**args != '-') return true;
+  }
+  return false;
+}
+
 int main(int argc, char **argv, char **env) {
   char self[PATH_MAX], root[PATH_MAX], node[PATH_MAX], entry[PATH_MAX];
+  launcher_argv = argv;
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   if (n <= 0) {
-    say((const char *const[]){"tare: Cannot find itself: /proc is not mounted\n", NULL});
+    SAY("Cannot find itself: /proc is not mounted");
     return EXIT_ENGINE;
   }
   self[n] = 0;
   if (!join(root, self, "") || !parent(root) || !parent(root) || !join(entry, root, ENTRY)) {
-    say((const char *const[]){"tare: Cannot start: its path is too long\n", NULL});
+    SAY("Cannot start: its path is too long");
     return EXIT_ENGINE;
   }
   if (!find_node(root, node)) {
-    say((const char *const[]){"tare: Cannot start: its Node is missing; run `npm ci` in ", root, "\n", NULL});
+    SAY("Cannot start: its Node is missing; run `npm ci` in ", root);
     return EXIT_ENGINE;
   }
   const char *called = argc > 0 ? argv[0] : "tare", *slash = strrchr(called, '/');
   if (slash) called = slash + 1;
+  static struct user user;
+  bool rootless = geteuid() != 0 && needs_namespace(argv + (argc > 0));
+  if (rootless && (!user_find(&user) || !userns_enter(&user))) return EXIT_ENGINE;
   char **args = malloc(((size_t)argc + FLAGS + 3) * sizeof *args);
   if (!args) return EXIT_ENGINE;
   int at = 0;
@@ -124,7 +194,7 @@ int main(int argc, char **argv, char **env) {
   for (int i = 1; i < argc; i++)
     args[at++] = argv[i];
   args[at] = NULL;
-  execve(node, args, clean_environment(env, strcmp(called, "tare") ? called : NULL));
-  say((const char *const[]){"tare: Cannot start ", node, ": ", strerror(errno), "\n", NULL});
+  execve(node, args, clean_environment(env, strcmp(called, "tare") ? called : NULL, rootless ? &user : NULL));
+  SAY("Cannot start ", node, ": ", strerror(errno));
   return EXIT_ENGINE;
 }
