@@ -19,7 +19,8 @@ import { cancelled } from './engine/create.ts';
 import type { CreateOptions } from './engine/create-options.ts';
 import { createEngine, ensureLayout, type Engine } from './engine/engine.ts';
 import { listContainers, type ContainerSummary } from './engine/list.ts';
-import { storagePlaces } from './engine/storage-places.ts';
+import { rootlessUser } from './engine/rootless.ts';
+import { standardPlaces } from './engine/storage-places.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
 
@@ -157,9 +158,11 @@ export class Tare implements AsyncDisposable {
 
 /** Opens Tare. Creates its directories when missing. Errors: denied without the rights to. */
 export async function open(options: OpenOptions = {}): Promise<Tare> {
-  const root = options.root ?? '/var/lib/tare';
-  const runRoot = options.runRoot ?? '/run/tare';
-  const places = storagePlaces(process.env);
+  const uid = process.getuid?.() ?? 0;
+  const rootless = rootlessUser(process.env, uid);
+  const places = standardPlaces(process.env, rootless);
+  const root = options.root ?? places.root;
+  const runRoot = options.runRoot ?? places.runRoot;
   const storageRoot = options.storageRoot ?? places.storageRoot;
   const storageRunRoot = options.storageRunRoot ?? places.storageRunRoot;
   const launcher = fileURLToPath(new URL('../bin/tare', import.meta.url));
@@ -170,7 +173,8 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
     storageRoot,
     storageRunRoot,
     env: process.env,
-    uid: process.getuid?.() ?? 0,
+    uid: rootless?.uid ?? uid,
+    ...(rootless === undefined ? {} : { rootless }),
     ...(storageRoot === places.storageRoot && places.storageProblem !== undefined
       ? { storageProblem: places.storageProblem }
       : {}),

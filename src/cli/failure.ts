@@ -1,4 +1,4 @@
-import { isKind, messageOf } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import { BrokenPipe } from './output.ts';
 
 /** Exit code of a program that SIGPIPE killed: what a pipeline expects of a writer whose reader left. */
@@ -16,16 +16,9 @@ export function errorText(error: unknown, debug: boolean): string {
   const words = messageOf(error)
     .trim()
     .replaceAll(/\s*\n\s*/g, ' ');
-  const line = `Error: ${words}${rightsHint(error)}\n`;
+  const line = `Error: ${words}\n`;
   if (!debug) return line;
   let text = line;
   for (let cause = error; cause instanceof Error; cause = cause.cause) text += `  ${cause.stack ?? cause.message}\n`;
   return text;
-}
-
-/** What a user without rights can do about it. */
-function rightsHint(error: unknown): string {
-  const refused =
-    isKind(error, 'denied') || /^(EACCES|EPERM)$/.test(String((error as { readonly code?: unknown } | null)?.code));
-  return refused && process.getuid?.() !== 0 ? ' (this release needs root: try it with sudo)' : '';
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { EngineOptions } from '../engine/engine.ts';
-import { storagePlaces } from '../engine/storage-places.ts';
+import { rootlessUser } from '../engine/rootless.ts';
+import { standardPlaces } from '../engine/storage-places.ts';
 import type { Host } from './context.ts';
 import type { FlagTable, FlagValues } from './flag-table.ts';
 
@@ -46,17 +47,13 @@ export type GlobalValues = FlagValues<typeof globalFlags>;
 
 /** Where the engine keeps what: flag, else environment, else storage.conf, else the system's place. The monitor gets the same as command line, for `cleanup`. */
 export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
-  const configured = storagePlaces(host.env);
-  const place = (
-    flag: 'root' | 'runroot' | 'storage-root' | 'storage-runroot',
-    variable: string,
-    standard?: string,
-  ) => {
-    const given = flags[flag] || host.env[variable] || standard || globalFlags[flag].standard;
-    return resolve(host.cwd, given);
-  };
-  const root = place('root', 'TARE_ROOT');
-  const runRoot = place('runroot', 'TARE_RUNROOT');
+  const uid = process.getuid?.() ?? 0;
+  const rootless = rootlessUser(host.env, uid);
+  const configured = standardPlaces(host.env, rootless);
+  const place = (flag: 'root' | 'runroot' | 'storage-root' | 'storage-runroot', variable: string, standard: string) =>
+    resolve(host.cwd, flags[flag] || host.env[variable] || standard);
+  const root = place('root', 'TARE_ROOT', configured.root);
+  const runRoot = place('runroot', 'TARE_RUNROOT', configured.runRoot);
   const storageRoot = place('storage-root', 'TARE_STORAGE_ROOT', configured.storageRoot);
   const storageRunRoot = place('storage-runroot', 'TARE_STORAGE_RUNROOT', configured.storageRunRoot);
   const cgroupParent = flags['cgroup-parent'];
@@ -75,7 +72,8 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     storageRunRoot,
     self,
     env: host.env,
-    uid: process.getuid?.() ?? 0,
+    uid: rootless?.uid ?? uid,
+    ...(rootless === undefined ? {} : { rootless }),
     keepBlobs: flags['keep-blobs'] ?? !/^(0|false|no)$/i.test(host.env['TARE_KEEP_BLOBS'] ?? ''),
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
     ...(storageRoot === configured.storageRoot && configured.storageProblem !== undefined

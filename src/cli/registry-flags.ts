@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { RegistryAccess } from '../engine/registries.ts';
+import { rootlessUser } from '../engine/rootless.ts';
 import type { Credentials } from '../registry/credentials.ts';
 import type { Host } from './context.ts';
 import { UsageError } from './usage-error.ts';
@@ -15,6 +16,12 @@ export const registryFlags = {
 export const credsFlag = {
   creds: { type: 'text', value: 'USER[:PASSWORD]', help: 'Credentials for the registry, instead of those of a login' },
 } as const;
+
+/** The user's own id, also in the user's namespace. */
+function callerUid(env: Host['env']): number {
+  const uid = process.getuid?.() ?? 0;
+  return uid === 0 ? (rootlessUser(env, uid)?.uid ?? uid) : uid;
+}
 
 /** How a verb with `registryFlags` reaches registries. */
 export function registryAccess(
@@ -32,7 +39,7 @@ export function registryAccess(
   const certDir = at(values['cert-dir']);
   return {
     env: context.env,
-    uid: process.getuid?.() ?? 0,
+    uid: callerUid(context.env),
     ...(authFile !== undefined && { authFile }),
     ...(certDir !== undefined && { certDir }),
     ...(values.creds !== undefined && { credentials: credentialsOf(values.creds) }),

@@ -11,6 +11,7 @@ import { configFiles } from './config-files.ts';
 import { requestedMounts } from './config-mounts.ts';
 import { linuxResources } from './config-resources.ts';
 import type { CreateOptions } from './create-options.ts';
+import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import type { PreparedSource } from './prepare-source.ts';
 import { nativeArch } from './seccomp.ts';
@@ -18,6 +19,7 @@ import { parseSecurityOptions, type SecurityOptions } from './security-options.t
 import { resolveUser } from './users.ts';
 
 export interface ConfigInput {
+  readonly engine: Engine;
   /** The container's directory: generated files go there. */
   readonly dir: string;
   readonly id: string;
@@ -74,7 +76,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
     ulimits: options.ulimits ?? [],
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     namespaces: { network: hostNetwork ? 'host' : 'private' },
-    resources: linuxResources(options.resources ?? {}, defaultPidsLimit()),
+    resources: linuxResources(options.resources ?? {}, defaultPidsLimit(input.engine)),
     cgroupsPath: input.cgroupPath,
     annotations: options.annotations ?? {},
   });

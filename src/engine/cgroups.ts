@@ -1,6 +1,9 @@
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { readCgroupHost, type CgroupHost } from '../runtime/cgroup/host.ts';
 import { planCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
+import { delegatedHost, delegatedParent } from './delegated-cgroups.ts';
 import type { Engine } from './engine.ts';
 import { findRecord } from './record.ts';
 
@@ -15,26 +18,66 @@ export function cgroupHost(): CgroupHost {
   return host;
 }
 
+/** The hierarchies in which the engine may make cgroups below `parent`: for an unprivileged user those that were delegated. */
+export function usableCgroups(engine: Pick<Engine, 'rootless'>, parent: string): CgroupHost {
+  return engine.rootless === undefined ? cgroupHost() : delegatedHost(cgroupHost(), parent, files);
+}
+
+const files = {
+  isWritable(path: string): boolean | undefined {
+    try {
+      accessSync(path, constants.W_OK);
+      return true;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : false;
+    }
+  },
+  read(path: string): string {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch {
+      return '';
+    }
+  },
+};
+
 /** Nobody asked for the default limit of processes: where it cannot be set there is none (-1), and the start warns of the unusable cgroups. */
-export function defaultPidsLimit(): number {
-  const usable = cgroupHost().hierarchies.some(
+export function defaultPidsLimit(engine: Engine): number {
+  const usable = usableCgroups(engine, engine.cgroupParent).hierarchies.some(
     ({ controllers, readOnly }) => !readOnly && controllers.includes('pids'),
   );
   return usable ? DEFAULT_PIDS_LIMIT : -1;
 }
 
 /** The cgroup of a container with its limits. */
-export function containerCgroupPlan(cgroupPath: string, resources: LinuxResources | undefined): CgroupPlan {
-  return planCgroup(cgroupHost(), { cgroupPath, resources: resources ?? {} });
+export function containerCgroupPlan(
+  engine: Pick<Engine, 'rootless'>,
+  cgroupPath: string,
+  resources: LinuxResources | undefined,
+): CgroupPlan {
+  if (engine.rootless === undefined) return planCgroup(cgroupHost(), { cgroupPath, resources: resources ?? {} });
+  const usable = usableCgroups(engine, cgroupPath);
+  // In a user namespace nobody may set device rules, and nobody can make a device.
+  const plan = planCgroup(usable, { cgroupPath, resources: resources ?? {}, devices: [{ allow: true, access: 'rwm' }] });
+  return {
+    ...plan,
+    parentWrites: plan.parentWrites.filter(({ file }) => files.isWritable(join(plan.root, file)) !== false),
+    warnings: [],
+  };
 }
 
 /** Where a container's cgroup is, to kill or remove it, whatever parent this engine would choose. */
 export function containerCgroup(engine: Engine, id: string, record = findRecord(engine, id)): CgroupPlan {
   // Without a record it died before it had a cgroup.
-  return containerCgroupPlan(record?.cgroupPath ?? cgroupPathOf(engine, id), undefined);
+  return containerCgroupPlan(engine, record?.cgroupPath ?? cgroupPathOf(engine, id), undefined);
 }
 
 /** "/tare/ID". */
 export function cgroupPathOf(engine: Engine, id: string): string {
   return `${engine.cgroupParent}/${id}`;
+}
+
+/** The parent for the containers of an unprivileged user, who chose none. */
+export function rootlessCgroupParent(): string {
+  return delegatedParent(cgroupHost(), files);
 }

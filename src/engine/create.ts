@@ -84,7 +84,7 @@ export async function prepareContainer(
   const autoRemove = options.autoRemove === true || next.owned;
   const dir = containerDir(engine, id);
   // One that is only created waits for its start, over a reboot if it must.
-  const transient = autoRemove && next.starts;
+  const transient = autoRemove && next.starts && engine.keepsRunRoot;
   const disk = diskDir(engine, { id, transient });
   monitor?.separate();
   const life = stack.use(makeStateDir(dir, transient ? join(engine.volatileDir, id) : undefined));
@@ -101,6 +101,7 @@ export async function prepareContainer(
     });
     const rootfs = stack.use(mountRootfs(prepared.rootfs));
     const { config, warnings } = await buildConfig({
+      engine,
       dir,
       id,
       options,

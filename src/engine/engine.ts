@@ -2,7 +2,9 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Store } from '../storage/mod.ts';
+import { rootlessCgroupParent } from './cgroups.ts';
 import { fileError } from './file-error.ts';
+import { keepsRunRoot, type RootlessUser } from './rootless.ts';
 
 /** Where Tare keeps what. All absolute. */
 export interface EngineOptions {
@@ -23,6 +25,8 @@ export interface EngineOptions {
   /** The user's environment and id: where credentials, certificates and proxies of registries are. Default: none, 0. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly uid?: number;
+  /** For an unprivileged user, in whose namespace this process is. */
+  readonly rootless?: RootlessUser;
   /** Why the image store cannot be used, as the machine is set up. */
   readonly storageProblem?: string;
 }
@@ -47,6 +51,10 @@ export interface Engine extends EngineOptions {
   readonly keepBlobs: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
+  /** The run root is there as long as the machine runs: what is of no use after that may be kept in it. */
+  readonly keepsRunRoot: boolean;
+  /** What every overlay of the engine's is mounted with. */
+  readonly overlayOptions: readonly string[];
   /** The image store, opened on first use, without what killed processes left. */
   store(): Promise<Store>;
   /** The same as it is: for a start, which does not wait for that. It calls `store` when there is time. */
@@ -55,19 +63,32 @@ export interface Engine extends EngineOptions {
 
 /** Makes an Engine. Creates nothing; see `ensureLayout`. */
 export function createEngine(options: EngineOptions): Engine {
+  let { cgroupParent } = options;
   let opened: Promise<Store> | undefined;
   let recovered: Promise<Store> | undefined;
   const openStore = (): Promise<Store> => {
     if (options.storageProblem !== undefined)
       return Promise.reject(new TareError('unsupported', `Cannot open the image store: ${options.storageProblem}`));
     opened ??= import('../storage/store.ts').then(({ Store }) =>
-      Store.open({ graphRoot: options.storageRoot, runRoot: options.storageRunRoot, recovery: 'later' }),
+      Store.open({
+        graphRoot: options.storageRoot,
+        runRoot: options.storageRunRoot,
+        userNamespace: options.rootless !== undefined,
+        recovery: 'later',
+      }),
     );
     return opened;
   };
   return {
     ...options,
-    cgroupParent: options.cgroupParent ?? '/tare',
+    get cgroupParent() {
+      cgroupParent ??= options.rootless === undefined ? '/tare' : rootlessCgroupParent();
+      return cgroupParent;
+    },
+    get keepsRunRoot() {
+      return options.rootless === undefined || keepsRunRoot(options.rootless);
+    },
+    overlayOptions: options.rootless === undefined ? [] : ['userxattr'],
     keepBlobs: options.keepBlobs ?? true,
     env: options.env ?? {},
     uid: options.uid ?? 0,

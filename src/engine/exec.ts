@@ -59,7 +59,7 @@ export async function execContainer(
     const config = readConfig(engine, id);
     using pidfd = openInit(engine, id);
     const process = execProcess(config, options, pidfd.pid);
-    const cgroup = containerCgroupPlan(record.cgroupPath, undefined);
+    const cgroup = containerCgroupPlan(engine, record.cgroupPath, undefined);
     const stdio = stdioName(options, io);
     const compiled = compileExec(
       process,
@@ -72,6 +72,7 @@ export async function execContainer(
           process: options.privileged === true ? process : (config.process ?? process),
         }),
         id,
+        ...(engine.rootless === undefined ? {} : { features: { mknod: false } }),
       },
     );
     using opened = openPlan(compiled, {

@@ -14,6 +14,7 @@ import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
 import { LOG_NAME, containerDir, type ContainerRecord, diskDir } from './record.ts';
 import { deleteContainer } from './delete.ts';
+import { rootlessVariables } from './rootless.ts';
 import type { Running } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
 import { bindKind } from './source.ts';
@@ -46,7 +47,7 @@ export async function launchContainer(
   const dir = containerDir(engine, record.id);
   using stack = new DisposableStack();
   const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
-  const planned = containerCgroupPlan(record.cgroupPath, config.linux?.resources);
+  const planned = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
   let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
   let lives = false;
@@ -116,6 +117,15 @@ function attachedStreams(stdin: boolean): number {
   return (stdin ? ATTACH_STDIN : 0) | ATTACH_STDOUT | ATTACH_STDERR;
 }
 
+/** What the monitor's `tare cleanup` needs to find the same engine. */
+function selfEnvironment(engine: Engine): string[] {
+  const kept = engine.rootless === undefined ? [] : rootlessVariables;
+  return [
+    `PATH=${defaultPath}`,
+    ...kept.flatMap((name) => (engine.env[name] === undefined ? [] : [`${name}=${engine.env[name]}`])),
+  ];
+}
+
 /** What the Plan of a container is compiled with. */
 export function planOptions(
   engine: Engine,
@@ -134,12 +144,13 @@ export function planOptions(
       once: false,
       ...(record.log === undefined ? {} : { log: { name: LOG_NAME, ...record.log } }),
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
-      ...(cleans ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: [`PATH=${defaultPath}`] } } : {}),
+      ...(cleans ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: selfEnvironment(engine) } } : {}),
       autostart: true,
       owner: how.owner,
       volatile: record.autoRemove,
       listen: record.id,
     },
+    ...(engine.rootless === undefined ? {} : { features: { mknod: false } }),
     mountKinds: bindKind,
     seccomp: how.seccomp,
     init: record.init,

@@ -13,7 +13,7 @@ export async function printContainerPlan(engine: Engine, nameOrId: string): Prom
   const id = resolveContainer(engine, nameOrId);
   const record = readRecord(engine, id);
   const config = readConfig(engine, id);
-  const cgroup = containerCgroupPlan(record.cgroupPath, config.linux?.resources);
+  const cgroup = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
   const compiled = compile(
     config,
     planOptions(engine, record, cgroup, { owner: false, seccomp: await seccompFilter(engine, config) }),

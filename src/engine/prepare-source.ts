@@ -126,7 +126,7 @@ export async function prepareSource(
     case 'rootfs': {
       const { path, overlay } = resolved;
       const rootfs: Mount = overlay
-        ? overlayRootfs(places, path)
+        ? overlayRootfs(engine, places, path)
         : { kind: 'bind', source: path, readOnly: false, recursive: true };
       return {
         source: { kind: 'rootfs', path, overlay },

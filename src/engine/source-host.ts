@@ -72,7 +72,7 @@ export function hostRootfs(
   };
 
   const base = layer('/', path);
-  const root: Mount = { kind: 'overlay', lowers: [path], upper: base.upper, work: base.work, options: [] };
+  const root: Mount = { kind: 'overlay', lowers: [path], upper: base.upper, work: base.work, options: engine.overlayOptions };
   const mounts: OciMount[] = [];
   for (const entry of realMountsBelow(parseMountinfo(mountinfo), path)) {
     const target = path === '/' ? entry.mountPoint : entry.mountPoint.slice(path.length);
@@ -81,7 +81,7 @@ export function hostRootfs(
       destination: target,
       type: 'overlay',
       source: 'overlay',
-      options: [`lowerdir=${entry.mountPoint.replaceAll(':', '\\:')}`, `upperdir=${upper}`, `workdir=${work}`],
+      options: [`lowerdir=${entry.mountPoint.replaceAll(':', '\\:')}`, `upperdir=${upper}`, `workdir=${work}`, ...engine.overlayOptions],
     });
   }
   writeFileSync(join(dir, LAYERS_FILE), JSON.stringify(layers), { mode: 0o600 });
@@ -89,10 +89,10 @@ export function hostRootfs(
 }
 
 /** The overlay of `rootfs:DIR:O`: DIR below a writable layer in the container's directory. */
-export function overlayRootfs({ dir, disk }: ContainerPlaces, path: string): Mount {
+export function overlayRootfs(engine: Engine, { dir, disk }: ContainerPlaces, path: string): Mount {
   const layer = createLayer(disk, 0, '/', path);
   writeFileSync(join(dir, LAYERS_FILE), JSON.stringify([layer]), { mode: 0o600 });
-  return { kind: 'overlay', lowers: layer.lowers, upper: layer.upper, work: layer.work, options: [] };
+  return { kind: 'overlay', lowers: layer.lowers, upper: layer.upper, work: layer.work, options: engine.overlayOptions };
 }
 
 /** The writable layers of a `host:` or `rootfs:…:O` container, the root first. */

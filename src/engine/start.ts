@@ -82,5 +82,5 @@ function overlayOf(engine: Engine, record: ContainerRecord): Mount {
   const root = hostLayers(containerDir(engine, record.id))[0];
   if (root === undefined)
     throw new TareError('internal', `Cannot start container ${record.name}: its layers are not recorded`);
-  return { kind: 'overlay', lowers: root.lowers, upper: root.upper, work: root.work, options: [] };
+  return { kind: 'overlay', lowers: root.lowers, upper: root.upper, work: root.work, options: engine.overlayOptions };
 }

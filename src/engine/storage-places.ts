@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type StorageConf, readStorageConf, storageConfPaths } from '../storage/storage-conf.ts';
+import type { RootlessUser } from './rootless.ts';
 
 /** Where the image store of this machine is. */
 export interface StoragePlaces {
@@ -9,15 +11,61 @@ export interface StoragePlaces {
   readonly storageProblem?: string;
 }
 
-/** The store that podman and buildah use on this machine: as storage.conf says (or the file that `CONTAINERS_STORAGE_CONF` names), otherwise in its usual place. */
-export function storagePlaces(env: Readonly<Record<string, string | undefined>>): StoragePlaces {
-  const conf = firstConf(env['CONTAINERS_STORAGE_CONF']);
+/** Where Tare and its image store are, unless the caller says otherwise. */
+export interface Places extends StoragePlaces {
+  readonly root: string;
+  readonly runRoot: string;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** The places of the machine's root, or of an unprivileged user. */
+export function standardPlaces(env: Env, user: RootlessUser | undefined): Places {
+  return {
+    root: user === undefined ? '/var/lib/tare' : join(user.dataHome, 'tare'),
+    runRoot: user === undefined ? '/run/tare' : join(user.runtimeDir, 'tare'),
+    ...storagePlaces(env, user),
+  };
+}
+
+/**
+ * The store that podman and buildah use: as storage.conf says (or the file that `CONTAINERS_STORAGE_CONF` names), otherwise in its usual place. A user has
+ * a storage.conf of their own; of the machine's only `driver` and `rootless_storage_path` count for them.
+ */
+export function storagePlaces(env: Env, user?: RootlessUser): StoragePlaces {
+  const given = env['CONTAINERS_STORAGE_CONF'];
+  const conf =
+    given !== undefined && given !== ''
+      ? firstConf([given])
+      : user === undefined
+        ? firstConf(storageConfPaths)
+        : { ...forUsers(firstConf(storageConfPaths)), ...firstConf([join(user.configHome, 'containers/storage.conf')]) };
+  const expand = (path: string | undefined): string | undefined => path && expandVariables(path, env, user);
   const problem = problemOf(conf);
   return {
-    storageRoot: conf.graphRoot ?? '/var/lib/containers/storage',
-    storageRunRoot: conf.runRoot ?? '/run/containers/storage',
+    storageRoot:
+      expand(conf.graphRoot) ??
+      (user === undefined
+        ? '/var/lib/containers/storage'
+        : (expand(conf.rootlessStoragePath) ?? join(user.dataHome, 'containers/storage'))),
+    storageRunRoot:
+      expand(conf.runRoot) ??
+      (user === undefined ? '/run/containers/storage' : join(user.runtimeDir, 'containers')),
     ...(problem === undefined ? {} : { storageProblem: problem }),
   };
+}
+
+/** What the machine's file says to a user. */
+function forUsers({ graphRoot: _graph, runRoot: _run, ...rest }: StorageConf): StorageConf {
+  return rest;
+}
+
+/** `$HOME`, `$UID` and other variables of the environment, as podman replaces them. */
+function expandVariables(path: string, env: Env, user: RootlessUser | undefined): string {
+  return path.replace(/\$(?:\{(\w+)\}|(\w+))/g, (_, braced: string | undefined, bare: string | undefined) => {
+    const name = braced ?? bare ?? '';
+    return name === 'UID' ? String(user?.uid ?? 0) : (env[name] ?? '');
+  });
 }
 
 function problemOf(conf: StorageConf): string | undefined {
@@ -27,8 +75,8 @@ function problemOf(conf: StorageConf): string | undefined {
   return `storage.conf sets driver ${conf.driver}; only overlay is supported`;
 }
 
-function firstConf(given: string | undefined): StorageConf {
-  for (const path of given === undefined || given === '' ? storageConfPaths : [given]) {
+function firstConf(paths: readonly string[]): StorageConf {
+  for (const path of paths) {
     try {
       return readStorageConf(readFileSync(path, 'utf8'));
     } catch {

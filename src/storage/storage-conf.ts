@@ -3,6 +3,8 @@ export interface StorageConf {
   readonly driver?: string;
   readonly graphRoot?: string;
   readonly runRoot?: string;
+  /** For unprivileged users, in the machine's file; with variables such as `$HOME`. */
+  readonly rootlessStoragePath?: string;
   /** Settings that put records where Tare does not look for them: using the store in spite of them would harm it. */
   readonly unsupported: readonly string[];
 }
@@ -34,10 +36,12 @@ export function readStorageConf(text: string): StorageConf {
   const driver = values.get('driver');
   const graphRoot = values.get('graphroot');
   const runRoot = values.get('runroot');
+  const rootlessStoragePath = values.get('rootless_storage_path');
   return {
     ...(driver === undefined ? {} : { driver }),
     ...(graphRoot === undefined ? {} : { graphRoot }),
     ...(runRoot === undefined ? {} : { runRoot }),
+    ...(rootlessStoragePath === undefined ? {} : { rootlessStoragePath }),
     unsupported,
   };
 }

@@ -1,0 +1,43 @@
+import { dirname, join } from 'node:path';
+import type { CgroupHost, Hierarchy } from '../runtime/cgroup/host.ts';
+
+/** What has to be known of the cgroup file system. */
+export interface CgroupFiles {
+  /** Undefined: there is no such file. */
+  isWritable(path: string): boolean | undefined;
+  /** "" where there is none. */
+  read(path: string): string;
+}
+
+const at = (host: CgroupHost, hierarchy: Hierarchy, path: string): string => join(host.root, hierarchy.dir, path);
+
+/**
+ * The cgroup below which an unprivileged user's containers go: a child of the highest one above this process that is the user's, on cgroup v2. Moving a process takes the right to write
+ * to the nearest common ancestor, so one beside it would not do. "/tare" where nothing was delegated.
+ */
+export function delegatedParent(host: CgroupHost, files: CgroupFiles): string {
+  const v2 = host.hierarchies.find(({ version, readOnly }) => version === 2 && !readOnly);
+  let found: string | undefined;
+  for (let path = v2?.own ?? '/'; v2 !== undefined && path !== '/'; path = dirname(path)) {
+    if (files.isWritable(at(host, v2, join(path, 'cgroup.procs'))) !== true) break;
+    if (files.isWritable(at(host, v2, path)) !== true) break;
+    found = path;
+  }
+  return found === undefined ? '/tare' : join(found, 'tare');
+}
+
+/** The hierarchies in which the user may make cgroups at `path`, and of cgroup v2 the controllers that reach there. Nothing is said of the others: that is no fault. */
+export function delegatedHost(host: CgroupHost, path: string, files: CgroupFiles): CgroupHost {
+  const hierarchies = host.hierarchies.flatMap((hierarchy): Hierarchy[] => {
+    if (hierarchy.readOnly) return [];
+    for (let ancestor = path; ; ancestor = dirname(ancestor)) {
+      const writable = files.isWritable(at(host, hierarchy, ancestor));
+      if (writable === undefined && ancestor !== '/') continue;
+      if (writable !== true) return [];
+      if (hierarchy.version === 1) return [hierarchy];
+      const controllers = files.read(at(host, hierarchy, join(ancestor, 'cgroup.controllers')));
+      return [{ ...hierarchy, controllers: controllers.split(/\s+/).filter(Boolean) }];
+    }
+  });
+  return { ...host, hierarchies, warnings: [] };
+}
