@@ -87,10 +87,13 @@ int step_user(struct init *in, const struct op *op) {
     if (!groups) return -1;
     memcpy(groups, f[2].s, f[2].len);
   }
-  /* Where setgroups is denied (a single-id user namespace) there is nothing to drop either. */
+  /* Where setgroups is denied (a single-id user namespace) nothing can be dropped: it must be no more than the group itself that is asked for. */
   int r = setgroups(count, groups);
+  bool only_own = true;
+  for (size_t i = 0; i < count; i++)
+    only_own &= groups[i] == gid;
   free(groups);
-  if (r < 0 && !(errno == EPERM && count == 0)) return -1;
+  if (r < 0 && !(errno == EPERM && only_own)) return -1;
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -1;
   if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) return -1;
   struct cap_sets sets;

@@ -4,13 +4,14 @@ import { defaultConfig } from '../runtime/default-config.ts';
 import type { LinuxSeccomp, Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import { allCapabilities, capabilityMask, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
 import type { Fd } from '../sys/fd.ts';
-import { defaultPidsLimit } from './cgroups.ts';
+import { defaultPidsLimit, usableCgroups } from './cgroups.ts';
 import { requestedDevices } from './config-devices.ts';
 import { environment } from './config-env.ts';
 import { configFiles } from './config-files.ts';
 import { requestedMounts } from './config-mounts.ts';
-import { linuxResources } from './config-resources.ts';
+import { enforceable, linuxResources } from './config-resources.ts';
 import type { CreateOptions } from './create-options.ts';
+import { inUserNamespace } from './config-user-namespace.ts';
 import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import type { PreparedSource } from './prepare-source.ts';
@@ -35,7 +36,7 @@ export interface ConfigInput {
  *
  * Errors: invalid options; not-found user, group, device or mount source.
  */
-export async function buildConfig(input: ConfigInput): Promise<{ config: RuntimeConfig; warnings: string[] }> {
+export async function buildConfig(input: ConfigInput): Promise<{ config: RuntimeConfig; warnings: readonly string[] }> {
   if (input.prepared.bundle !== undefined) return { config: bundleConfig(input, input.prepared.bundle), warnings: [] };
   const { options, prepared } = input;
   const image = prepared.imageConfig?.process;
@@ -49,6 +50,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const devices = requestedDevices(options.devices ?? [], privileged);
   const cwd = options.workdir ?? image?.workingDir ?? '/';
   if (!cwd.startsWith('/')) throw new TareError('invalid', `Cannot use working directory ${cwd}: it must be absolute`);
+  const limits = applicableLimits(input.engine, options);
   const base = defaultConfig({
     argv: args,
     env: environment({
@@ -76,7 +78,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
     ulimits: options.ulimits ?? [],
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     namespaces: { network: hostNetwork ? 'host' : 'private' },
-    resources: linuxResources(options.resources ?? {}, defaultPidsLimit(input.engine)),
+    resources: limits.resources,
     cgroupsPath: input.cgroupPath,
     annotations: options.annotations ?? {},
   });
@@ -104,7 +106,14 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
     ],
     linux: { ...base.linux, maskedPaths: [...(base.linux?.maskedPaths ?? []), ...prepared.masked] },
   };
-  return { config, warnings: [] };
+  return { config: input.engine.rootless === undefined ? config : inUserNamespace(config), warnings: limits.warnings };
+}
+
+function applicableLimits(engine: Engine, options: CreateOptions): ReturnType<typeof enforceable> {
+  const resources = linuxResources(options.resources ?? {}, defaultPidsLimit(engine));
+  if (engine.rootless === undefined) return { resources, warnings: [] };
+  const { hierarchies } = usableCgroups(engine, engine.cgroupParent);
+  return enforceable(resources, new Set(hierarchies.flatMap(({ controllers }) => controllers)));
 }
 
 async function seccompProfile(

@@ -48,3 +48,40 @@ export function linuxResources(limits: ResourceLimits, defaultPidsLimit: number 
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
   };
 }
+
+/**
+ * The limits that an unprivileged user can set, for whom the controllers were delegated that are named, and a warning that names the others. Refusing to run would help nobody: docker and
+ * podman go on, too.
+ */
+export function enforceable(
+  resources: LinuxResources,
+  controllers: ReadonlySet<string>,
+): { readonly resources: LinuxResources; readonly warnings: readonly string[] } {
+  const { memory, cpu, pids, ...rest } = resources;
+  const { cpus, mems, ...time } = cpu ?? {};
+  const lost = new Set<string>();
+  const keeps = (controller: string, asked: boolean): boolean => {
+    if (asked && !controllers.has(controller)) lost.add(controller);
+    return asked && controllers.has(controller);
+  };
+  const kept = {
+    ...(keeps('cpu', Object.keys(time).length > 0) ? time : {}),
+    ...(keeps('cpuset', cpus !== undefined || mems !== undefined)
+      ? { ...(cpus === undefined ? {} : { cpus }), ...(mems === undefined ? {} : { mems }) }
+      : {}),
+  };
+  return {
+    resources: {
+      ...rest,
+      ...(memory !== undefined && keeps('memory', true) ? { memory } : {}),
+      ...(Object.keys(kept).length > 0 ? { cpu: kept } : {}),
+      ...(pids !== undefined && keeps('pids', (pids.limit ?? -1) > 0) ? { pids } : {}),
+    },
+    warnings:
+      lost.size === 0
+        ? []
+        : [
+            `Limits of ${[...lost].join(', ')} are not applied: this user may not set them; it takes cgroup v2 with these controllers delegated (systemd: Delegate=yes), or root`,
+          ],
+  };
+}

@@ -14,6 +14,7 @@ import type { Mount } from '../spec/mount.ts';
 import type { Mount as OciMount } from '../spec/runtime-config.ts';
 import { parseMountinfo, type MountEntry } from '../sys/mountinfo.ts';
 import type { Engine } from './engine.ts';
+import { hostParts, type HostParts } from './source-host-parts.ts';
 
 /** File systems that hold no files of the machine: the container gets its own, or none. */
 const VIRTUAL = new Set(
@@ -39,6 +40,9 @@ export interface ContainerPlaces {
   /** Its writable layers, `diskDir`. */
   readonly disk: string;
 }
+
+/** What an unmapped id looks like (/proc/sys/kernel/overflowuid). */
+const OVERFLOW_ID = 65534;
 
 const LAYERS_FILE = 'layers.json';
 
@@ -70,22 +74,45 @@ export function hostRootfs(
     layers.push(made);
     return made;
   };
+  const entries = parseMountinfo(mountinfo);
+  const below = entries.some(({ mountPoint }) => isBelow(mountPoint, path));
+  const lower = engine.rootless !== undefined && below ? join(disk, 'skeleton') : path;
+  const parts = lower === path ? undefined : splitHost(path, lower, entries);
 
-  const base = layer('/', path);
-  const root: Mount = { kind: 'overlay', lowers: [path], upper: base.upper, work: base.work, options: engine.overlayOptions };
+  const base = layer('/', lower);
+  const root: Mount = { kind: 'overlay', lowers: [lower], upper: base.upper, work: base.work, options: engine.overlayOptions };
   const mounts: OciMount[] = [];
-  for (const entry of realMountsBelow(parseMountinfo(mountinfo), path)) {
-    const target = path === '/' ? entry.mountPoint : entry.mountPoint.slice(path.length);
-    const { upper, work } = layer(target, entry.mountPoint);
+  for (const source of parts?.overlays ?? realMountsBelow(entries, path).map(({ mountPoint }) => mountPoint)) {
+    const target = path === '/' ? source : source.slice(path.length);
+    const { upper, work } = layer(target, source);
     mounts.push({
       destination: target,
       type: 'overlay',
       source: 'overlay',
-      options: [`lowerdir=${entry.mountPoint.replaceAll(':', '\\:')}`, `upperdir=${upper}`, `workdir=${work}`, ...engine.overlayOptions],
+      options: [`lowerdir=${source.replaceAll(':', '\\:')}`, `upperdir=${upper}`, `workdir=${work}`, ...engine.overlayOptions],
     });
+  }
+  for (const source of parts?.binds ?? []) {
+    const destination = path === '/' ? source : source.slice(path.length);
+    mounts.push({ destination, type: 'bind', source, options: ['rbind', 'rro', 'rprivate'] });
   }
   writeFileSync(join(dir, LAYERS_FILE), JSON.stringify(layers), { mode: 0o600 });
   return { root, mounts, masked: maskedPaths(engine, path, secrets), layers };
+}
+
+/** The mounts in the tree belong to the machine: an unprivileged user's overlay cannot have it as a whole. */
+function splitHost(path: string, skeleton: string, entries: readonly MountEntry[]): HostParts {
+  mkdirSync(skeleton, { mode: 0o755 });
+  const types = new Map(entries.map(({ mountPoint, fsType }) => [mountPoint, fsType]));
+  return hostParts(path, skeleton, new Set(types.keys()), (directory) => {
+    const type = types.get(directory);
+    if (type !== undefined && (VIRTUAL.has(type) || isTransient(type))) return true;
+    return /^\/(?:proc|sys|dev|run)$/.test(directory);
+  });
+}
+
+function isBelow(mountPoint: string, path: string): boolean {
+  return mountPoint !== path && mountPoint.startsWith(path === '/' ? '/' : `${path}/`);
 }
 
 /** The overlay of `rootfs:DIR:O`: DIR below a writable layer in the container's directory. */
@@ -108,7 +135,9 @@ function createLayer(disk: string, index: number, target: string, lower: string)
   const stat = statSync(lower);
   mkdirSync(upper);
   chmodSync(upper, stat.mode & 0o7777);
-  if (stat.uid !== 0 || stat.gid !== 0) chownSync(upper, stat.uid, stat.gid);
+  // An owner that the user namespace has no id for: the layer is the user's own then.
+  if ((stat.uid !== 0 || stat.gid !== 0) && stat.uid !== OVERFLOW_ID && stat.gid !== OVERFLOW_ID)
+    chownSync(upper, stat.uid, stat.gid);
   mkdirSync(work, { mode: 0o700 });
   return { path: target, upper, work, lowers: [lower] };
 }
