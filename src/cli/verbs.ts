@@ -195,6 +195,18 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/complete.ts')).verb,
   },
   {
+    name: 'unshare',
+    group: 'system',
+    summary: "Run a command in this user's namespace",
+    load: async () => (await import('./verbs/unshare.ts')).verb,
+  },
+  {
+    name: 'system migrate',
+    group: 'system',
+    summary: 'Stop what runs and give up the namespace, so that new subordinate ids count',
+    load: async () => (await import('./verbs/system-migrate.ts')).verb,
+  },
+  {
     name: 'cleanup',
     group: 'hidden',
     summary: 'Collect a container that has ended (called by its monitor)',
@@ -224,6 +236,10 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     ...Object.fromEntries(
       ['pull', 'push', 'tag', 'untag', 'history', 'save', 'load'].map((name) => [name, [name] as [string]]),
     ),
+  },
+  system: {
+    info: ['info'],
+    migrate: ['system migrate'],
   },
 };
 

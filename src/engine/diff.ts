@@ -43,11 +43,12 @@ const MAX_DEPTH = 1024;
 export async function diffContainer(engine: Engine, nameOrId: string): Promise<Change[]> {
   const id = resolveContainer(engine, nameOrId);
   const changes: Change[] = [];
+  const opaqueMark = engine.rootless === undefined ? 'trusted.overlay.opaque' : 'user.overlay.opaque';
   for (const layer of await writableLayers(engine, readRecord(engine, id))) {
     using upper = openDirectory(layer.upper);
     using stack = new DisposableStack();
     const lowers = layer.lowers.map((lower) => stack.use(openDirectory(lower)));
-    walk(upper, '', layer.path === '/' ? '' : layer.path, lowers, changes, 0);
+    walk(upper, '', { prefix: layer.path === '/' ? '' : layer.path, opaqueMark }, lowers, changes, 0);
   }
   return withoutMountPoints(changes, readConfig(engine, id).mounts?.map(({ destination }) => destination) ?? []).sort(
     (a, b) => (a.path < b.path ? -1 : 1),
@@ -94,11 +95,12 @@ export async function writableLayers(engine: Engine, record: ContainerRecord): P
 function walk(
   dir: Fd,
   relative: string,
-  prefix: string,
+  how: { readonly prefix: string; readonly opaqueMark: string },
   lowers: readonly Fd[],
   changes: Change[],
   depth: number,
 ): void {
+  const { prefix, opaqueMark } = how;
   if (depth > MAX_DEPTH) return;
   for (const name of readdirSync(`/proc/self/fd/${dir.number}`)) {
     const below = relative === '' ? name : `${relative}/${name}`;
@@ -117,9 +119,9 @@ function walk(
       resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
     });
     // An opaque directory hides everything below it: what was there and is not here now counts as deleted.
-    const opaque = getXattr(child, 'trusted.overlay.opaque')?.toString() === 'y';
+    const opaque = getXattr(child, opaqueMark)?.toString() === 'y';
     if (opaque && before === S_IFDIR) deletedBelow(child, below, path, lowers, changes);
-    walk(child, below, prefix, opaque ? [] : lowers, changes, depth + 1);
+    walk(child, below, how, opaque ? [] : lowers, changes, depth + 1);
   }
 }
 

@@ -170,7 +170,7 @@ function isDirectory(path: string): boolean {
 /** Paths inside the container that must not show the host's files, relative to `path` as the container's root. */
 function maskedPaths(engine: Engine, path: string, secrets: boolean): string[] {
   const own = [engine.root, engine.runRoot, engine.storageRoot, engine.storageRunRoot];
-  const all = secrets ? own : [...own, ...secretPaths(path)];
+  const all = secrets ? own : [...own, ...secretPaths(path, engine.env['HOME'])];
   const masked = new Set<string>();
   for (const entry of all) {
     // Most are not there, and an error costs more than a look.
@@ -188,7 +188,7 @@ function maskedPaths(engine: Engine, path: string, secrets: boolean): string[] {
 }
 
 /** Credentials of the machine and its users, as seen below `path`. */
-function secretPaths(path: string): string[] {
+function secretPaths(path: string, ownHome: string | undefined): string[] {
   const root = path === '/' ? '' : path;
   const fixed = [
     '/etc/shadow',
@@ -203,7 +203,10 @@ function secretPaths(path: string): string[] {
   const hostKeys = list(sshDir)
     .filter((name) => /^ssh_host_.*_key$/.test(name))
     .map((name) => `${sshDir}/${name}`);
-  const homes = [`${root}/root`, ...list(`${root}/home`).map((name) => `${root}/home/${name}`)];
+  const homes = [
+    `${root}/root`, ...list(`${root}/home`).map((name) => `${root}/home/${name}`),
+    ...(ownHome?.startsWith(path) === true && !/^\/(?:home\/[^/]+|root)?$/.test(ownHome) ? [ownHome] : []),
+  ];
   const perHome = [
     '.ssh',
     '.docker/config.json',
