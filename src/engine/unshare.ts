@@ -37,12 +37,20 @@ function findProgram(command: string, env: Readonly<Record<string, string>>): st
     command,
     Object.entries(env).map(([name, value]) => `${name}=${value}`),
   );
-  const found = candidates.filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
+  const found = candidates.filter(isFile);
   const executable = found.find(isExecutable);
   if (executable !== undefined) return executable;
   if (found.length > 0)
     throw new LaunchError('denied', `Cannot run ${command}: ${found[0] ?? command} is not executable`, 126, undefined);
   throw new LaunchError('not-found', `Cannot run ${command}: no such program`, 127, undefined);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function isExecutable(path: string): boolean {
