@@ -142,7 +142,8 @@ void subids_read(const char *path, const struct user *user, struct ranges *out) 
     uint32_t uid;
     if (!size || !*owner || !parse_id(start, &range.start) || !parse_id(size, &range.count) || !range.count) continue;
     if (strcmp(owner, user->name) != 0 && !(parse_id(owner, &uid) && uid == user->uid)) continue;
-    if ((uint64_t)range.start + range.count - 1 > MAX_ID) continue;
+    /* A range with the machine's root in it is a mistake. */
+    if (!range.start || (uint64_t)range.start + range.count - 1 > MAX_ID) continue;
     out->at[out->count++] = range;
   }
   free(text);
