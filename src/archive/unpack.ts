@@ -63,10 +63,15 @@ const mistakes: Readonly<Record<string, string>> = {
   E2BIG: 'it needs too many directories that no entry describes',
 };
 
+const UNMAPPED =
+  'its owner is not among the ids of this user; give it more in /etc/subuid and /etc/subgid, then run tare system migrate';
+
 /** An errno about an entry in words, and as a fault of the layer where it is one. Names of the image are shown quoted: they may hold anything. */
 function entryError(error: unknown): unknown {
   if (!isErrno(error, ...Object.keys(mistakes)) || error.path === undefined) return error;
-  const why = `${mistakes[error.code] ?? ''} (${error.syscall}: ${error.code})`;
+  // Only in a user namespace, which has no id for it.
+  const isOwner = error.code === 'EINVAL' && error.syscall.includes('chown');
+  const why = `${isOwner ? UNMAPPED : (mistakes[error.code] ?? '')} (${error.syscall}: ${error.code})`;
   return new TareError('invalid', `Cannot unpack layer: ${JSON.stringify(error.path)}: ${why}`, { cause: error });
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { MonitorClient } from '../sys/mod.ts';
@@ -5,6 +6,17 @@ import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir } from './record.ts';
+
+/** A monitor that lives and whose socket is gone: a logout removes the run directory of a user who does not linger. The container can be stopped. */
+export class UnreachableMonitor extends TareError {
+  constructor(what: string, nameOrId: string, cause: unknown) {
+    super(
+      'unavailable',
+      `Cannot ${what} container ${nameOrId}: the run directory it was started with was removed (a logout does that without loginctl enable-linger); stop it and start it again`,
+      { cause },
+    );
+  }
+}
 
 /**
  * Connects to the monitor of a running container; without `greet` it does not wait for the monitor's greeting.
@@ -34,9 +46,9 @@ export async function connectMonitor(
   } catch (cause) {
     const now = readLifeState(dir);
     if (now?.phase === 'running' && now.held) {
-      throw new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, {
-        cause,
-      });
+      throw existsSync(socketPath(engine, id))
+        ? new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, { cause })
+        : new UnreachableMonitor(what, nameOrId, cause);
     }
     throw notRunning(now?.phase ?? 'gone');
   }

@@ -2,13 +2,11 @@ import { openSync } from 'node:fs';
 import { TareError, isKind } from '../base/errors.ts';
 import { compileExec, type StdioMode } from '../runtime/compile/mod.ts';
 import { openPlan } from '../runtime/launch.ts';
-import { readPid } from '../runtime/state.ts';
 import { allCapabilities } from '../spec/capabilities.ts';
 import type { Process, RuntimeConfig } from '../spec/runtime-config.ts';
 import { isErrno } from '../sys/error.ts';
 import { Fd } from '../sys/fd.ts';
 import { openDirectory } from '../sys/open.ts';
-import { pidfdOpen, startTime } from '../sys/process.ts';
 import { planConstants } from '../sys/plan/schema.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connectMonitor } from './connect.ts';
@@ -16,6 +14,7 @@ import type { ExecOptions } from './create-options.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { newId } from './ids.ts';
+import { openInit } from './init-process.ts';
 import { toLaunchError } from './launch-error.ts';
 import { OutputQueue } from './output-queue.ts';
 import { containerDir, diskDir, readConfig, readRecord } from './record.ts';
@@ -58,6 +57,7 @@ export async function execContainer(
     const record = readRecord(engine, id);
     const config = readConfig(engine, id);
     using pidfd = openInit(engine, id);
+    if (pidfd === undefined) throw ended(id);
     const process = execProcess(config, options, pidfd.pid);
     const cgroup = containerCgroupPlan(engine, record.cgroupPath, undefined);
     const stdio = stdioName(options, io);
@@ -148,26 +148,6 @@ function stdioName(options: ExecOptions, io: ExecIo): StdioMode {
   if (options.terminal === true) return 'pty';
   if (io === 'inherit') return 'fds';
   return io === 'detach' ? 'null' : 'pipes';
-}
-
-/** The container's first process by pidfd, proven to be it by its start time. Errors: failed-precondition when it has ended. */
-function openInit(engine: Engine, id: string): { readonly fd: Fd; readonly pid: number } & Disposable {
-  const known = readPid(containerDir(engine, id));
-  if (known !== undefined) {
-    let fd: Fd | undefined;
-    try {
-      fd = pidfdOpen(known.pid);
-    } catch {
-      fd = undefined;
-    }
-    if (fd !== undefined) {
-      const open = fd;
-      if (String(startTime(known.pid)) === known.startTime)
-        return { fd: open, pid: known.pid, [Symbol.dispose]: () => open.close() };
-      open.close();
-    }
-  }
-  throw ended(id);
 }
 
 function ended(id: string, cause?: unknown): TareError {

@@ -2,11 +2,12 @@ import { TareError, isKind } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { parseSignal } from '../spec/signals.ts';
 import { cleanupContainer } from './cleanup.ts';
-import { connectMonitor } from './connect.ts';
+import { connectMonitor, UnreachableMonitor } from './connect.ts';
 import type { Engine } from './engine.ts';
 import { summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { containerDir, findRecord } from './record.ts';
+import { signalUnreachable, stopUnreachable } from './stop-unreachable.ts';
 import { waitContainer } from './wait.ts';
 
 export interface StopOptions {
@@ -44,6 +45,7 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
     connection = await connectMonitor(engine, id, 'stop');
   } catch (error) {
     if (isKind(error, 'failed-precondition')) return;
+    if (error instanceof UnreachableMonitor) return stopUnreachable(engine, id, { signal, timeoutMs });
     throw error;
   }
   const { monitor } = connection;
@@ -85,7 +87,12 @@ export async function killContainer(
   options: { readonly all?: boolean } = {},
 ): Promise<void> {
   const number = parseSignal(signal);
-  const { monitor } = await connectMonitor(engine, nameOrId, 'kill');
+  const connection = await connectMonitor(engine, nameOrId, 'kill').catch(async (error: unknown) => {
+    if (!(error instanceof UnreachableMonitor)) throw error;
+    return undefined;
+  });
+  if (connection === undefined) return signalUnreachable(engine, resolveContainer(engine, nameOrId), number);
+  const { monitor } = connection;
   try {
     await monitor.signal(number, { all: options.all === true });
   } catch (cause) {
