@@ -87,7 +87,8 @@ int step_user(struct init *in, const struct op *op) {
     if (!groups) return -1;
     memcpy(groups, f[2].s, f[2].len);
   }
-  /* Where setgroups is denied (a single-id user namespace) nothing can be dropped: it must be no more than the group itself that is asked for. */
+  /* Where setgroups is denied (a single-id user namespace) nothing can be dropped: it must be no more than
+   * the group itself that is asked for. */
   int r = setgroups(count, groups);
   bool only_own = true;
   for (size_t i = 0; i < count; i++)

@@ -1,6 +1,7 @@
 /*
- * The holder: a process that does nothing but keep the user's namespaces. A lock on a file of the user's run directory says who it is: the kernel
- * tells the pid of a lock's owner, and the lock goes when the owner does, however it dies.
+ * The holder: a process that does nothing but keep the user's namespaces. A lock on a file of the user's run
+ * directory says who it is: the kernel tells the pid of a lock's owner, and the lock goes when the owner
+ * does, however it dies.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,8 @@ static void drop_program(void) {
   }
 }
 
-/* Waits until the lock file has lost its name: a logout unmounts the run directory, and a lock nobody can find is of no use. */
+/* Waits until the lock file has lost its name: a logout unmounts the run directory, and a lock nobody can
+ * find is of no use. */
 static void wait_for_end(int dir, int lock, const char *run_dir) {
   char path[PATH_MAX];
   struct stat ours, there;
@@ -60,7 +62,9 @@ static void wait_for_end(int dir, int lock, const char *run_dir) {
   int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   char self[64] = "/proc/self/fd/", digits[24];
   strcat(self, number(digits, (uint64_t)dir));
-  if (watch < 0 || inotify_add_watch(watch, self, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0) return;
+  if (watch < 0 ||
+      inotify_add_watch(watch, self, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0)
+    return;
   int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   close(dir);
   drop_program();
@@ -198,19 +202,25 @@ static bool map_single(const struct user *user, pid_t pid, const char *why) {
 
 /* As podman maps: 0 is the user, from 1 on come the subordinate ids. */
 static bool map_ids(const struct user *user, pid_t pid) {
-  static const char *const uid_programs[3] = {"/usr/bin/newuidmap", "/run/wrappers/bin/newuidmap", "/bin/newuidmap"};
-  static const char *const gid_programs[3] = {"/usr/bin/newgidmap", "/run/wrappers/bin/newgidmap", "/bin/newgidmap"};
+  static const char *const uid_programs[3] = {"/usr/bin/newuidmap", "/run/wrappers/bin/newuidmap",
+                                              "/bin/newuidmap"};
+  static const char *const gid_programs[3] = {"/usr/bin/newgidmap", "/run/wrappers/bin/newgidmap",
+                                              "/bin/newgidmap"};
   struct ranges uids, gids;
   subids_read("/etc/subuid", user, &uids);
   subids_read("/etc/subgid", user, &gids);
   if (!uids.count || !gids.count)
-    return map_single(user, pid, uids.count ? "/etc/subgid gives none to this user" : "/etc/subuid gives none to this user");
+    return map_single(user, pid,
+                      uids.count ? "/etc/subgid gives none to this user"
+                                 : "/etc/subuid gives none to this user");
   const char *newuidmap = find_mapper(uid_programs), *newgidmap = find_mapper(gid_programs);
   if (!newuidmap || !newgidmap)
     return map_single(user, pid, "newuidmap and newgidmap are not installed (Debian package uidmap)");
-  if (run_mapper(newuidmap, pid, user->uid, &uids) && run_mapper(newgidmap, pid, user->gid, &gids)) return true;
+  if (run_mapper(newuidmap, pid, user->uid, &uids) && run_mapper(newgidmap, pid, user->gid, &gids))
+    return true;
   SAY("Cannot map the subordinate ids of ", user->name,
-      ": newuidmap or newgidmap refused; check its lines in /etc/subuid and /etc/subgid, and that both programs are set-uid");
+      ": newuidmap or newgidmap refused; check its lines in /etc/subuid and /etc/subgid, and that both "
+      "programs are set-uid");
   return false;
 }
 
@@ -218,7 +228,8 @@ static void say_no_namespace(int err) {
   SAY("Cannot make a user namespace: ", strerror(err),
       err == ENOSPC   ? "; raise the sysctl user.max_user_namespaces"
       : err == EINVAL ? "; this kernel has none (CONFIG_USER_NS)"
-                      : "; allow it (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0), or run as root");
+                      : "; allow it (sysctl kernel.unprivileged_userns_clone=1, "
+                        "kernel.apparmor_restrict_unprivileged_userns=0), or run as root");
 }
 
 static bool start(const struct user *user, int dir, int lock, bool fresh) {

@@ -1,6 +1,7 @@
 /*
  * bin/tare: finds the pinned Node beside the package and becomes it. One exec, no shell, nothing read from
- * the environment but what must not reach Node, and where an unprivileged user's things are. For such a user it enters the user's namespace first.
+ * the environment but what must not reach Node, and where an unprivileged user's things are. For such a user
+ * it enters the user's namespace first.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -116,9 +117,19 @@ static bool is_mapped(const char *uid) {
   return !strncmp(map, line, strlen(line));
 }
 
-/* What root in a namespace was told of whose it is holds when the kernel says the same: else it is another's word. */
+/* What root in a namespace was told of whose it is holds when the kernel says the same: else it is another's
+ * word. */
 static bool is_trusted(const char *entry) {
   return geteuid() == 0 && is_mapped(entry + sizeof ROOTLESS - 1);
+}
+
+/* In `podman unshare` or `buildah unshare`: their namespace is the same user's, and nobody of ours keeps it.
+ */
+static bool in_podman_namespace(struct user *user) {
+  const char *uid = getenv("_CONTAINERS_ROOTLESS_UID"), *gid = getenv("_CONTAINERS_ROOTLESS_GID");
+  if (geteuid() != 0 || !uid || strlen(uid) > 10 || !is_mapped(uid)) return false;
+  *user = (struct user){.uid = (uid_t)strtoul(uid, NULL, 10), .gid = gid ? (gid_t)strtoul(gid, NULL, 10) : 0};
+  return true;
 }
 
 static char *rootless_entry(const struct user *user) {
@@ -142,6 +153,8 @@ static char **clean_environment(char **env, const char *called, const struct use
     out[at++] = injects(env[i]) && !keeps(env[i]) ? concat(HIDDEN_PREFIX, env[i]) : env[i];
   }
   if (called) out[at++] = concat("TARE_ARGV0=", called);
+  struct user podman;
+  if (!user && !getenv("TARE_ROOTLESS") && in_podman_namespace(&podman)) out[at++] = rootless_entry(&podman);
   if (user) {
     out[at++] = rootless_entry(user);
     out[at++] = concat("HOME=", user->home);
@@ -153,7 +166,8 @@ static char **clean_environment(char **env, const char *called, const struct use
 
 /* All but what touches neither containers nor images. A wrong guess costs a namespace. */
 static bool needs_namespace(char **args) {
-  static const char *const plain[] = {"help", "version", "login", "logout", "--help", "-h", "--version", "-v"};
+  static const char *const plain[] = {"help",   "version", "login",     "logout",
+                                      "--help", "-h",      "--version", "-v"};
   for (; *args; args++) {
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
       if (!strcmp(*args, plain[i])) return false;

@@ -26,10 +26,10 @@ char *number(char text[24], uint64_t n);
 struct user {
   uid_t uid;
   gid_t gid;
-  char name[256];          /* from /etc/passwd, else $USER; newuidmap has the last word */
-  char home[PATH_MAX];     /* $HOME, else from /etc/passwd */
-  char run_dir[PATH_MAX];  /* for what lives as long as a session: $XDG_RUNTIME_DIR or its stand-in */
-  pid_t holder;            /* the process that keeps the user's namespace */
+  char name[256];         /* from /etc/passwd, else $USER; newuidmap has the last word */
+  char home[PATH_MAX];    /* $HOME, else from /etc/passwd */
+  char run_dir[PATH_MAX]; /* for what lives as long as a session: $XDG_RUNTIME_DIR or its stand-in */
+  pid_t holder;           /* the process that keeps the user's namespace */
 };
 
 /* Ranges of subordinate ids. */
@@ -51,7 +51,8 @@ void subids_read(const char *path, const struct user *user, struct ranges *out);
 /* holder.c */
 /* Pid of the process that holds the lock, 0 when there is none, -1 with errno. */
 pid_t holder_find(int lock);
-/* Makes the user's namespaces with a holder in them. `lock` is its lock file in `dir`. False after saying why. */
+/* Makes the user's namespaces with a holder in them. `lock` is its lock file in `dir`. False after saying
+ * why. */
 bool holder_make(const struct user *user, int dir, int lock);
 /* Starts a holder in the namespaces we are in. */
 bool holder_start_here(const struct user *user, int dir, int lock);

@@ -1,5 +1,5 @@
-/* Who the unprivileged user is: name, home, run directory, subordinate ids. All files may be hostile: they are read capped, and a line that is
- * not understood gives nothing. */
+/* Who the unprivileged user is: name, home, run directory, subordinate ids. All files may be hostile: they
+ * are read capped, and a line that is not understood gives nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -111,7 +111,8 @@ static int session_dir(struct user *user) {
   for (size_t i = 0; i < 2; i++) {
     int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Another user's, after su: not for us. */
-    if (fd >= 0 && is_ours(fd, user->uid, 022) && copy(user->run_dir, sizeof user->run_dir, places[i])) return fd;
+    if (fd >= 0 && is_ours(fd, user->uid, 022) && copy(user->run_dir, sizeof user->run_dir, places[i]))
+      return fd;
     if (fd >= 0) close(fd);
   }
   copy(user->run_dir, sizeof user->run_dir, fallback);
@@ -121,14 +122,16 @@ static int session_dir(struct user *user) {
 int run_dir_open(struct user *user) {
   SCOPED_FD session = session_dir(user);
   if (session < 0) {
-    SAY("Cannot use ", user->run_dir, ": it is not a directory of this user alone; set XDG_RUNTIME_DIR to one that is");
+    SAY("Cannot use ", user->run_dir,
+        ": it is not a directory of this user alone; set XDG_RUNTIME_DIR to one that is");
     return -1;
   }
   int dir = -1;
   if (mkdirat(session, "tare", 0700) == 0 || errno == EEXIST)
     dir = openat(session, "tare", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (dir >= 0 && is_ours(dir, user->uid, 022)) return dir;
-  SAY("Cannot use ", user->run_dir, "/tare: ", dir < 0 ? strerror(errno) : "it is not a directory of this user alone");
+  SAY("Cannot use ", user->run_dir,
+      "/tare: ", dir < 0 ? strerror(errno) : "it is not a directory of this user alone");
   if (dir >= 0) close(dir);
   return -1;
 }
@@ -140,7 +143,8 @@ void subids_read(const char *path, const struct user *user, struct ranges *out) 
     char *owner = strsep(&line, ":"), *start = strsep(&line, ":"), *size = line;
     struct range range;
     uint32_t uid;
-    if (!size || !*owner || !parse_id(start, &range.start) || !parse_id(size, &range.count) || !range.count) continue;
+    if (!size || !*owner || !parse_id(start, &range.start) || !parse_id(size, &range.count) || !range.count)
+      continue;
     if (strcmp(owner, user->name) != 0 && !(parse_id(owner, &uid) && uid == user->uid)) continue;
     /* A range with the machine's root in it is a mistake. */
     if (!range.start || (uint64_t)range.start + range.count - 1 > MAX_ID) continue;

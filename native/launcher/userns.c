@@ -1,6 +1,7 @@
 /*
- * All commands of an unprivileged user act in one user namespace: only there have they rights over what the others made. Whoever comes first makes it;
- * the holder keeps it; when somebody killed the holder, a monitor that still lives has kept it.
+ * All commands of an unprivileged user act in one user namespace: only there have they rights over what the
+ * others made. Whoever comes first makes it; the holder keeps it; when somebody killed the holder, a monitor
+ * that still lives has kept it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,8 +22,10 @@ enum { BYTE_MAKER = 1, TRIES = 20 };
 static int open_lock(int dir, const struct user *user) {
   int fd = openat(dir, "userns", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
   struct stat st;
-  if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == user->uid && st.st_nlink == 1) return fd;
-  SAY("Cannot use ", user->run_dir, "/tare/userns: ", fd < 0 ? strerror(errno) : "it is not this user's file; remove it");
+  if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == user->uid && st.st_nlink == 1)
+    return fd;
+  SAY("Cannot use ", user->run_dir,
+      "/tare/userns: ", fd < 0 ? strerror(errno) : "it is not this user's file; remove it");
   if (fd >= 0) close(fd);
   return -1;
 }
@@ -32,7 +35,8 @@ static int open_process(pid_t pid) {
   return open(strcat(path, number(digits, (uint64_t)pid)), O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The directory we are in is the same seen from there: else it was mounted since, where the mounts of the machine are not shared. */
+/* The directory we are in is the same seen from there: else it was mounted since, where the mounts of the
+ * machine are not shared. */
 static bool sees_cwd(int process, char cwd[PATH_MAX]) {
   struct stat here, there;
   char path[PATH_MAX];
@@ -41,7 +45,8 @@ static bool sees_cwd(int process, char cwd[PATH_MAX]) {
   return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
-/* Into the namespaces behind two descriptors. Where the process's mounts are not ours, into a copy of ours. */
+/* Into the namespaces behind two descriptors. Where the process's mounts are not ours, into a copy of ours.
+ */
 static bool enter(int process, int user_ns, int mount_ns) {
   char cwd[PATH_MAX];
   bool same = sees_cwd(process, cwd);
@@ -69,8 +74,9 @@ static bool is_own_namespace(int ns, uid_t uid) {
   uid_t owner;
   struct stat parent, here;
   SCOPED_FD above = ioctl(ns, NS_GET_PARENT);
-  return above >= 0 && ioctl(ns, NS_GET_OWNER_UID, &owner) == 0 && owner == uid && fstat(above, &parent) == 0 &&
-         stat("/proc/self/ns/user", &here) == 0 && parent.st_ino == here.st_ino && parent.st_dev == here.st_dev;
+  return above >= 0 && ioctl(ns, NS_GET_OWNER_UID, &owner) == 0 && owner == uid &&
+         fstat(above, &parent) == 0 && stat("/proc/self/ns/user", &here) == 0 &&
+         parent.st_ino == here.st_ino && parent.st_dev == here.st_dev;
 }
 
 static bool is_monitor(int process) {
@@ -99,7 +105,8 @@ static bool join_monitor(const struct user *user) {
   return inside;
 }
 
-/* 1: inside already; 0: there is a holder now; -1 after saying why. One at a time: a second would make a second namespace. */
+/* 1: inside already; 0: there is a holder now; -1 after saying why. One at a time: a second would make a
+ * second namespace. */
 static int provide_holder(const struct user *user, int dir, int lock) {
   struct flock maker = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = BYTE_MAKER, .l_len = 1};
   while (fcntl(lock, F_SETLKW, &maker) < 0)
@@ -109,8 +116,10 @@ static int provide_holder(const struct user *user, int dir, int lock) {
     }
   int result = 0;
   if (holder_find(lock) == 0) {
-    if (join_monitor(user)) result = holder_start_here(user, dir, lock) ? 1 : -1;
-    else result = holder_make(user, dir, lock) ? 0 : -1;
+    if (join_monitor(user))
+      result = holder_start_here(user, dir, lock) ? 1 : -1;
+    else
+      result = holder_make(user, dir, lock) ? 0 : -1;
   }
   maker.l_type = F_UNLCK;
   fcntl(lock, F_SETLK, &maker);
@@ -138,7 +147,7 @@ bool userns_enter(struct user *user) {
     user->holder = holder_find(lock);
     return true;
   }
-  SAY("Cannot enter this user's namespaces: ", strerror(errno),
-      "; they are kept by the process that locks ", user->run_dir, "/tare/userns");
+  SAY("Cannot enter this user's namespaces: ", strerror(errno), "; they are kept by the process that locks ",
+      user->run_dir, "/tare/userns");
   return false;
 }

@@ -58,7 +58,11 @@ export function containerCgroupPlan(
   if (engine.rootless === undefined) return planCgroup(cgroupHost(), { cgroupPath, resources: resources ?? {} });
   const usable = usableCgroups(engine, cgroupPath);
   // In a user namespace nobody may set device rules, and nobody can make a device.
-  const plan = planCgroup(usable, { cgroupPath, resources: resources ?? {}, devices: [{ allow: true, access: 'rwm' }] });
+  const plan = planCgroup(usable, {
+    cgroupPath,
+    resources: resources ?? {},
+    devices: [{ allow: true, access: 'rwm' }],
+  });
   return {
     ...plan,
     parentWrites: plan.parentWrites.filter(({ file }) => files.isWritable(join(plan.root, file)) !== false),

@@ -19,7 +19,12 @@ export function inUserNamespace(
   const hostNetwork = config.linux?.namespaces?.every(({ type }) => type !== 'network') === true;
   const mounts = config.mounts?.map((mount): Mount => {
     if (mount.type === 'sysfs' && hostNetwork)
-      return { ...mount, type: 'bind', source: '/sys', options: ['rbind', 'rro', 'nosuid', 'noexec', 'nodev', 'rslave'] };
+      return {
+        ...mount,
+        type: 'bind',
+        source: '/sys',
+        options: ['rbind', 'rro', 'nosuid', 'noexec', 'nodev', 'rslave'],
+      };
     if (mount.type !== 'devpts' || mount.options === undefined) return mount;
     return {
       ...mount,

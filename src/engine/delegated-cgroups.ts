@@ -17,8 +17,9 @@ const at = (host: CgroupHost, hierarchy: Hierarchy, path: string): string => joi
  */
 export function delegatedParent(host: CgroupHost, files: CgroupFiles): string {
   const v2 = host.hierarchies.find(({ version, readOnly }) => version === 2 && !readOnly);
+  if (v2 === undefined) return '/tare';
   let found: string | undefined;
-  for (let path = v2?.own ?? '/'; v2 !== undefined && path !== '/'; path = dirname(path)) {
+  for (let path = v2.own; path !== '/'; path = dirname(path)) {
     if (files.isWritable(at(host, v2, join(path, 'cgroup.procs'))) !== true) break;
     if (files.isWritable(at(host, v2, path)) !== true) break;
     found = path;

@@ -5,7 +5,10 @@ import { type Engine } from './engine.ts';
 import { containerDir } from './record.ts';
 
 /** A container's first process by pidfd, proven to be it by its start time; undefined when it has ended. */
-export function openInit(engine: Engine, id: string): ({ readonly fd: Fd; readonly pid: number } & Disposable) | undefined {
+export function openInit(
+  engine: Engine,
+  id: string,
+): ({ readonly fd: Fd; readonly pid: number } & Disposable) | undefined {
   const known = readPid(containerDir(engine, id));
   if (known === undefined) return undefined;
   let fd: Fd;

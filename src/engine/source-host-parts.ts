@@ -26,7 +26,9 @@ export function hostParts(
   const overlays: string[] = [];
   const binds: string[] = [];
   const hasMounts = (directory: string): boolean =>
-    [...mountPoints].some((point) => point.startsWith(directory === '/' ? '/' : `${directory}/`) && point !== directory);
+    [...mountPoints].some(
+      (point) => point.startsWith(directory === '/' ? '/' : `${directory}/`) && point !== directory,
+    );
   const split = (directory: string, within: string): void => {
     for (const name of entriesOf(directory)) {
       const entry = join(directory, name);

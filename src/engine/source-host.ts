@@ -80,7 +80,13 @@ export function hostRootfs(
   const parts = lower === path ? undefined : splitHost(path, lower, entries);
 
   const base = layer('/', lower);
-  const root: Mount = { kind: 'overlay', lowers: [lower], upper: base.upper, work: base.work, options: engine.overlayOptions };
+  const root: Mount = {
+    kind: 'overlay',
+    lowers: [lower],
+    upper: base.upper,
+    work: base.work,
+    options: engine.overlayOptions,
+  };
   const mounts: OciMount[] = [];
   for (const source of parts?.overlays ?? realMountsBelow(entries, path).map(({ mountPoint }) => mountPoint)) {
     const target = path === '/' ? source : source.slice(path.length);
@@ -89,7 +95,12 @@ export function hostRootfs(
       destination: target,
       type: 'overlay',
       source: 'overlay',
-      options: [`lowerdir=${source.replaceAll(':', '\\:')}`, `upperdir=${upper}`, `workdir=${work}`, ...engine.overlayOptions],
+      options: [
+        `lowerdir=${source.replaceAll(':', '\\:')}`,
+        `upperdir=${upper}`,
+        `workdir=${work}`,
+        ...engine.overlayOptions,
+      ],
     });
   }
   for (const source of parts?.binds ?? []) {
@@ -119,7 +130,13 @@ function isBelow(mountPoint: string, path: string): boolean {
 export function overlayRootfs(engine: Engine, { dir, disk }: ContainerPlaces, path: string): Mount {
   const layer = createLayer(disk, 0, '/', path);
   writeFileSync(join(dir, LAYERS_FILE), JSON.stringify([layer]), { mode: 0o600 });
-  return { kind: 'overlay', lowers: layer.lowers, upper: layer.upper, work: layer.work, options: engine.overlayOptions };
+  return {
+    kind: 'overlay',
+    lowers: layer.lowers,
+    upper: layer.upper,
+    work: layer.work,
+    options: engine.overlayOptions,
+  };
 }
 
 /** The writable layers of a `host:` or `rootfs:…:O` container, the root first. */
@@ -204,7 +221,8 @@ function secretPaths(path: string, ownHome: string | undefined): string[] {
     .filter((name) => /^ssh_host_.*_key$/.test(name))
     .map((name) => `${sshDir}/${name}`);
   const homes = [
-    `${root}/root`, ...list(`${root}/home`).map((name) => `${root}/home/${name}`),
+    `${root}/root`,
+    ...list(`${root}/home`).map((name) => `${root}/home/${name}`),
     ...(ownHome?.startsWith(path) === true && !/^\/(?:home\/[^/]+|root)?$/.test(ownHome) ? [ownHome] : []),
   ];
   const perHome = [

@@ -39,7 +39,10 @@ export function storagePlaces(env: Env, user?: RootlessUser): StoragePlaces {
       ? firstConf([given])
       : user === undefined
         ? firstConf(storageConfPaths)
-        : { ...forUsers(firstConf(storageConfPaths)), ...firstConf([join(user.configHome, 'containers/storage.conf')]) };
+        : {
+            ...forUsers(firstConf(storageConfPaths)),
+            ...firstConf([join(user.configHome, 'containers/storage.conf')]),
+          };
   const expand = (path: string | undefined): string | undefined => path && expandVariables(path, env, user);
   const problem = problemOf(conf);
   return {
@@ -49,8 +52,7 @@ export function storagePlaces(env: Env, user?: RootlessUser): StoragePlaces {
         ? '/var/lib/containers/storage'
         : (expand(conf.rootlessStoragePath) ?? join(user.dataHome, 'containers/storage'))),
     storageRunRoot:
-      expand(conf.runRoot) ??
-      (user === undefined ? '/run/containers/storage' : join(user.runtimeDir, 'containers')),
+      expand(conf.runRoot) ?? (user === undefined ? '/run/containers/storage' : join(user.runtimeDir, 'containers')),
     ...(problem === undefined ? {} : { storageProblem: problem }),
   };
 }

@@ -155,11 +155,7 @@ export function spawnHelper(role: 'monitor', fds: readonly FdLike[], options: { 
 }
 
 /** Replaces this process by a program (execve): same pid, standard streams and namespaces. Everything must be written; `path` must have been looked at, a failure ends the process. */
-export function becomeProgram(
-  path: string,
-  argv: readonly string[],
-  env: Readonly<Record<string, string>>,
-): never {
+export function becomeProgram(path: string, argv: readonly string[], env: Readonly<Record<string, string>>): never {
   const execve = process.execve?.bind(process);
   if (execve === undefined) throw new TareError('unsupported', `Cannot become ${path}: Node 24 or newer is needed`);
   return execve(path, argv, env);

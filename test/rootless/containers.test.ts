@@ -9,19 +9,24 @@ import { canBeUser, give, UserLab } from './lab.ts';
 
 const skip = canBeUser;
 
-test('a container of an unprivileged user: isolated, with its own ids, without a word about cgroups', { skip }, async () => {
-  await using lab = new UserLab();
-  const script = 'id -u; cat /proc/self/setgroups; ls /sys/fs/cgroup | wc -l; ps | wc -l; ls -ln /dev/null | cut -c1; ip link | grep -c ^';
-  const { code, stdout, stderr } = await lab.tare('run', '--rm', lab.source, 'sh', '-c', script);
-  assert.equal(stderr, '');
-  assert.equal(code, 0);
-  const [id, setgroups, , , type] = stdout.split('\n');
-  assert.deepEqual([id, setgroups, type], ['0', 'allow', 'c']);
-  assert.equal(await lab.ok('run', '--rm', '-u', 'user', lab.source, 'id', '-u'), '1000');
-  assert.equal(await lab.ok('run', '--rm', '-u', '65536', lab.source, 'id', '-u'), '65536');
-  const beyond = await lab.tare('run', '--rm', '-u', '65537', lab.source, 'true');
-  assert.match(beyond.stderr, /^Error: Cannot run as user 65537: this user has 65537 user ids/);
-});
+test(
+  'a container of an unprivileged user: isolated, with its own ids, without a word about cgroups',
+  { skip },
+  async () => {
+    await using lab = new UserLab();
+    const script =
+      'id -u; cat /proc/self/setgroups; ls /sys/fs/cgroup | wc -l; ps | wc -l; ls -ln /dev/null | cut -c1; ip link | grep -c ^';
+    const { code, stdout, stderr } = await lab.tare('run', '--rm', lab.source, 'sh', '-c', script);
+    assert.equal(stderr, '');
+    assert.equal(code, 0);
+    const [id, setgroups, , , type] = stdout.split('\n');
+    assert.deepEqual([id, setgroups, type], ['0', 'allow', 'c']);
+    assert.equal(await lab.ok('run', '--rm', '-u', 'user', lab.source, 'id', '-u'), '1000');
+    assert.equal(await lab.ok('run', '--rm', '-u', '65536', lab.source, 'id', '-u'), '65536');
+    const beyond = await lab.tare('run', '--rm', '-u', '65537', lab.source, 'true');
+    assert.match(beyond.stderr, /^Error: Cannot run as user 65537: this user has 65537 user ids/);
+  },
+);
 
 test('the life of a container: run -d, exec, logs, stop, start, inspect, diff, rm', { skip }, async () => {
   await using lab = new UserLab();
@@ -37,32 +42,49 @@ test('the life of a container: run -d, exec, logs, stop, start, inspect, diff, r
   await lab.ok('rm', '-f', 'c');
   assert.equal(await lab.ok('ps', '-aq'), '');
   for (const dir of ['containers', 'names', 'scratch', 'trash'])
-    assert.deepEqual(readdirSync(lab.at('tare', dir)).filter((name) => name !== '.creating'), [], dir);
+    assert.deepEqual(
+      readdirSync(lab.at('tare', dir)).filter((name) => name !== '.creating'),
+      [],
+      dir,
+    );
 });
 
-test('files: a bound directory is the user’s own to the container’s root, and not to others in it', { skip }, async () => {
-  await using lab = new UserLab();
-  const dir = join(lab.home, 'shared');
-  mkdirSync(dir, { mode: 0o755 });
-  give(lab, dir);
-  await lab.ok('run', '--rm', '-v', `${dir}:/mnt`, lab.source, 'touch', '/mnt/mine');
-  assert.equal(statSync(join(dir, 'mine')).uid, lab.uid);
-  const other = await lab.tare('run', '--rm', '-u', '1000', '-v', `${dir}:/mnt`, lab.source, 'touch', '/mnt/theirs');
-  assert.equal(other.code, 1);
-  await lab.ok('run', '--rm', '-v', `${dir}:/mnt`, lab.source, 'sh', '-c', 'mkdir -m 777 /mnt/open');
-  await lab.ok('run', '--rm', '-u', '1000', '-v', `${dir}:/mnt`, lab.source, 'touch', '/mnt/open/theirs');
-  assert.equal(statSync(join(dir, 'open/theirs')).uid, lab.subid + 999);
-  // Not the user's by now, but the user's to delete.
-  await lab.ok('unshare', 'rm', '-r', join(dir, 'open'));
-  assert.deepEqual(readdirSync(dir), ['mine']);
-});
+test(
+  'files: a bound directory is the user’s own to the container’s root, and not to others in it',
+  { skip },
+  async () => {
+    await using lab = new UserLab();
+    const dir = join(lab.home, 'shared');
+    mkdirSync(dir, { mode: 0o755 });
+    give(lab, dir);
+    await lab.ok('run', '--rm', '-v', `${dir}:/mnt`, lab.source, 'touch', '/mnt/mine');
+    assert.equal(statSync(join(dir, 'mine')).uid, lab.uid);
+    const other = await lab.tare('run', '--rm', '-u', '1000', '-v', `${dir}:/mnt`, lab.source, 'touch', '/mnt/theirs');
+    assert.equal(other.code, 1);
+    await lab.ok('run', '--rm', '-v', `${dir}:/mnt`, lab.source, 'sh', '-c', 'mkdir -m 777 /mnt/open');
+    await lab.ok('run', '--rm', '-u', '1000', '-v', `${dir}:/mnt`, lab.source, 'touch', '/mnt/open/theirs');
+    assert.equal(statSync(join(dir, 'open/theirs')).uid, lab.subid + 999);
+    // Not the user's by now, but the user's to delete.
+    await lab.ok('unshare', 'rm', '-r', join(dir, 'open'));
+    assert.deepEqual(readdirSync(dir), ['mine']);
+  },
+);
 
 test('the machine’s files: a container has no more rights over them than the user', { skip }, async () => {
   await using lab = new UserLab();
   const secret = join(lab.dir, 'root-only');
   writeFileSync(secret, 'secret', { mode: 0o600 });
   for (const flags of [[], ['--privileged'], ['--cap-add', 'ALL', '--security-opt', 'seccomp=unconfined']]) {
-    const { code, stdout } = await lab.tare('run', '--rm', ...flags, '-v', `${lab.dir}:/mnt`, lab.source, 'cat', '/mnt/root-only');
+    const { code, stdout } = await lab.tare(
+      'run',
+      '--rm',
+      ...flags,
+      '-v',
+      `${lab.dir}:/mnt`,
+      lab.source,
+      'cat',
+      '/mnt/root-only',
+    );
     assert.deepEqual([code, stdout], [1, ''], flags.join(' '));
     const device = await lab.tare('run', '--rm', ...flags, lab.source, 'mknod', '/disk', 'b', '254', '0');
     assert.equal(device.code, 1, flags.join(' '));
@@ -71,30 +93,47 @@ test('the machine’s files: a container has no more rights over them than the u
 
 test('host:, host network and host:/path: the machine as the user sees it', { skip }, async () => {
   await using lab = new UserLab();
-  const { code, stdout, stderr } = await lab.tare('run', '--rm', 'host:', 'sh', '-c', `id -u; ls -d /usr/bin; touch /made; ls ${lab.at('tare')} | wc -l`);
+  const { code, stdout, stderr } = await lab.tare(
+    'run',
+    '--rm',
+    'host:',
+    'sh',
+    '-c',
+    `id -u; ls -d /usr/bin; touch /made; ls ${lab.at('tare')} | wc -l`,
+  );
   assert.deepEqual([code, stdout], [0, '0\n/usr/bin\n0\n'], stderr);
   assert.equal(existsSync('/made'), false);
   assert.equal(await lab.ok('run', '--rm', `host:${lab.rootfs}`, 'sh', '-c', 'rm /data/one; ls /data'), 'below\ntwo');
   assert.equal(existsSync(join(lab.rootfs, 'data/one')), true);
   const host = read('/proc/net/dev').split('\n').length;
-  assert.equal(await lab.ok('run', '--rm', '--network', 'host', lab.source, 'sh', '-c', 'cat /proc/net/dev | wc -l'), String(host - 1));
+  assert.equal(
+    await lab.ok('run', '--rm', '--network', 'host', lab.source, 'sh', '-c', 'cat /proc/net/dev | wc -l'),
+    String(host - 1),
+  );
   const write = await lab.tare('run', '--rm', '--network', 'host', lab.source, 'sh', '-c', 'touch /sys/made');
   assert.match(write.stderr, /Read-only file system/);
 });
 
-test('limits that the user may not set: one warning, and the container runs', { skip: skip || (existsSync('/sys/fs/cgroup/memory') ? false : 'cannot here: controllers are on cgroup v2') }, async () => {
-  await using lab = new UserLab();
-  const asked = await lab.tare('run', '--rm', '-m', '64m', '--pids-limit', '50', '--cpus', '1', lab.source, 'true');
-  assert.equal(asked.code, 0);
-  assert.match(asked.stderr, /^Warning: Limits of memory, cpu, pids are not applied: .*\n$|^Warning: Limits of cpu, memory, pids are not applied: .*\n$/);
-  const quiet = await lab.tare('run', '--rm', lab.source, 'true');
-  assert.equal(quiet.stderr, '');
-  const limit = await lab.tare('run', '--rm', '--ulimit', 'nofile=100000000:100000000', lab.source, 'true');
-  assert.equal(limit.code, 125);
-  assert.match(limit.stderr, /^Error: Cannot set limit nofile: .*above the hard limit/);
-  const score = await lab.ok('run', '--rm', '--ulimit', 'nofile=50:60', lab.source, 'sh', '-c', 'ulimit -n');
-  assert.equal(score, '50');
-});
+test(
+  'limits that the user may not set: one warning, and the container runs',
+  { skip: skip || (existsSync('/sys/fs/cgroup/memory') ? false : 'cannot here: controllers are on cgroup v2') },
+  async () => {
+    await using lab = new UserLab();
+    const asked = await lab.tare('run', '--rm', '-m', '64m', '--pids-limit', '50', '--cpus', '1', lab.source, 'true');
+    assert.equal(asked.code, 0);
+    assert.match(
+      asked.stderr,
+      /^Warning: Limits of memory, cpu, pids are not applied: .*\n$|^Warning: Limits of cpu, memory, pids are not applied: .*\n$/,
+    );
+    const quiet = await lab.tare('run', '--rm', lab.source, 'true');
+    assert.equal(quiet.stderr, '');
+    const limit = await lab.tare('run', '--rm', '--ulimit', 'nofile=100000000:100000000', lab.source, 'true');
+    assert.equal(limit.code, 125);
+    assert.match(limit.stderr, /^Error: Cannot set limit nofile: .*above the hard limit/);
+    const score = await lab.ok('run', '--rm', '--ulimit', 'nofile=50:60', lab.source, 'sh', '-c', 'ulimit -n');
+    assert.equal(score, '50');
+  },
+);
 
 test('kill -9 of a monitor: its container dies with it, and the next command says so', { skip }, async () => {
   await using lab = new UserLab();
@@ -116,7 +155,11 @@ function writeImage(lab: UserLab): string {
   const base = tarOf([
     { name: 'bin/', type: 'directory' },
     busybox,
-    ...['sh', 'cat', 'ls', 'stat', 'rm', 'mkdir', 'touch', 'id'].map((name) => ({ name: `bin/${name}`, type: 'symlink' as const, link: 'busybox' })),
+    ...['sh', 'cat', 'ls', 'stat', 'rm', 'mkdir', 'touch', 'id'].map((name) => ({
+      name: `bin/${name}`,
+      type: 'symlink' as const,
+      link: 'busybox',
+    })),
     { name: 'etc/', type: 'directory' },
     { name: 'etc/passwd', content: 'root:x:0:0::/:/bin/sh\nu:x:1000:1000::/:/bin/sh\n' },
     { name: 'home/', type: 'directory' },
@@ -143,12 +186,36 @@ test('an image: unpacked with its owners, without its devices, run, changed, pus
   await lab.ok('pull', writeImage(lab));
   const id = await lab.ok('images', '-q');
   assert.equal(await lab.ok('run', '--rm', id), 'new');
-  assert.equal(await lab.ok('run', '--rm', '-u', '0', id, 'sh', '-c', 'stat -c %u:%g:%a /home/u; ls /d; ls /gone /node 2>&1 | wc -l'), '1000:50:4750\nnew\n2');
-  await lab.ok('create', '--name', 'c', '-u', '0', id, 'sh', '-c', 'rm -r /home; mkdir /home; touch /home/x; rm /etc/passwd');
+  assert.equal(
+    await lab.ok(
+      'run',
+      '--rm',
+      '-u',
+      '0',
+      id,
+      'sh',
+      '-c',
+      'stat -c %u:%g:%a /home/u; ls /d; ls /gone /node 2>&1 | wc -l',
+    ),
+    '1000:50:4750\nnew\n2',
+  );
+  await lab.ok(
+    'create',
+    '--name',
+    'c',
+    '-u',
+    '0',
+    id,
+    'sh',
+    '-c',
+    'rm -r /home; mkdir /home; touch /home/x; rm /etc/passwd',
+  );
   await lab.ok('start', '-a', 'c');
   assert.equal(await lab.ok('diff', 'c'), 'C /etc\nD /etc/passwd\nC /home\nD /home/u\nA /home/x');
   await lab.ok('push', id, `oci:${join(lab.home, 'out')}:t`);
-  const digest = (layout: string) => (JSON.parse(read(join(lab.home, layout, 'index.json'))) as { manifests: { digest: string }[] }).manifests[0]?.digest;
+  const digest = (layout: string) =>
+    (JSON.parse(read(join(lab.home, layout, 'index.json'))) as { manifests: { digest: string }[] }).manifests[0]
+      ?.digest;
   assert.equal(digest('out'), digest('layout'));
   await lab.ok('rm', 'c');
   await lab.ok('rmi', id);
@@ -161,7 +228,10 @@ test('an image with other owners in a namespace of one id: the error says what i
   await using lab = new UserLab({ subids: '' });
   const { code, stderr } = await lab.tare('pull', writeImage(lab));
   assert.equal(code, 1);
-  assert.match(stderr, /^Error: Cannot unpack layer: "home\/u": its owner is not among the ids of this user; .*\/etc\/subuid/m);
+  assert.match(
+    stderr,
+    /^Error: Cannot unpack layer: "home\/u": its owner is not among the ids of this user; .*\/etc\/subuid/m,
+  );
   assert.equal(await lab.ok('images', '-q'), '');
 });
 
@@ -169,7 +239,10 @@ test('storage.conf of the user moves the store, the machine’s does not', { ski
   await using lab = new UserLab();
   const config = join(lab.home, '.config/containers');
   mkdirSync(config, { recursive: true });
-  writeFileSync(join(config, 'storage.conf'), '[storage]\ndriver = "overlay"\ngraphroot = "$HOME/elsewhere"\nrunroot = "$HOME/run-$UID"\n');
+  writeFileSync(
+    join(config, 'storage.conf'),
+    '[storage]\ndriver = "overlay"\ngraphroot = "$HOME/elsewhere"\nrunroot = "$HOME/run-$UID"\n',
+  );
   for (const dir of [join(lab.home, '.config'), config]) give(lab, dir);
   await lab.ok('pull', writeImage(lab));
   assert.equal(existsSync(join(lab.home, 'elsewhere/overlay-images')), true);

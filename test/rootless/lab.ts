@@ -4,7 +4,6 @@ import {
   accessSync,
   appendFileSync,
   chmodSync,
-  chownSync,
   constants,
   copyFileSync,
   mkdirSync,
@@ -31,7 +30,9 @@ function checkoutIsOpen(): Need {
   } catch {
     return 'needs a built checkout: run npm run build';
   }
-  const closed = parents(launcher).find((dir) => spawnSync('setpriv', ['--reuid=65000', 'test', '-x', dir]).status !== 0);
+  const closed = parents(launcher).find(
+    (dir) => spawnSync('setpriv', ['--reuid=65000', 'test', '-x', dir]).status !== 0,
+  );
   return closed !== undefined && `cannot here: other users may not enter ${closed}, where the checkout is`;
 }
 
@@ -71,7 +72,8 @@ export class UserLab implements AsyncDisposable {
     appendFileSync(join(this.#etc, 'group'), `${this.name}:x:${this.uid}:\n`);
     this.setSubids(options.subids ?? `${this.name}:${this.subid}:65536\n`);
     makeRootfs(this.rootfs);
-    spawnSync('chown', ['-hR', `${this.uid}:${this.uid}`, this.home, this.run]);
+    give(this, this.home);
+    give(this, this.run);
     for (const dir of [this.home, this.run]) chmodSync(dir, 0o700);
     const runtimeDir = 'runtimeDir' in options ? options.runtimeDir : this.run;
     this.env = {
@@ -80,7 +82,9 @@ export class UserLab implements AsyncDisposable {
       USER: this.name,
       ...(runtimeDir === undefined ? {} : { XDG_RUNTIME_DIR: runtimeDir }),
     };
-    const binds = ['passwd', 'group', 'subuid', 'subgid'].map((file) => `mount --bind ${this.#etc}/${file} /etc/${file}`);
+    const binds = ['passwd', 'group', 'subuid', 'subgid'].map(
+      (file) => `mount --bind ${this.#etc}/${file} /etc/${file}`,
+    );
     const script = ['mount --make-rshared /', ...binds, 'touch "$0"', 'exec sleep infinity'].join(' && ');
     this.#namespace = spawn('unshare', ['--mount', 'sh', '-c', script, join(this.dir, 'ready')], { stdio: 'ignore' });
     const deadline = performance.now() + 20_000;
@@ -96,7 +100,10 @@ export class UserLab implements AsyncDisposable {
   }
 
   /** Starts a program as the user, or as root in the same mount namespace. */
-  spawn(argv: readonly string[], options: { env?: Record<string, string>; cwd?: string; root?: boolean; uid?: number } = {}): ChildProcess {
+  spawn(
+    argv: readonly string[],
+    options: { env?: Record<string, string>; cwd?: string; root?: boolean; uid?: number } = {},
+  ): ChildProcess {
     const uid = String(options.uid ?? this.uid);
     const become = options.root === true ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
     const inside = ['nsenter', `--mount=/proc/${this.#namespace.pid}/ns/mnt`, `--wdns=${options.cwd ?? this.home}`];
@@ -174,9 +181,9 @@ export class UserLab implements AsyncDisposable {
   }
 }
 
-/** Gives a file to the user. */
+/** Gives a file, or a directory with all that is in it, to the user. */
 export function give(lab: UserLab, path: string): void {
-  chownSync(path, lab.uid, lab.uid);
+  spawnSync('chown', ['-hR', `${lab.uid}:${lab.uid}`, path]);
 }
 
 /** PSS in kB. */
