@@ -28,6 +28,12 @@ export const createFlags = {
   tmpfs: { type: 'list', value: 'PATH[:OPTIONS]', help: 'Mount a temporary file system in memory' },
   workdir: { type: 'text', short: 'w', value: 'PATH', help: 'Working directory in the container' },
   user: { type: 'text', short: 'u', value: 'USER[:GROUP]', help: 'User and group, names or numbers of the container' },
+  userns: {
+    type: 'text',
+    value: 'MODE',
+    standard: 'host',
+    help: 'User namespace of its own: keep-id[:uid=N,gid=N] gives you your own id inside, nomap none; host: none of its own',
+  },
   entrypoint: { type: 'text', value: 'COMMAND', help: "Replace the image's entrypoint; empty: none" },
   hostname: { type: 'text', short: 'h', help: 'Host name of the container (default: the first 12 digits of its id)' },
   network: {

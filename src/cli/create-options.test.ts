@@ -21,7 +21,7 @@ test('createOptions: nothing asked for is nothing said', () => {
 
 test('createOptions: a docker command line in full', () => {
   const line =
-    '-it --rm --name web -e A=1 -e HOME -e MISSING -e EMPTY -v /s:/d:ro --tmpfs /run:size=1m -w /w -u 1:2 --entrypoint sh -h box --net host --read-only --cap-add net_admin --cap-drop ALL --privileged --security-opt no-new-privileges --device /dev/fuse -m 512m --memory-swap -1 --memory-reservation 1m --cpus 1.5 -c 512 --cpuset-cpus 0-1 --cpuset-mems 0 --pids-limit 0 --ulimit nofile=10:20 --shm-size 1m --sysctl net.ipv4.ip_forward=1 --group-add audio --init -l a=b -l c --annotation x=y --stop-signal INT --stop-timeout 1m --log-driver json-file --log-opt max-size=1m --log-opt max-file=3 --pull never --platform linux/arm64 --host-secrets IMAGE cmd -x --name no';
+    '-it --rm --name web -e A=1 -e HOME -e MISSING -e EMPTY -v /s:/d:ro --tmpfs /run:size=1m -w /w -u 1:2 --userns keep-id:uid=5 --entrypoint sh -h box --net host --read-only --cap-add net_admin --cap-drop ALL --privileged --security-opt no-new-privileges --device /dev/fuse -m 512m --memory-swap -1 --memory-reservation 1m --cpus 1.5 -c 512 --cpuset-cpus 0-1 --cpuset-mems 0 --pids-limit 0 --ulimit nofile=10:20 --shm-size 1m --sysctl net.ipv4.ip_forward=1 --group-add audio --init -l a=b -l c --annotation x=y --stop-signal INT --stop-timeout 1m --log-driver json-file --log-opt max-size=1m --log-opt max-file=3 --pull never --platform linux/arm64 --host-secrets IMAGE cmd -x --name no';
   assert.deepEqual(options(line.split(' ')), {
     source: 'IMAGE',
     argv: ['cmd', '-x', '--name', 'no'],
@@ -30,6 +30,7 @@ test('createOptions: a docker command line in full', () => {
     env: ['A=1', 'HOME=/home/me', 'EMPTY='],
     workdir: '/w',
     user: '1:2',
+    userns: 'keep-id:uid=5',
     entrypoint: ['sh'],
     hostname: 'box',
     network: 'host',

@@ -49,6 +49,7 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     user: flags.user,
     entrypoint: flags.entrypoint === undefined ? undefined : entrypointOf(flags.entrypoint),
     hostname: flags.hostname,
+    userns: flags.userns,
     network: flags.network as 'none' | 'host' | undefined,
     mounts: nonEmpty(mounts),
     readOnly: flags['read-only'],

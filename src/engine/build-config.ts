@@ -17,6 +17,7 @@ import { shortId } from './ids.ts';
 import type { PreparedSource } from './prepare-source.ts';
 import { nativeArch } from './seccomp.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
+import type { UserNamespace } from './user-namespace.ts';
 import { resolveUser } from './users.ts';
 
 export interface ConfigInput {
@@ -28,6 +29,8 @@ export interface ConfigInput {
   readonly prepared: PreparedSource;
   readonly rootfs: Fd;
   readonly cgroupPath: string;
+  /** A user namespace of its own. */
+  readonly namespace?: UserNamespace;
 }
 
 /**
@@ -45,7 +48,11 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const hostNetwork = options.network === 'host';
   const hostname =
     options.hostname ?? (hostNetwork ? readFileSync('/proc/sys/kernel/hostname', 'utf8').trim() : shortId(input.id));
-  const user = resolveUser(input.rootfs, options.user ?? imageUser(image?.user), options.groupAdd ?? []);
+  const user = resolveUser(
+    input.rootfs,
+    options.user ?? input.namespace?.user ?? imageUser(image?.user),
+    options.groupAdd ?? [],
+  );
   const args = commandLine(options, image);
   const devices = requestedDevices(options.devices ?? [], privileged);
   const cwd = options.workdir ?? image?.workingDir ?? '/';
@@ -106,7 +113,11 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
     ],
     linux: { ...base.linux, maskedPaths: [...(base.linux?.maskedPaths ?? []), ...prepared.masked] },
   };
-  return { config: input.engine.rootless === undefined ? config : inUserNamespace(config), warnings: limits.warnings };
+  const { engine, namespace } = input;
+  return {
+    config: engine.rootless === undefined ? config : inUserNamespace(config, namespace),
+    warnings: limits.warnings,
+  };
 }
 
 function applicableLimits(engine: Engine, options: CreateOptions): ReturnType<typeof enforceable> {

@@ -11,11 +11,11 @@ const mountOn = (config: ReturnType<typeof inUserNamespace>, destination: string
 
 test('inUserNamespace: with ids for all and a network of its own nothing changes', () => {
   const config = defaultConfig({ argv: ['x'] });
-  assert.deepEqual(inUserNamespace(config, all), config);
+  assert.deepEqual(inUserNamespace(config, undefined, all), config);
 });
 
 test('inUserNamespace: sysfs of the host’s network is bound, read-only to its depths', () => {
-  const config = inUserNamespace(defaultConfig({ argv: ['x'], namespaces: { network: 'host' } }), all);
+  const config = inUserNamespace(defaultConfig({ argv: ['x'], namespaces: { network: 'host' } }), undefined, all);
   const sys = mountOn(config, '/sys');
   assert.deepEqual([sys?.type, sys?.source], ['bind', '/sys']);
   for (const option of ['rbind', 'rro', 'nosuid', 'noexec', 'nodev']) assert.ok(sys?.options?.includes(option), option);
@@ -23,13 +23,18 @@ test('inUserNamespace: sysfs of the host’s network is bound, read-only to its 
 
 test('inUserNamespace: a file system is not given to a group that is not there; a user who is not there is an error', () => {
   const single = { uids: 1, gids: 1 };
-  const options = mountOn(inUserNamespace(defaultConfig({ argv: ['x'] }), single), '/dev/pts')?.options ?? [];
-  assert.equal(options.some((option) => option.startsWith('gid=')), false);
+  const options =
+    mountOn(inUserNamespace(defaultConfig({ argv: ['x'] }), undefined, single), '/dev/pts')?.options ?? [];
+  assert.equal(
+    options.some((option) => option.startsWith('gid=')),
+    false,
+  );
   assert.ok(options.includes('newinstance'));
   for (const input of [{ uid: 1 }, { gid: 5 }, { additionalGids: [0, 7] }]) {
     assert.throws(
-      () => inUserNamespace(defaultConfig({ argv: ['x'], ...input }), single),
-      (error: unknown) => error instanceof TareError && error.kind === 'unsupported' && /tare system migrate/.test(error.message),
+      () => inUserNamespace(defaultConfig({ argv: ['x'], ...input }), undefined, single),
+      (error: unknown) =>
+        error instanceof TareError && error.kind === 'unsupported' && /tare system migrate/.test(error.message),
     );
   }
 });

@@ -1,6 +1,7 @@
 import { TareError } from '../base/errors.ts';
 import type { Mount, RuntimeConfig } from '../spec/runtime-config.ts';
 import { mappedIds } from './rootless.ts';
+import { outsideId, type UserNamespace } from './user-namespace.ts';
 
 /**
  * A configuration as an unprivileged user's namespace can carry it out: sysfs of a network namespace that is not ours is bound instead of mounted, ids that are not mapped cannot own a file system.
@@ -9,12 +10,17 @@ import { mappedIds } from './rootless.ts';
  */
 export function inUserNamespace(
   config: RuntimeConfig,
+  own?: UserNamespace,
   mapped: { readonly uids: number; readonly gids: number } = { uids: mappedIds('uid'), gids: mappedIds('gid') },
 ): RuntimeConfig {
+  const hasGroup = (gid: number): boolean =>
+    own === undefined ? gid < mapped.gids : outsideId(own.gidMappings, gid) !== undefined;
   const user = config.process?.user;
   if (user !== undefined) {
-    check('user', user.uid, mapped.uids);
-    for (const gid of [user.gid, ...(user.additionalGids ?? [])]) check('group', gid, mapped.gids);
+    const hasUser = own === undefined ? user.uid < mapped.uids : outsideId(own.uidMappings, user.uid) !== undefined;
+    if (!hasUser) throw absent('user', user.uid, mapped.uids);
+    for (const gid of [user.gid, ...(user.additionalGids ?? [])])
+      if (!hasGroup(gid)) throw absent('group', gid, mapped.gids);
   }
   const hostNetwork = config.linux?.namespaces?.every(({ type }) => type !== 'network') === true;
   const mounts = config.mounts?.map((mount): Mount => {
@@ -28,15 +34,27 @@ export function inUserNamespace(
     if (mount.type !== 'devpts' || mount.options === undefined) return mount;
     return {
       ...mount,
-      options: mount.options.filter((option) => Number(/^gid=(\d+)$/.exec(option)?.[1] ?? 0) < mapped.gids),
+      options: mount.options.filter((option) => !option.startsWith('gid=') || hasGroup(Number(option.slice(4)))),
     };
   });
-  return { ...config, ...(mounts === undefined ? {} : { mounts }) };
+  return {
+    ...config,
+    ...(mounts === undefined ? {} : { mounts }),
+    ...(own === undefined
+      ? {}
+      : {
+          linux: {
+            ...config.linux,
+            namespaces: [...(config.linux?.namespaces ?? []), { type: 'user' }],
+            uidMappings: own.uidMappings,
+            gidMappings: own.gidMappings,
+          },
+        }),
+  };
 }
 
-function check(kind: string, id: number, count: number): void {
-  if (id < count) return;
-  throw new TareError(
+function absent(kind: string, id: number, count: number): TareError {
+  return new TareError(
     'unsupported',
     `Cannot run as ${kind} ${id}: this user has ${count} ${kind} ${count === 1 ? 'id' : 'ids'} (0 to ${count - 1} in containers); give it more in /etc/sub${kind === 'user' ? 'uid' : 'gid'} and run tare system migrate`,
   );

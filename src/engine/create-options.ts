@@ -58,6 +58,8 @@ export interface CreateOptions {
   readonly workdir?: string;
   /** USER[:GROUP]. */
   readonly user?: string;
+  /** Of an unprivileged user: `host` (default), `keep-id[:uid=N,gid=N]` or `nomap`. */
+  readonly userns?: string;
   /** Replaces the image's entrypoint; an empty list clears it. */
   readonly entrypoint?: readonly string[];
   readonly hostname?: string;

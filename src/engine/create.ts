@@ -20,6 +20,8 @@ import { prepareSource, resolveSource } from './prepare-source.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, diskDir, writeRecord } from './record.ts';
 import { deleteContainer } from './delete.ts';
+import { mappedIds } from './rootless.ts';
+import type { UserNamespace } from './user-namespace.ts';
 
 /** A container that exists on disk, with its rootfs mounted and its life lock held, not started. Disposing closes both and keeps it. */
 export interface Prepared extends Disposable {
@@ -74,6 +76,7 @@ export async function prepareContainer(
 ): Promise<Prepared> {
   if (options.name !== undefined) checkName(options.name);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
+  const namespace = await ownNamespace(engine, options.userns);
   ensureLayout(engine);
   using stack = new DisposableStack();
   const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
@@ -100,6 +103,10 @@ export async function prepareContainer(
       secrets: options.hostSecrets === true,
     });
     const rootfs = stack.use(mountRootfs(prepared.rootfs));
+    if (namespace !== undefined && prepared.source.kind === 'image') {
+      const { shiftOwners } = await import('./shift-owners.ts');
+      shiftOwners(rootfs, namespace);
+    }
     const { config, warnings } = await buildConfig({
       engine,
       dir,
@@ -107,6 +114,7 @@ export async function prepareContainer(
       options,
       prepared,
       rootfs,
+      ...(namespace === undefined ? {} : { namespace }),
       cgroupPath: cgroupPathOf(engine, id),
     });
     const image = prepared.imageConfig?.process;
@@ -151,6 +159,16 @@ export async function prepareContainer(
     if (name !== undefined) releaseName(engine, name, id);
     throw fileError(error, 'create container');
   }
+}
+
+async function ownNamespace(engine: Engine, userns: string | undefined): Promise<UserNamespace | undefined> {
+  if (userns === undefined) return undefined;
+  const { userNamespace } = await import('./user-namespace.ts');
+  const { rootless } = engine;
+  return userNamespace(
+    userns,
+    rootless && { uid: rootless.uid, gid: rootless.gid, uids: mappedIds('uid'), gids: mappedIds('gid') },
+  );
 }
 
 function makeStateDir(dir: string, place: string | undefined): Fd {

@@ -4,14 +4,26 @@ import type { CgroupHost, Hierarchy } from '../runtime/cgroup/host.ts';
 import { type CgroupFiles, delegatedHost, delegatedParent } from './delegated-cgroups.ts';
 
 const user = '/user.slice/user-1000.slice/user@1000.service';
-const v2 = (own: string): Hierarchy => ({ version: 2, dir: '', controllers: ['cpu', 'io', 'memory', 'pids'], readOnly: false, own });
+const v2 = (own: string): Hierarchy => ({
+  version: 2,
+  dir: '',
+  controllers: ['cpu', 'io', 'memory', 'pids'],
+  readOnly: false,
+  own,
+});
 const v1: Hierarchy = { version: 1, dir: 'memory', controllers: ['memory'], readOnly: false, own: '/' };
-const host = (...hierarchies: Hierarchy[]): CgroupHost => ({ mode: 'v2', root: '/sys/fs/cgroup', hierarchies, warnings: ['x'] });
+const host = (...hierarchies: Hierarchy[]): CgroupHost => ({
+  mode: 'v2',
+  root: '/sys/fs/cgroup',
+  hierarchies,
+  warnings: ['x'],
+});
 
 /** A file system in which the user owns `owned` and all that is there below it. */
 const filesOf = (owned: string, controllers = 'memory pids\n', there: readonly string[] = []): CgroupFiles => ({
   isWritable(path) {
-    if (path === owned || path.startsWith(`${owned}/`)) return there.includes(path) || path === owned || path.endsWith('/cgroup.procs') ? true : undefined;
+    if (path === owned || path.startsWith(`${owned}/`))
+      return there.includes(path) || path === owned || path.endsWith('/cgroup.procs') ? true : undefined;
     return path.includes('/tare') ? undefined : false;
   },
   read: (path) => (path.endsWith('/cgroup.controllers') ? controllers : ''),
@@ -38,9 +50,15 @@ test('delegatedHost: keeps the hierarchies the user may write, with the controll
   assert.deepEqual(usable.hierarchies, [{ ...v2(user), controllers: ['memory', 'pids'] }]);
   assert.deepEqual(usable.warnings, []);
   assert.deepEqual(delegatedHost(host(v2(user), v1), '/tare/0123', files).hierarchies, []);
+  // A directory that was given to the user is of no use to a process that may not be moved there.
+  const elsewhere = v2('/user.slice/user-1000.slice/session-3.scope');
+  assert.deepEqual(delegatedHost(host(elsewhere), `${user}/tare/0123`, files).hierarchies, []);
 });
 
 test('delegatedHost: a v1 hierarchy with a directory of the user’s counts', () => {
-  const files: CgroupFiles = { isWritable: (path) => (path === '/sys/fs/cgroup/memory/mine' ? true : path.includes('mine') ? undefined : false), read: () => '' };
+  const files: CgroupFiles = {
+    isWritable: (path) => (path === '/sys/fs/cgroup/memory/mine' ? true : path.includes('mine') ? undefined : false),
+    read: () => '',
+  };
   assert.deepEqual(delegatedHost(host(v1), '/mine/0123', files).hierarchies, [v1]);
 });

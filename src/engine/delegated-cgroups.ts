@@ -27,6 +27,12 @@ export function delegatedParent(host: CgroupHost, files: CgroupFiles): string {
   return found === undefined ? '/tare' : join(found, 'tare');
 }
 
+function commonAncestor(a: string, b: string): string {
+  const others = b.split('/');
+  const same = a.split('/').findIndex((part, index) => part !== others[index]);
+  return same < 0 ? a : a.split('/').slice(0, same).join('/') || '/';
+}
+
 /** The hierarchies in which the user may make cgroups at `path`, and of cgroup v2 the controllers that reach there. Nothing is said of the others: that is no fault. */
 export function delegatedHost(host: CgroupHost, path: string, files: CgroupFiles): CgroupHost {
   const hierarchies = host.hierarchies.flatMap((hierarchy): Hierarchy[] => {
@@ -36,6 +42,8 @@ export function delegatedHost(host: CgroupHost, path: string, files: CgroupFiles
       if (writable === undefined && ancestor !== '/') continue;
       if (writable !== true) return [];
       if (hierarchy.version === 1) return [hierarchy];
+      const common = commonAncestor(hierarchy.own, path);
+      if (files.isWritable(at(host, hierarchy, join(common, 'cgroup.procs'))) !== true) return [];
       const controllers = files.read(at(host, hierarchy, join(ancestor, 'cgroup.controllers')));
       return [{ ...hierarchy, controllers: controllers.split(/\s+/).filter(Boolean) }];
     }

@@ -56,7 +56,7 @@ export async function launchContainer(
     const warnings = [...options.warnings, ...cgroup.warnings];
     compiled = compile(
       withoutMknod(config, record, cgroup),
-      planOptions(engine, record, cgroup, { ...options, seccomp: await seccompFilter(engine, config) }),
+      planOptions(engine, record, cgroup, { ...options, config, seccomp: await seccompFilter(engine, config) }),
     );
     const paths = {
       stateDir: dir,
@@ -126,16 +126,24 @@ function selfEnvironment(engine: Engine): string[] {
   ];
 }
 
+/** Anybody's, and nobody's view of it but the container's own until it has its root. */
+const OPEN_MOUNT_POINT = '/tmp';
+
+/** Where we are somebody in the container's user namespace, it may enter our directories. */
+function reachesUser({ linux }: RuntimeConfig): boolean {
+  return linux?.uidMappings?.some(({ hostID }) => hostID === 0) !== false;
+}
+
 /** What the Plan of a container is compiled with. */
 export function planOptions(
   engine: Engine,
   record: ContainerRecord,
   cgroup: CgroupPlan,
-  how: { readonly owner: boolean; readonly seccomp: SeccompCompiler },
+  how: { readonly owner: boolean; readonly config: RuntimeConfig; readonly seccomp: SeccompCompiler },
 ): CompileOptions {
   const cleans = record.autoRemove || how.owner;
   return {
-    rootMountPoint: engine.mountPoint,
+    rootMountPoint: reachesUser(how.config) ? engine.mountPoint : OPEN_MOUNT_POINT,
     cgroup,
     monitor: {
       title: `tare: monitor ${record.name}`,

@@ -16,7 +16,7 @@ export async function printContainerPlan(engine: Engine, nameOrId: string): Prom
   const cgroup = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
   const compiled = compile(
     config,
-    planOptions(engine, record, cgroup, { owner: false, seccomp: await seccompFilter(engine, config) }),
+    planOptions(engine, record, cgroup, { owner: false, config, seccomp: await seccompFilter(engine, config) }),
   );
   return printPlan(encodePlan(compiled.ops, compiled.fds.length));
 }

@@ -16,7 +16,10 @@ test('rootlessUser: what the launcher says, and the XDG places; relative ones ar
     runtimeDir: '/run/user/1000',
   });
   const moved = rootlessUser({ ...env, XDG_DATA_HOME: '/data', XDG_CONFIG_HOME: 'relative', XDG_RUNTIME_DIR: '' }, 0);
-  assert.deepEqual([moved?.dataHome, moved?.configHome, moved?.runtimeDir], ['/data', '/home/u/.config', '/run/user/1000']);
+  assert.deepEqual(
+    [moved?.dataHome, moved?.configHome, moved?.runtimeDir],
+    ['/data', '/home/u/.config', '/run/user/1000'],
+  );
 });
 
 test('rootlessUser: the machine’s root, a malformed word, and a process outside', () => {
@@ -25,7 +28,8 @@ test('rootlessUser: the machine’s root, a malformed word, and a process outsid
     assert.equal(rootlessUser({ ...env, TARE_ROOTLESS: word }, 0), undefined, word);
   assert.throws(
     () => rootlessUser(env, 1000),
-    (error: unknown) => error instanceof TareError && error.kind === 'denied' && /tare unshare node app\.js/.test(error.message),
+    (error: unknown) =>
+      error instanceof TareError && error.kind === 'denied' && /tare unshare node app\.js/.test(error.message),
   );
 });
 

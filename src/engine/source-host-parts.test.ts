@@ -11,7 +11,8 @@ test('hostParts: an overlay for each directory without mounts, links and empty p
   const tree = join(dir, 'tree');
   const skeleton = join(dir, 'skeleton');
   mkdirSync(skeleton);
-  for (const path of ['usr/bin', 'proc', 'var/lib', 'var/disk', 'tmp/mnt']) mkdirSync(join(tree, path), { recursive: true });
+  for (const path of ['usr/bin', 'proc', 'var/lib', 'var/disk', 'tmp/mnt'])
+    mkdirSync(join(tree, path), { recursive: true });
   symlinkSync('usr/bin', join(tree, 'bin'));
   writeFileSync(join(tree, 'file'), '');
   for (let i = 0; i < 70; i++) writeFileSync(join(tree, 'tmp', String(i)), '');
