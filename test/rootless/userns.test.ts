@@ -55,9 +55,9 @@ test(
     await lab.ok('run', '--rm', '--userns', 'keep-id:uid=1000', '-v', `${shared}:/mnt`, id, 'touch', '/mnt/too');
     assert.equal(statSync(join(shared, 'too')).uid, lab.uid);
     // Root inside is not the user, though it may do what it likes with the files of those it has ids for.
-  await lab.ok('run', '--rm', ...keep, '-u', '0', '-v', `${shared}:/mnt`, id, 'touch', '/mnt/root');
-  assert.equal(statSync(join(shared, 'root')).uid, lab.subid);
-  await lab.ok('run', '-d', '--name', 'c', ...keep, id, 'sleep', '1000');
+    await lab.ok('run', '--rm', ...keep, '-u', '0', '-v', `${shared}:/mnt`, id, 'touch', '/mnt/root');
+    assert.equal(statSync(join(shared, 'root')).uid, lab.subid);
+    await lab.ok('run', '-d', '--name', 'c', ...keep, id, 'sleep', '1000');
     assert.equal(await lab.ok('exec', 'c', 'id', '-u'), String(lab.uid));
     assert.equal(await lab.ok('exec', '-u', 'u', 'c', 'id', '-u'), '1000');
     await lab.ok('stop', '-t', '0', 'c');
