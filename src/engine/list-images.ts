@@ -35,7 +35,6 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
     return [...chain];
   };
   const chains = new Map(images.map((image) => [image.id, chainOf(image)]));
-  const built = new Set([...chains.values()].flatMap((chain) => chain.slice(1)));
   return images
     .map((image) => ({
       id: image.id,
@@ -50,16 +49,17 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
       },
       containers: users.get(image.id) ?? 0,
       get isIntermediate() {
-        if (image.names.length > 0 || image.layer === undefined) return false;
-        return built.has(image.layer) || images.some((other) => isMadeOf(store, other, image));
+        const { layer } = image;
+        if (image.names.length > 0 || layer === undefined) return false;
+        return images.some((other) => chains.get(other.id)?.includes(layer) === true && isMadeOf(store, other, image));
       },
     }))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
 }
 
-/** Whether an image has the layers of a base, and steps of making that come after the base's. */
+/** Whether an image that has the layers of a base has its history, too, and more. */
 function isMadeOf(store: Store, image: ImageRecord, base: ImageRecord): boolean {
-  if (image.layer !== base.layer || image.id === base.id) return false;
+  if (image.id === base.id) return false;
   const steps = stepsOf(store, image);
   const before = stepsOf(store, base);
   return steps.length > before.length && before.every((step, index) => step === steps[index]);

@@ -17,7 +17,7 @@ export class Lookup {
     this.#isStrict = strict;
   }
 
-  /** A key as written, or else without regard to case, so that `.Id` and `.ID` both work. Nothing has no fields. Errors: Error that says what there is. */
+  /** A key as written, or else without regard to case and underscores, so that `.Id` and `.ID` both work, and `.CreatedBy` is `created_by`. Nothing has no fields. Errors: Error that says what there is. */
   field(object: unknown, name: string): unknown {
     if (object === undefined || object === null) return undefined;
     if (!isMapping(object)) throw new Error(`there is no field ${name}: ${kindName(object)} has none`);
@@ -29,20 +29,24 @@ export class Lookup {
 
   #member(object: Mapping, name: string): unknown {
     if (Object.hasOwn(object, name)) return object[name];
-    if (this.#isMap(object)) return undefined;
+    if (this.#maps.has(object)) return undefined;
     const keys = Object.keys(object);
-    const key = keys.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
+    const key = keys.find((candidate) => folded(candidate) === folded(name));
     if (key !== undefined) return object[key];
-    if (OPTIONAL.has(name)) return undefined;
+    if (OPTIONAL.has(name) || this.#mayBeMap(object)) return undefined;
     const guess = nearest(name, keys);
     throw new Error(
       `there is no field ${name}; ${guess === undefined ? `there are ${keys.join(', ')}` : `did you mean ${guess}?`}`,
     );
   }
 
-  #isMap(object: Mapping): boolean {
-    if (this.#maps.has(object)) return true;
+  /** Keys without capitals are data, not our names. */
+  #mayBeMap(object: Mapping): boolean {
     if (object === this.#root || this.#isStrict) return false;
     return !Object.keys(object).some((key) => /^\p{Lu}/u.test(key));
   }
+}
+
+function folded(name: string): string {
+  return name.replaceAll('_', '').toLowerCase();
 }
