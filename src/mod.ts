@@ -18,6 +18,7 @@ import { Container } from './container.ts';
 import { cancelled } from './engine/create.ts';
 import type { CreateOptions } from './engine/create-options.ts';
 import { createEngine, ensureLayout, type Engine } from './engine/engine.ts';
+import type { EngineInfo } from './engine/info.ts';
 import { listContainers, type ContainerSummary } from './engine/list.ts';
 import { rootlessUser } from './engine/rootless.ts';
 import { standardPlaces } from './engine/storage-places.ts';
@@ -28,6 +29,8 @@ export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
 export { LaunchError } from './engine/launch-error.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './engine/create-options.ts';
+export type { EngineInfo } from './engine/info.ts';
+export type { Lack } from './engine/lacks.ts';
 export type { ContainerState, ContainerSummary } from './engine/list.ts';
 export type { PullEvent } from './image/pull.ts';
 
@@ -125,6 +128,12 @@ export class Tare implements AsyncDisposable {
   /** All containers in this root, newest first, whoever started them. */
   ps(): ContainerSummary[] {
     return listContainers(this.#engine);
+  }
+
+  /** What this machine is, what is in this root, and what is missing here with what to do about it. Changes nothing. */
+  async info(): Promise<EngineInfo> {
+    const { engineInfo } = await import('./engine/info.ts');
+    return engineInfo(this.#engine);
   }
 
   /**
