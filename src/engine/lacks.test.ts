@@ -71,6 +71,8 @@ test('lacksOf: cgroup controllers, and what they are good for, by version', () =
   assert.deepEqual(of('none', [], ['No cgroup file system is mounted below /sys/fs/cgroup: no limits']), [
     'usable cgroups',
   ]);
+  const mine = { ...user, cgroups: { mode: 'v2', controllers: [], warnings: [] } };
+  assert.deepEqual(whats(mine), ["cgroups of ann's own"]);
   const [lack] = lacksOf({
     ...good,
     cgroups: { mode: 'v1', controllers: ['pids', 'cpu', 'cpuset', 'devices', 'freezer'], warnings: [] },

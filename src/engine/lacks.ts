@@ -69,12 +69,22 @@ function kernel({ kernel: release, features }: Machine): Lack[] {
   return lacks;
 }
 
-function cgroups({ cgroups: { mode, controllers, warnings } }: Machine): Lack[] {
+function cgroups({ cgroups: { mode, controllers, warnings }, uid, userName }: Machine): Lack[] {
   const lacks: Lack[] = warnings.map((warning) => ({
     what: 'usable cgroups',
     effect: lowerFirst(warning),
     todo: 'mount them writable (mount -t cgroup2 cgroup2 /sys/fs/cgroup)',
   }));
+  if (uid !== 0 && mode !== 'none' && controllers.length === 0) {
+    const todo =
+      mode === 'v2'
+        ? 'have them delegated (systemd: Delegate=yes for user@.service), or run as root'
+        : "start the machine with cgroup v2 alone (systemd.unified_cgroup_hierarchy=1 on the kernel's command line), or run as root";
+    return [
+      ...lacks,
+      { what: `cgroups of ${userName}'s own`, effect: 'no limits can be set, and containers cannot be paused', todo },
+    ];
+  }
   for (const [controller, effect] of Object.entries(CONTROLLERS)) {
     const has = controllers.includes(controller) || (mode === 'v2' && controller in INSIDE_V2);
     if (has || mode === 'none') continue;
@@ -138,7 +148,7 @@ function userNamespaces(machine: Machine): Lack[] {
       what: `${ENOUGH_SUB_IDS} ids for ${userName} in ${file}`,
       effect:
         count === 0 ? 'a container has one user only' : `there are ${count}: images with higher ids cannot be used`,
-      todo: `as root: usermod ${flag} 100000-165535 ${userName}`,
+      todo: `as root: usermod ${flag} 100000-165535 ${userName}; then: tare system migrate`,
     });
   }
   for (const name of ['newuidmap', 'newgidmap']) {

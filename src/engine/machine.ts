@@ -1,16 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { release, userInfo } from 'node:os';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { type Features, kernelFeatures } from '../sys/probe.ts';
 import { openDirectory } from '../sys/open.ts';
 import { statfs } from '../sys/stat.ts';
-import { cgroupHost } from './cgroups.ts';
+import { cgroupHost, usableCgroups } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 
 /** What a machine is, as far as containers care. */
 export interface Machine {
   readonly kernel: string;
   readonly features: Features;
+  /** The controllers are those that this user may set limits with. */
   readonly cgroups: {
     readonly mode: string;
     readonly controllers: readonly string[];
@@ -40,6 +41,7 @@ const PROGRAMS = ['newuidmap', 'newgidmap', 'fuse-overlayfs'] as const;
 /** Looks at the machine. Changes nothing. */
 export function readMachine(engine: Engine): Machine {
   const host = cgroupHost();
+  const usable = usableCgroups(engine, engine.cgroupParent).hierarchies.filter(({ readOnly }) => !readOnly);
   const maxUserNamespaces = number('/proc/sys/user/max_user_namespaces');
   const barrier = userNamespaceBarrier();
   const userName = nameOf(engine.uid);
@@ -51,7 +53,7 @@ export function readMachine(engine: Engine): Machine {
     features,
     cgroups: {
       mode: host.mode,
-      controllers: [...new Set(host.hierarchies.flatMap(({ controllers }) => controllers))],
+      controllers: [...new Set(usable.flatMap(({ controllers }) => controllers))],
       warnings: host.warnings,
     },
     uid: engine.uid,
@@ -90,13 +92,10 @@ function userNamespaceBarrier(): string | undefined {
   return undefined;
 }
 
+/** The number where /etc/passwd has no line. */
 function nameOf(uid: number): string {
-  try {
-    return uid === process.getuid?.() ? userInfo().username : String(uid);
-  } catch {
-    // No line in /etc/passwd.
-    return String(uid);
-  }
+  const lines = text('/etc/passwd').split('\n');
+  return lines.find((line) => line.split(':')[2] === String(uid))?.split(':')[0] ?? String(uid);
 }
 
 function findProgram(name: string, path = '/usr/local/bin:/usr/bin:/bin'): string | undefined {

@@ -1,11 +1,7 @@
 /** Templates, filters and tables of `ps`, `inspect`, `info` with real containers. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { needs } from '../support/needs.ts';
-import { Lab, canRun, launcher } from './tare.ts';
+import { Lab, canRun } from './tare.ts';
 
 class FormatLab extends Lab {
   async ok(...args: string[]): Promise<string> {
@@ -151,28 +147,5 @@ describe('formats and filters', { skip: canRun, concurrency: 1 }, () => {
     );
     assert.match(await lab.ok('info'), /^host:\n[^]*\nmissing:/);
     await lab.fails(125, /no field Cpus2/, 'info', '-f', '{{.Host.Cpus2}}');
-  });
-
-  test('info: a user without rights is told what to do', { skip: needs.program('setpriv') }, async () => {
-    using lab = new FormatLab();
-    // Somebody else's containers.
-    mkdirSync(join(lab.dir, 'root/containers'), { recursive: true, mode: 0o700 });
-    chmodSync(lab.dir, 0o755);
-    const argv = [
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      launcher,
-      'info',
-      '-f',
-      '{{range .Missing}}{{println .What "|" .Todo}}{{end}}',
-    ];
-    const { status, stdout, stderr } = spawnSync('setpriv', argv, {
-      encoding: 'utf8',
-      env: { ...process.env, ...lab.env },
-    });
-    assert.equal(status, 0, stderr);
-    assert.match(stdout, /^the right to read \S+\/root \| run as its owner/);
-    assert.match(stdout, /65536 ids for \S+ in \/etc\/subuid \| as root: usermod --add-subuids/);
   });
 });
