@@ -118,7 +118,8 @@ function oneLine(text: string): AptSource[] {
   });
 }
 
-function configuredMirror(): Mirror | undefined {
+/** The Debian archive that this machine is configured for. */
+export function configuredMirror(): Mirror | undefined {
   const folder = '/etc/apt/sources.list.d';
   const names = existsSync(folder)
     ? readdirSync(folder)
@@ -132,7 +133,7 @@ function configuredMirror(): Mirror | undefined {
 }
 
 /** What the machine's apt says about proxies and dates also holds for the new root: mmdebstrap starts from an empty apt configuration. */
-function machineAptOptions(): string[] {
+export function machineAptOptions(): string[] {
   const { stdout } = spawnSync('apt-config', ['dump'], { encoding: 'utf8' });
   return (stdout ?? '')
     .split('\n')
