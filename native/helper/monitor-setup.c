@@ -78,9 +78,6 @@ static int apply_settings(struct monitor *m) {
     case OP_TITLE:
       set_title(m->argv, &f[0]);
       break;
-    case OP_LEAVE:
-      if (write(f[0].fd, "0", 1) < 0) errno = 0;
-      break;
     case OP_LOG:
       m->log = (struct log){
           .dir = f[0].fd, .fd = -1, .name = f[1].s, .max_bytes = f[2].n, .max_files = (uint32_t)f[3].n};
@@ -103,6 +100,13 @@ int monitor_configure(struct monitor *m, const int *fds, uint32_t count) {
   if (r == 0) r = apply_settings(m);
   if (r < 0) m->main.fail.err = errno;
   return r;
+}
+
+void monitor_leave_session(const struct monitor *m) {
+  struct cursor c = plan_begin(&m->main.plan);
+  struct op op;
+  while (plan_next(&c, &op) == 1)
+    if (op.code == OP_LEAVE && write(op.f[0].fd, "0", 1) < 0) errno = 0;
 }
 
 /* The container's own descriptors (mounts, namespaces) must not be held open here. */

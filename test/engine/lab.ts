@@ -207,7 +207,10 @@ export class Lab implements AsyncDisposable {
   /** Cgroups of containers. */
   cgroups(): string[] {
     return hierarchies().flatMap((dir) =>
-      entries(join(dir, this.cgroupParent)).map((name) => join(dir, this.cgroupParent, name)),
+      entries(join(dir, this.cgroupParent))
+        // Where the monitors live on cgroup v2: shared, it stays.
+        .filter((name) => name !== 'tare-monitors')
+        .map((name) => join(dir, this.cgroupParent, name)),
     );
   }
 
@@ -250,7 +253,8 @@ export class Lab implements AsyncDisposable {
     // Podman leaves its storage mounted on itself when it ends in an error.
     unmountBelow(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
-    for (const dir of [...this.cgroups(), ...hierarchies().map((hierarchy) => join(hierarchy, this.cgroupParent))]) {
+    const parents = hierarchies().map((hierarchy) => join(hierarchy, this.cgroupParent));
+    for (const dir of [...this.cgroups(), ...parents.map((parent) => join(parent, 'tare-monitors')), ...parents]) {
       try {
         rmdirSync(dir);
       } catch {

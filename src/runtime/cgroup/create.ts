@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, rmdirSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, rmdirSync, writeSync } from 'node:fs';
 import { TareError } from '../../base/errors.ts';
 import { attachDeviceProgram, loadDeviceProgram } from '../../sys/bpf.ts';
 import { isErrno } from '../../sys/error.ts';
@@ -42,7 +42,8 @@ class Creation {
       for (const dir of this.#plan.dirs) this.#makeDir(dir);
       for (const write of this.#plan.writes) this.#write(write);
       const devices = this.#attachDevices();
-      return this.#inForce(devices);
+      const leaves = this.#makeMonitors();
+      return this.#inForce(devices, leaves);
     } catch (error) {
       this.#closeFile();
       for (const dir of this.#made.toReversed()) rmdirSync(this.#at(dir));
@@ -208,6 +209,18 @@ class Creation {
     }
   }
 
+  /** False: the monitors stay in the session's cgroup, as with engines that may not make any. */
+  #makeMonitors(): boolean {
+    const { monitors } = this.#plan;
+    if (monitors === undefined || existsSync(this.#at(monitors))) return true;
+    try {
+      mkdirSync(this.#at(monitors));
+      return true;
+    } catch (error) {
+      return codeOf(error) === 'EEXIST';
+    }
+  }
+
   #failure(verb: string, error: unknown, what: string, file?: string): TareError {
     if (error instanceof TareError) return error;
     const code = codeOf(error);
@@ -220,8 +233,8 @@ class Creation {
     );
   }
 
-  #inForce(devices: CgroupPlan['devices']): CgroupPlan {
-    const plan = this.#plan;
+  #inForce(devices: CgroupPlan['devices'], leaves: boolean): CgroupPlan {
+    const plan = leaves ? this.#plan : { ...this.#plan, leave: [] };
     if (this.#closed.length === 0 && this.#warnings.length === 0 && devices === plan.devices) return plan;
     const closed = new Set(this.#closed);
     const usable = (file: string): boolean => ![...closed].some((dir) => file === dir || file.startsWith(`${dir}/`));

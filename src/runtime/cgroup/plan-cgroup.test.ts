@@ -57,6 +57,8 @@ test('planCgroup on v1 joins every hierarchy and prepares the cpuset before init
 test('planCgroup on v2 is one directory, with the controllers passed down to it', () => {
   const made = plan(onV2, {});
   assert.deepEqual(made.parents, ['tare']);
+  assert.equal(made.monitors, 'tare/tare-monitors');
+  assert.deepEqual(made.leave, ['tare/tare-monitors/cgroup.procs']);
   assert.deepEqual(made.dirs, ['tare/web']);
   assert.equal(made.unified, 'tare/web');
   assert.equal(made.kill, 'tare/web/cgroup.kill');

@@ -28,6 +28,9 @@ export interface CgroupRequest {
 /** The parent of the cgroups of containers that name none. */
 export const defaultCgroupParent = '/tare';
 
+/** Where the monitors of the containers beside it live on cgroup v2. */
+const MONITORS = 'tare-monitors';
+
 /** Enabled for containers on cgroup v2 where the machine has them. */
 const v2Controllers: readonly string[] = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids', 'rdma', 'misc'];
 
@@ -91,6 +94,8 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
   const freezer = controllers['freezer'];
   const procs = unified ?? freezer ?? controllers['pids'] ?? (v1[0] && join(v1[0].dir, path));
   const memory = controllers['memory'];
+  const parent = ancestors.at(-1);
+  const monitors = v1.length === 0 && v2 !== undefined && parent !== undefined && join(v2.dir, `${parent}/${MONITORS}`);
   const memoryIsV2 = v2?.controllers.includes('memory') ?? false;
   return {
     root: host.root,
@@ -99,9 +104,11 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
     dirs: order.map((h) => join(h.dir, path)),
     writes: [...limits.writes, ...devices.writes],
     tasks: v1.map((h) => `${join(h.dir, path)}/tasks`),
-    leave: v1
-      .filter((h) => h.name !== undefined && ancestors.length > 0)
-      .map((h) => `${join(h.dir, ancestors.at(-1) ?? '')}/tasks`),
+    ...(monitors === false ? {} : { monitors }),
+    leave:
+      monitors === false
+        ? v1.filter((h) => h.name !== undefined && parent !== undefined).map((h) => `${join(h.dir, parent ?? '')}/tasks`)
+        : [`${monitors}/cgroup.procs`],
     ...(unified === undefined ? {} : { unified }),
     controllers,
     kill: unified === undefined ? '' : `${unified}/cgroup.kill`,

@@ -24,6 +24,8 @@ export interface CgroupPlan {
   readonly root: string;
   /** Shared directories, outermost first: created when missing, never removed. */
   readonly parents: readonly string[];
+  /** Shared cgroup v2 directory beside the containers' own, for their monitors: v2 allows no process in the parent itself. Created when missing. */
+  readonly monitors?: string;
   /** Preparations of the shared directories (v1 cpuset inheritance, v2 subtree_control); repeating them is harmless. */
   readonly parentWrites: readonly CgroupWrite[];
   /** The container's own directories in creation order; removed after its exit. Empty: the container has no cgroup. */
@@ -32,7 +34,7 @@ export interface CgroupPlan {
   readonly writes: readonly CgroupWrite[];
   /** v1 `tasks` files, one per hierarchy. Init enters by writing "0": that costs microseconds where `cgroup.procs` takes a global lock for milliseconds. */
   readonly tasks: readonly string[];
-  /** v1 `tasks` files of shared directories a monitor enters to leave the login session (the `leave` op). They exist once `createCgroup` returned. */
+  /** Files of shared directories a monitor enters to leave the login session (the `leave` op): v1 `tasks`, v2 `cgroup.procs` of `monitors`. They exist once `createCgroup` returned. */
   readonly leave: readonly string[];
   /** The cgroup v2 directory init is born in by CLONE_INTO_CGROUP; also in hybrid mode, where the unified tree has no controllers. */
   readonly unified?: string;
