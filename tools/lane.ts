@@ -1,5 +1,5 @@
 /**
- * Runs a lane of tests: `tools/node tools/lane.ts unit|interop|long [--no-skips] [PATTERN...]`.
+ * Runs a lane of tests: `tools/node tools/lane.ts unit|interop|vm|long [--no-skips] [PATTERN...]`.
  *
  * Builds first, installs the Debian packages the lane needs (as root), runs the files two at a time, kills what they leave running, and fails when a
  * test fails, when something is left on the machine, or (with --no-skips or CI=1) when a test was skipped without the excuse "cannot here:".
@@ -35,7 +35,8 @@ const below =
     isTest(path) && dirs.some((dir) => path.startsWith(`${dir}/`));
 const lanes: Readonly<Record<string, Lane>> = {
   unit: {
-    files: (path) => below('src', 'tools', 'test', 'bench')(path) && !below('test/interop', 'test/long')(path),
+    files: (path) =>
+      below('src', 'tools', 'test', 'bench')(path) && !below('test/interop', 'test/long', 'test/vm')(path),
     packages: [
       'bash-completion',
       'buildah',
@@ -73,6 +74,12 @@ const lanes: Readonly<Record<string, Lane>> = {
     testTimeoutMs: 180_000,
     totalTimeoutMs: 900_000,
     peers: true,
+  },
+  vm: {
+    files: (path) => below('test/vm')(path) && !below('test/vm/guest')(path),
+    packages: ['e2fsprogs', 'mmdebstrap', 'qemu-system-x86', 'qemu-utils'],
+    testTimeoutMs: 1_200_000,
+    totalTimeoutMs: 3_600_000,
   },
   long: {
     files: below('test/long'),

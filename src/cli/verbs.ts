@@ -207,6 +207,12 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/system-migrate.ts')).verb,
   },
   {
+    name: 'system install-units',
+    group: 'system',
+    summary: 'Let systemd start the containers whose restart policy says so at boot',
+    load: async () => (await import('./verbs/system-install-units.ts')).verb,
+  },
+  {
     name: 'cleanup',
     group: 'hidden',
     summary: 'Collect a container that has ended (called by its monitor)',
@@ -240,6 +246,7 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
   system: {
     info: ['info'],
     migrate: ['system migrate'],
+    'install-units': ['system install-units'],
   },
 };
 

@@ -21,6 +21,7 @@ export { readMachine, type Machine } from './machine.ts';
 export { containerSize, type ContainerSize } from './container-size.ts';
 export { imageFamily } from './image-family.ts';
 export { pruneImages, type PruneImagesOptions } from './prune-images.ts';
+export { installUnits, restartUnit, type InstalledUnit } from './install-units.ts';
 export { inspectContainer } from './inspect.ts';
 export { inspectImage } from './inspect-image.ts';
 export { LaunchError } from './launch-error.ts';

@@ -209,9 +209,9 @@ export function readStartedAt(dir: string): string | undefined {
 const pidFile = (dir: string): string => join(dir, 'pid');
 
 /** Replaces a file atomically; its contents are on the disk before. */
-export function writeDurably(path: string, text: string): void {
+export function writeDurably(path: string, text: string, mode = 0o600): void {
   const temp = `${path}.tmp-${process.pid}`;
-  const fd = openSync(temp, 'w', 0o600);
+  const fd = openSync(temp, 'w', mode);
   try {
     writeFileSync(fd, text);
     fsyncSync(fd);

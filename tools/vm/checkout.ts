@@ -24,7 +24,8 @@ const DISK_BYTES = 768 * 2 ** 20;
 export function checkoutDisk(path: string): void {
   const tree = mkdtempSync(`${path}.tree-`);
   try {
-    for (const name of copied) cpSync(join(repository, name), join(tree, name), { recursive: true, verbatimSymlinks: true });
+    for (const name of copied)
+      cpSync(join(repository, name), join(tree, name), { recursive: true, verbatimSymlinks: true });
     for (const folder of ['src', 'test', 'tools']) {
       for (const file of filesBelow(repository, folder, (name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))) {
         const target = join(tree, file.replace(/\.ts$/, '.js'));

@@ -60,7 +60,8 @@ export async function vmImage(say: (line: string) => void): Promise<VmImage> {
   return { kernel: join(dir, 'vmlinuz'), initrd: join(dir, 'initrd'), root: join(dir, 'root.img') };
 }
 
-const digest = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 12);
+const digest = (value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 12);
 
 /** Makes a directory aside and renames it: it is there whole or not at all, and the first of two makers wins. */
 function once(dir: string, make: (partial: string) => void): void {

@@ -97,7 +97,14 @@ export class Machine implements AsyncDisposable {
   async run(argv: readonly string[], options: GuestOptions = {}): Promise<GuestOutcome> {
     const id = this.#next++;
     const { input, env, timeoutMs = 120_000 } = options;
-    const request: Request = { id, argv, timeoutMs, lines: options.onLine !== undefined, ...(input === undefined ? {} : { input }), ...(env === undefined ? {} : { env }) };
+    const request: Request = {
+      id,
+      argv,
+      timeoutMs,
+      lines: options.onLine !== undefined,
+      ...(input === undefined ? {} : { input }),
+      ...(env === undefined ? {} : { env }),
+    };
     const { promise, resolve } = Promise.withResolvers<GuestOutcome | Error>();
     this.#pending.set(id, { options, done: resolve });
     this.#socket?.write(`${JSON.stringify(request)}\n`);
@@ -179,7 +186,8 @@ export class Machine implements AsyncDisposable {
  * Plain q35: the microvm machine has no clock that this kernel could calibrate against without KVM. Mitigations cost an emulated processor much and protect nobody.
  */
 function qemuArguments(dir: string, image: { kernel: string; initrd: string }): string[] {
-  const append = 'console=ttyS0 quiet systemd.show_status=1 mitigations=off nokaslr systemd.unified_cgroup_hierarchy=1 panic=1 root=/dev/vda rw';
+  const append =
+    'console=ttyS0 quiet systemd.show_status=1 mitigations=off nokaslr systemd.unified_cgroup_hierarchy=1 panic=1 root=/dev/vda rw';
   return [
     ...['-M', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', `${MEMORY_MIB}`],
     ...['-nodefaults', '-no-user-config', '-display', 'none'],

@@ -107,7 +107,9 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
     ...(monitors === false ? {} : { monitors }),
     leave:
       monitors === false
-        ? v1.filter((h) => h.name !== undefined && parent !== undefined).map((h) => `${join(h.dir, parent ?? '')}/tasks`)
+        ? v1
+            .filter((h) => h.name !== undefined && parent !== undefined)
+            .map((h) => `${join(h.dir, parent ?? '')}/tasks`)
         : [`${monitors}/cgroup.procs`],
     ...(unified === undefined ? {} : { unified }),
     controllers,
