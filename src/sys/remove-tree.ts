@@ -1,4 +1,4 @@
-import { addon } from './addon.ts';
+import { addon, type Name } from './addon.ts';
 import { check } from './error.ts';
 
 /** Entries that are deleted between two looks at what else there is to do: a few milliseconds. */
@@ -10,15 +10,15 @@ const AT_ONCE = 512;
  *
  * Errors: by errno; EBUSY or EXDEV for a mount.
  */
-export async function removeTree(path: string): Promise<void> {
+export async function removeTree(path: Name): Promise<void> {
   while (removeSome(path)) await new Promise(setImmediate);
 }
 
 /** The same without a pause. */
-export function removeTreeSync(path: string): void {
+export function removeTreeSync(path: Name): void {
   while (removeSome(path)) continue;
 }
 
-function removeSome(path: string): boolean {
+function removeSome(path: Name): boolean {
   return check(addon().removeSome(path, AT_ONCE), 'unlinkat', path) === 1;
 }

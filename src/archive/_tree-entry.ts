@@ -1,0 +1,206 @@
+import { TareError } from '../base/errors.ts';
+import { readlinkat, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../sys/at.ts';
+import { isErrno } from '../sys/error.ts';
+import type { Fd } from '../sys/fd.ts';
+import { AT_FDCWD, O_DIRECTORY, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, openat2 } from '../sys/open.ts';
+import { fstat, type Stat } from '../sys/stat.ts';
+import { getXattr, listXattrs } from '../sys/xattr.ts';
+import { baseName, type ByteString, bytesOf, utf8Of } from './byte-string.ts';
+import type { TarKind } from './tar-reader.ts';
+import { tarHeader, type TarInput } from './tar-writer.ts';
+
+/** `files`: a tree as it is. `layer`: an overlayfs upper directory becomes the layer that makes it (OCI image spec, layer.md, "Whiteouts"). */
+export type EntryForm = 'files' | 'layer';
+
+/** A directory that a walk is in. */
+export interface TreeDir {
+  readonly fd: Fd;
+  /** Below the tree. */
+  readonly path: ByteString;
+  /** In the archive. */
+  readonly name: ByteString;
+  readonly names: readonly ByteString[];
+  at: number;
+}
+
+/** What one entry of the tree becomes. */
+export class Entered implements Disposable {
+  readonly path: ByteString;
+  readonly name: ByteString;
+  readonly headers: readonly Uint8Array[];
+  readonly isDir: boolean;
+  readonly sizeBytes: number;
+  /** Opened for reading: a directory, or a file whose contents follow. */
+  object: Fd | undefined;
+
+  constructor(about: Pick<Entered, 'path' | 'name' | 'headers'> & Partial<Entered>) {
+    this.path = about.path;
+    this.name = about.name;
+    this.headers = about.headers;
+    this.isDir = about.isDir ?? false;
+    this.sizeBytes = about.sizeBytes ?? 0;
+    this.object = about.object;
+  }
+
+  take(): Fd {
+    const fd = this.object as Fd; // asked for before
+    this.object = undefined;
+    return fd;
+  }
+
+  [Symbol.dispose](): void {
+    this.object?.close();
+  }
+}
+
+const kinds: ReadonlyMap<number, TarKind> = new Map([
+  [S_IFREG, 'file'],
+  [S_IFDIR, 'dir'],
+  [S_IFLNK, 'symlink'],
+  [S_IFCHR, 'char'],
+  [S_IFBLK, 'block'],
+  [S_IFIFO, 'fifo'],
+]);
+
+/** Makes entries of what it is shown, one at a time. */
+export class TreeEntries {
+  readonly #isLayer: boolean;
+  readonly #keep: ((path: ByteString) => boolean) | undefined;
+  /** Where the files with several names were met first. */
+  readonly #linked = new Map<string, ByteString>();
+
+  constructor(form: EntryForm, keep: ((path: ByteString) => boolean) | undefined) {
+    this.#isLayer = form === 'layer';
+    this.#keep = keep;
+  }
+
+  /** Undefined for what is gone, or left out. */
+  child(dir: TreeDir, child: ByteString): Entered | undefined {
+    const path = dir.path === '' ? child : `${dir.path}/${child}`;
+    if (this.#keep?.(path) === false) return undefined;
+    if (this.#isLayer && child.startsWith('.wh.'))
+      throw new TareError(
+        'unsupported',
+        `Cannot make a layer of ${JSON.stringify(utf8Of(path))}: names that begin with .wh. mean removed files there; rename it`,
+      );
+    let object: Fd;
+    try {
+      object = openat2(dir.fd, Buffer.from(child, 'latin1'), { flags: O_PATH | O_NOFOLLOW });
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ESTALE')) return undefined;
+      throw error;
+    }
+    using held = object;
+    return this.enter(held, dir.name === '' ? child : `${dir.name}/${child}`, path);
+  }
+
+  /** `tree` stays the caller's. */
+  enter(tree: Fd, name: ByteString, path: ByteString): Entered | undefined {
+    const stat = fstat(tree);
+    const kind = kinds.get(stat.mode & S_IFMT);
+    if (kind === undefined) return undefined;
+    if (this.#isLayer && kind === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
+      return new Entered({ path, name, headers: [whiteout(`${parentSlash(name)}.wh.${baseName(name)}`, stat)] });
+    const first = kind === 'dir' || stat.links === 1 ? undefined : this.#firstName(stat, name);
+    const isDir = kind === 'dir';
+    using stack = new DisposableStack();
+    const object = kind === 'file' || isDir ? stack.use(reopen(tree, isDir)) : undefined;
+    const xattrs = object === undefined ? [] : this.#xattrs(object, path);
+    const headers: Uint8Array[] = [];
+    if (!isDir || name !== '')
+      headers.push(
+        tarHeader({
+          ...metaOf(stat),
+          path: name,
+          kind: first === undefined ? kind : 'link',
+          xattrs: xattrs.filter(([key]) => !isForbidden(key)),
+          ...(first === undefined ? contentOf(tree, kind, stat) : { linkPath: first }),
+        }),
+      );
+    if (this.#isLayer && isDir && isOpaque(xattrs))
+      headers.push(whiteout(`${name === '' ? '' : `${name}/`}.wh..wh..opq`, stat));
+    const sizeBytes = first === undefined && kind === 'file' ? stat.sizeBytes : 0;
+    if (object === undefined || (!isDir && sizeBytes === 0)) return new Entered({ path, name, headers });
+    stack.move();
+    return new Entered({ path, name, headers, isDir, sizeBytes, object });
+  }
+
+  #firstName(stat: Stat, name: ByteString): ByteString | undefined {
+    const key = `${stat.deviceMajor}:${stat.deviceMinor}:${stat.inode}`;
+    const first = this.#linked.get(key);
+    if (first === undefined) this.#linked.set(key, name);
+    return first;
+  }
+
+  #xattrs(object: Fd, path: ByteString): (readonly [ByteString, ByteString])[] {
+    const xattrs: (readonly [ByteString, ByteString])[] = [];
+    for (const key of namesOfXattrs(object)) {
+      if (this.#isLayer && /^(?:trusted|user)\.overlay\.(?:redirect|metacopy)$/.test(key))
+        throw new TareError(
+          'unsupported',
+          `Cannot make a layer of ${JSON.stringify(utf8Of(path))}: overlayfs keeps only a reference there (${key}); turn redirect_dir and metacopy of the overlay module off`,
+        );
+      const value = getXattr(object, key);
+      if (value !== undefined) xattrs.push([bytesOf(key), value.toString('latin1')]);
+    }
+    return xattrs;
+  }
+}
+
+function namesOfXattrs(object: Fd): string[] {
+  try {
+    return listXattrs(object);
+  } catch (error) {
+    if (isErrno(error, 'EOPNOTSUPP', 'ENOSYS', 'EPERM')) return [];
+    throw error;
+  }
+}
+
+/** The same object, for reading: by its descriptor, whatever its name means by now. */
+function reopen(tree: Fd, isDir: boolean): Fd {
+  return openat2(AT_FDCWD, `/proc/self/fd/${tree.number}`, {
+    flags: O_RDONLY | O_NONBLOCK | O_NOCTTY | (isDir ? O_DIRECTORY : 0),
+  });
+}
+
+function isForbidden(key: ByteString): boolean {
+  return key.startsWith('trusted.') || key.startsWith('user.overlay.') || key === 'security.selinux';
+}
+
+function isOpaque(xattrs: readonly (readonly [ByteString, ByteString])[]): boolean {
+  return xattrs.some(([key, value]) => /^(?:trusted|user)\.overlay\.opaque$/.test(key) && value === 'y');
+}
+
+function contentOf(tree: Fd, kind: TarKind, stat: Stat): Partial<TarInput> {
+  switch (kind) {
+    case 'file':
+      return { sizeBytes: stat.sizeBytes };
+    case 'symlink':
+      return { linkPath: readlinkat(tree, '').toString('latin1') };
+    case 'char':
+    case 'block':
+      return { major: stat.rdevMajor, minor: stat.rdevMinor };
+    default:
+      return {};
+  }
+}
+
+function metaOf(stat: Stat): Pick<TarInput, 'mode' | 'uid' | 'gid' | 'mtimeSeconds' | 'mtimeNanoseconds'> {
+  const nanoseconds = ((stat.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return {
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    mtimeSeconds: Number((stat.mtimeNs - nanoseconds) / 1_000_000_000n),
+    mtimeNanoseconds: Number(nanoseconds),
+  };
+}
+
+function whiteout(path: ByteString, stat: Stat): Uint8Array {
+  const { mtimeSeconds } = metaOf(stat);
+  return tarHeader({ path, kind: 'file', mode: 0o600, ...(mtimeSeconds === undefined ? {} : { mtimeSeconds }) });
+}
+
+function parentSlash(name: ByteString): ByteString {
+  return name.slice(0, name.lastIndexOf('/') + 1);
+}
