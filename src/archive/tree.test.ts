@@ -52,7 +52,7 @@ function extract(
 ): readonly string[] {
   using root = openDirectory(dir);
   using extractor = new TreeExtractor({ root, base, resolve }, options);
-  for (let at = 0; at < tar.length; at += 10_000) extractor.write(tar.subarray(at, at + 10_000));
+  for (let at = 0; at < tar.length; at += 2 ** 20) extractor.write(tar.subarray(at, at + 2 ** 20));
   extractor.finish();
   return extractor.skipped;
 }
