@@ -5,13 +5,14 @@ import { linkat, renameat2, S_IFDIR, S_IFMT, unlinkat } from '../sys/at.ts';
 import { isErrno, SysError } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_TMPFILE, O_WRONLY, openat2 } from '../sys/open.ts';
-import { AT_SYMLINK_NOFOLLOW, fstat, statx } from '../sys/stat.ts';
+import { AT_SYMLINK_NOFOLLOW, fstat, type Stat, statx } from '../sys/stat.ts';
 import { applyMeta, type Meta, type MetaRules } from './_extract-meta.ts';
 import { baseName, type ByteString } from './byte-string.ts';
 
 /** Zeros of this length, at such a place, are not written: the file has a hole there, as the original may have. */
 const HOLE_BYTES = 4096;
 const EEXIST = 17;
+const EBUSY = 16;
 const ZEROS = Buffer.alloc(HOLE_BYTES);
 
 /** Which file it is, to know it again. */
@@ -109,6 +110,7 @@ export class ExtractedFile implements Disposable {
   /** Gives it the name, which another file loses. Errors: EISDIR, ENOTEMPTY, EEXIST where a directory is; by errno. */
   place(parent: Fd, name: Buffer): void {
     if (this.#temp !== undefined) {
+      checkPlace(parent, name);
       renameat2(this.#temp.dir, this.#temp.name, parent, name);
       this.#forgetTemp();
       return;
@@ -120,7 +122,8 @@ export class ExtractedFile implements Disposable {
       if (!isErrno(error, 'EEXIST')) throw error;
     }
     const own = this.identity();
-    const there = statx(parent, name, AT_SYMLINK_NOFOLLOW);
+    const there = checkPlace(parent, name);
+    if (there === undefined) throw new SysError('linkat', EEXIST);
     if (there.inode === own.inode && `${there.deviceMajor}:${there.deviceMinor}` === own.device) return;
     if ((there.mode & S_IFMT) === S_IFDIR) throw new SysError('linkat', EEXIST);
     const temp = tempName();
@@ -169,4 +172,19 @@ function nameless(parent: Fd): { fd: Fd; temp?: TempName } {
 function sysError(syscall: string, error: unknown): unknown {
   const { errno } = error as NodeJS.ErrnoException;
   return errno === undefined ? error : new SysError(syscall, -errno);
+}
+
+/**
+ * What stands in the way. A mount does: to the kernel it would be none of ours, being in another namespace, and be gone. Errors: EBUSY for one.
+ */
+export function checkPlace(parent: Fd, name: Buffer): Stat | undefined {
+  let there: Stat;
+  try {
+    there = statx(parent, name, AT_SYMLINK_NOFOLLOW);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+  if (there.isMountRoot) throw new SysError('renameat2', EBUSY);
+  return there;
 }

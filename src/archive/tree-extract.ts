@@ -15,8 +15,7 @@ import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openat2 } from '../sys/open.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
-import { AT_SYMLINK_NOFOLLOW, statx } from '../sys/stat.ts';
-import { ExtractedFile, type FileIdentity, identityOf } from './_extracted-file.ts';
+import { checkPlace, ExtractedFile, type FileIdentity, identityOf } from './_extracted-file.ts';
 import { applyMeta, applyMetaOfNew, type Owner, openNew, setTimes } from './_extract-meta.ts';
 import { ExtractDirs, type ExtractPlace } from './_extract-dirs.ts';
 import { type ByteString, baseName, cleanPath, dirName, utf8Of } from './byte-string.ts';
@@ -179,6 +178,7 @@ export class TreeExtractor implements Disposable {
         if (isErrno(error, 'ENOENT')) continue;
         this.#mayReplace(path, 'a file', 'directory');
         this.#dirs.forget();
+        checkPlace(parent, name);
         removeFile(parent, name);
       }
     }
@@ -231,7 +231,8 @@ export class TreeExtractor implements Disposable {
         if (!isErrno(error, 'EEXIST', 'EISDIR', 'ENOTEMPTY') || tries === MAX_TRIES) throw error;
       }
       this.#dirs.forget();
-      if (isDirectory(parent, name)) {
+      const there = checkPlace(parent, name);
+      if (there !== undefined && (there.mode & S_IFMT) === S_IFDIR) {
         this.#mayReplace(path, 'a directory', 'file');
         removeTreeSync(Buffer.concat([Buffer.from(`/proc/self/fd/${parent.number}/`), name]));
       } else removeFile(parent, name);
@@ -244,15 +245,6 @@ export class TreeExtractor implements Disposable {
       'failed-precondition',
       `Cannot write ${wanted} ${JSON.stringify(utf8Of(path))}: ${there} is in its place; --overwrite replaces it`,
     );
-  }
-}
-
-function isDirectory(parent: Fd, name: Buffer): boolean {
-  try {
-    return (statx(parent, name, AT_SYMLINK_NOFOLLOW).mode & S_IFMT) === S_IFDIR;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
   }
 }
 

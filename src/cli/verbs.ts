@@ -92,6 +92,12 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/diff.ts')).verb,
   },
   {
+    name: 'cp',
+    group: 'containers',
+    summary: 'Copy files to or from a container',
+    load: async () => (await import('./verbs/cp.ts')).verb,
+  },
+  {
     name: 'pull',
     group: 'images',
     summary: 'Fetch an image',

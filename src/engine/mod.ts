@@ -7,6 +7,7 @@
  */
 export { attachContainer } from './attach.ts';
 export { cleanupContainer } from './cleanup.ts';
+export { type Copied, copyFiles, copyIn, copyOut, type CopyEnd, type CopyOptions } from './copy.ts';
 export { createContainer, type CreateHow } from './create.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './create-options.ts';
 export { diffContainer, type Change } from './diff.ts';

@@ -15,7 +15,7 @@ import { anyMounts, countMount } from './count-mount.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds, releaseStaleNames } from './names.ts';
-import { type ContainerRecord, containerDir, readRecord } from './record.ts';
+import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
 
@@ -67,7 +67,13 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       await removeIfWanted(engine, id);
       return;
     }
-    case 'created':
+    case 'created': {
+      // Who copied from or to it was killed.
+      const record = findRecord(engine, id);
+      if (record === undefined || !(await countsAsMounted(engine, record))) return;
+      using life = holdIfFree(dir);
+      if (life !== undefined && readPhase(dir) === 'created') await countMount(engine, record, false);
+    }
   }
 }
 

@@ -1,17 +1,14 @@
-import { read, unlinkSync, write } from 'node:fs';
+import { unlinkSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
-import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { AT_FDCWD, O_CREAT, O_EXCL, O_RDWR, O_TMPFILE, openat2 } from '../sys/open.ts';
 
-const readSome = promisify(read);
 const writeSome = promisify(write);
 
-const CHUNK_BYTES = 256 * 1024;
 /** The most that a temporary copy may take. */
 const MAX_SPOOL_BYTES = 64 * 2 ** 30;
 
@@ -62,28 +59,5 @@ function namelessFile(dir: string): Fd {
     const fd = openat2(AT_FDCWD, path, { flags: O_CREAT | O_EXCL | O_RDWR, mode: 0o600 });
     unlinkSync(path);
     return fd;
-  }
-}
-
-/** The bytes that come through a pipe. Errors: `cancelled` between two reads; by errno. */
-export async function* streamOf(fd: Fd, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
-  for (;;) {
-    if (signal?.aborted === true)
-      throw new TareError('cancelled', 'Cannot read standard input: it was cancelled', { cause: signal.reason });
-    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    const bytes = await readNext(fd, buffer);
-    if (bytes === 0) return;
-    if (bytes > 0) yield buffer.subarray(0, bytes);
-  }
-}
-
-/** The number of bytes read, 0 at the end; -1 when somebody made the pipe non-blocking and nothing is in it yet. */
-async function readNext(fd: Fd, buffer: Buffer): Promise<number> {
-  try {
-    return (await readSome(fd.number, buffer, 0, buffer.length, null)).bytesRead;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    await sleep(5);
-    return -1;
   }
 }

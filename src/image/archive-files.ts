@@ -5,7 +5,8 @@ import { isErrno } from '../sys/error.ts';
 import { AT_FDCWD, O_NOCTTY, O_NONBLOCK, O_RDONLY, openat2 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
 import { fileRange } from './_file-range.ts';
-import { spool, streamOf } from './_spool.ts';
+import { spool } from './_spool.ts';
+import { streamOf } from '../sys/read-stream.ts';
 import type { ImageFiles } from './image-files.ts';
 import { compressionOf, openLayerTar } from './layer-tar.ts';
 

@@ -122,6 +122,7 @@ export {
   type ComingHelper,
   startTime,
 } from './process.ts';
+export { streamOf } from './read-stream.ts';
 export { removeTree, removeTreeSync } from './remove-tree.ts';
 export {
   connectUnix,
