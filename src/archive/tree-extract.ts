@@ -11,7 +11,7 @@ import {
   symlinkat,
   unlinkat,
 } from '../sys/at.ts';
-import { isErrno } from '../sys/error.ts';
+import { isErrno, SysError } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openat2 } from '../sys/open.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
@@ -111,7 +111,7 @@ export class TreeExtractor implements Disposable {
     try {
       return act();
     } catch (error) {
-      if (!isErrno(error)) throw error;
+      if (!(error instanceof SysError)) throw error;
       const shown = JSON.stringify(utf8Of(path === '' ? '/' : path));
       const why =
         error.code === 'EBUSY'
