@@ -69,9 +69,14 @@ export class TreeEntries {
   /** Where the files with several names were met first. */
   readonly #linked = new Map<string, ByteString>();
 
-  constructor(form: EntryForm, keep: ((path: ByteString) => boolean) | undefined) {
+  /** The tree's own mount, where others are left out. */
+  #mountId: bigint | undefined;
+  readonly #oneMount: boolean;
+
+  constructor(form: EntryForm, keep: ((path: ByteString) => boolean) | undefined, oneMount: boolean) {
     this.#isLayer = form === 'layer';
     this.#keep = keep;
+    this.#oneMount = oneMount;
   }
 
   /** Undefined for what is gone, or left out. */
@@ -99,6 +104,8 @@ export class TreeEntries {
     const stat = fstat(tree);
     const kind = kinds.get(stat.mode & S_IFMT);
     if (kind === undefined) return undefined;
+    if (this.#oneMount && path !== '' && stat.mountId !== this.#mountId) return mountPoint(path, name, kind);
+    this.#mountId ??= stat.mountId;
     if (this.#isLayer && kind === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
       return new Entered({ path, name, headers: [whiteout(`${parentSlash(name)}.wh.${baseName(name)}`, stat)] });
     const first = kind === 'dir' || stat.links === 1 ? undefined : this.#firstName(stat, name);
@@ -203,4 +210,9 @@ function whiteout(path: ByteString, stat: Stat): Uint8Array {
 
 function parentSlash(name: ByteString): ByteString {
   return name.slice(0, name.lastIndexOf('/') + 1);
+}
+
+/** What is mounted is left out; what it stands on cannot be seen. */
+function mountPoint(path: ByteString, name: ByteString, kind: TarKind): Entered {
+  return new Entered({ path, name, headers: [tarHeader({ path: name, kind: kind === 'dir' ? 'dir' : 'file' })] });
 }

@@ -18,6 +18,8 @@ export interface TreeTarOptions {
   readonly form?: EntryForm;
   /** Hears each path below the tree; false leaves it out, with all beneath it. */
   readonly keep?: (path: ByteString) => boolean;
+  /** What is mounted in the tree is left out: an empty directory or file stands for it. */
+  readonly oneMount?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -45,7 +47,7 @@ export async function* treeEntries(
   name: ByteString,
   options: TreeTarOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
-  const walk = new TreeEntries(options.form ?? 'files', options.keep);
+  const walk = new TreeEntries(options.form ?? 'files', options.keep, options.oneMount === true);
   using dirs = new OpenDirs();
   let batch: Uint8Array[] = [];
   let bytes = 0;

@@ -98,6 +98,18 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/cp.ts')).verb,
   },
   {
+    name: 'export',
+    group: 'containers',
+    summary: "Write a container's root file system as a tar",
+    load: async () => (await import('./verbs/export.ts')).verb,
+  },
+  {
+    name: 'commit',
+    group: 'containers',
+    summary: 'Make an image of what a container has become',
+    load: async () => (await import('./verbs/commit.ts')).verb,
+  },
+  {
     name: 'pull',
     group: 'images',
     summary: 'Fetch an image',
@@ -145,6 +157,12 @@ export const verbs: readonly VerbEntry[] = [
     group: 'images',
     summary: 'Bring the images of an archive or directory into the store',
     load: async () => (await import('./verbs/load.ts')).verb,
+  },
+  {
+    name: 'import',
+    group: 'images',
+    summary: 'Make an image of the tar of a root file system',
+    load: async () => (await import('./verbs/import.ts')).verb,
   },
   {
     name: 'image exists',
@@ -246,7 +264,7 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     exists: ['image exists'],
     prune: ['image prune'],
     ...Object.fromEntries(
-      ['pull', 'push', 'tag', 'untag', 'history', 'save', 'load'].map((name) => [name, [name] as [string]]),
+      ['pull', 'push', 'tag', 'untag', 'history', 'save', 'load', 'import'].map((name) => [name, [name] as [string]]),
     ),
   },
   system: {

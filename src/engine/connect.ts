@@ -6,6 +6,7 @@ import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir } from './record.ts';
+import { endAbandonedPause } from './while-paused.ts';
 
 /** A monitor that lives and whose socket is gone: a logout removes the run directory of a user who does not linger. The container can be stopped. */
 export class UnreachableMonitor extends TareError {
@@ -40,6 +41,7 @@ export async function connectMonitor(
     throw notRunning('dead (its monitor was killed; it is collected now)');
   }
   if (state.phase !== 'running') throw notRunning(state.phase);
+  endAbandonedPause(engine, id);
   try {
     const path = socketPath(engine, id);
     return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
+import { bytesOf, utf8Of } from '../archive/byte-string.ts';
 import { getXattr } from '../sys/xattr.ts';
 import type { Fd } from '../sys/fd.ts';
 import { AT_SYMLINK_NOFOLLOW, statx } from '../sys/stat.ts';
@@ -41,18 +42,31 @@ const MAX_DEPTH = 1024;
  * Errors: not-found; unsupported for a container that writes straight into its rootfs directory.
  */
 export async function diffContainer(engine: Engine, nameOrId: string): Promise<Change[]> {
-  const id = resolveContainer(engine, nameOrId);
+  const record = readRecord(engine, resolveContainer(engine, nameOrId));
+  const { changes } = await containerChanges(engine, record, 'list changes of');
+  return changes.map(({ kind, path }) => ({ kind, path: utf8Of(path) })).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/**
+ * The writable layers of a container, and what changed in them, paths as bytes and in no order; without what stands there only for something to be mounted on. Errors: as
+ * `diffContainer`.
+ */
+export async function containerChanges(
+  engine: Engine,
+  record: ContainerRecord,
+  doing: string,
+): Promise<{ readonly layers: readonly WritableLayer[]; readonly changes: readonly Change[] }> {
+  const layers = await writableLayers(engine, record, doing);
   const changes: Change[] = [];
   const opaqueMark = engine.rootless === undefined ? 'trusted.overlay.opaque' : 'user.overlay.opaque';
-  for (const layer of await writableLayers(engine, readRecord(engine, id))) {
+  for (const layer of layers) {
     using upper = openDirectory(layer.upper);
     using stack = new DisposableStack();
     const lowers = layer.lowers.map((lower) => stack.use(openDirectory(lower)));
-    walk(upper, '', { prefix: layer.path === '/' ? '' : layer.path, opaqueMark }, lowers, changes, 0);
+    walk(upper, '', { prefix: layer.path === '/' ? '' : bytesOf(layer.path), opaqueMark }, lowers, changes, 0);
   }
-  return withoutMountPoints(changes, readConfig(engine, id).mounts?.map(({ destination }) => destination) ?? []).sort(
-    (a, b) => (a.path < b.path ? -1 : 1),
-  );
+  const mounted = readConfig(engine, record.id).mounts?.map(({ destination }) => bytesOf(destination)) ?? [];
+  return { layers, changes: withoutMountPoints(changes, mounted) };
 }
 
 /** Leaves out what the container's mounts made to stand on, with the directories that changed only for them. */
@@ -60,17 +74,28 @@ function withoutMountPoints(changes: readonly Change[], destinations: readonly s
   const mounted = new Set(destinations);
   const points = changes.filter(({ kind, path }) => kind === 'A' && mounted.has(path)).map(({ path }) => path);
   if (points.length === 0) return [...changes];
-  const own = changes.filter(({ path }) => !points.includes(path));
-  const isBelow = (path: string, dir: string): boolean => path.startsWith(`${dir}/`);
-  return own.filter(
-    ({ path }) =>
-      !points.some((point) => isBelow(point, path)) ||
-      own.some((other) => isBelow(other.path, path) && !points.some((point) => isBelow(point, other.path))),
-  );
+  const isPoint = new Set(points);
+  const own = changes.filter(({ path }) => !isPoint.has(path));
+  const above = (paths: readonly string[]): Set<string> => new Set(paths.flatMap(parents));
+  const abovePoints = above(points);
+  const aboveOthers = above(own.map(({ path }) => path).filter((path) => !abovePoints.has(path)));
+  return own.filter(({ path }) => !abovePoints.has(path) || aboveOthers.has(path));
+}
+
+/** The directories above a path, the root left out. */
+function parents(path: string): string[] {
+  const found: string[] = [];
+  for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1))
+    found.push(path.slice(0, slash));
+  return found;
 }
 
 /** Where a container's writes go. Errors: unsupported for one that writes straight into its rootfs directory. */
-export async function writableLayers(engine: Engine, record: ContainerRecord): Promise<readonly WritableLayer[]> {
+export async function writableLayers(
+  engine: Engine,
+  record: ContainerRecord,
+  doing = 'list changes of',
+): Promise<readonly WritableLayer[]> {
   const dir = containerDir(engine, record.id);
   switch (record.source.kind) {
     case 'host':
@@ -87,7 +112,7 @@ export async function writableLayers(engine: Engine, record: ContainerRecord): P
   }
   throw new TareError(
     'unsupported',
-    `Cannot list changes of ${record.name}: it has no writable layer of its own, it writes into its root directory`,
+    `Cannot ${doing} ${record.name}: it has no writable layer of its own, it writes into its root directory`,
   );
 }
 
@@ -102,10 +127,11 @@ function walk(
 ): void {
   const { prefix, opaqueMark } = how;
   if (depth > MAX_DEPTH) return;
-  for (const name of readdirSync(`/proc/self/fd/${dir.number}`)) {
+  for (const name of namesIn(dir)) {
     const below = relative === '' ? name : `${relative}/${name}`;
     const path = `${prefix}/${below}`;
-    const stat = statx(dir, name, AT_SYMLINK_NOFOLLOW);
+    const bytes = Buffer.from(name, 'latin1');
+    const stat = statx(dir, bytes, AT_SYMLINK_NOFOLLOW);
     const type = stat.mode & S_IFMT;
     if (type === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0) {
       changes.push({ kind: 'D', path });
@@ -114,7 +140,7 @@ function walk(
     const before = typeBelow(lowers, below);
     changes.push({ kind: before === undefined ? 'A' : 'C', path });
     if (type !== S_IFDIR) continue;
-    using child = openat2(dir, name, {
+    using child = openat2(dir, bytes, {
       flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
       resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
     });
@@ -126,13 +152,13 @@ function walk(
 }
 
 function deletedBelow(child: Fd, relative: string, path: string, lowers: readonly Fd[], changes: Change[]): void {
-  const now = new Set(readdirSync(`/proc/self/fd/${child.number}`));
+  const now = new Set(namesIn(child));
   const before = new Set<string>();
   for (const lower of lowers) {
     const fd = openBelow(lower, relative, O_RDONLY | O_DIRECTORY);
     if (fd === undefined) continue;
     using open = fd;
-    for (const name of readdirSync(`/proc/self/fd/${open.number}`)) before.add(name);
+    for (const name of namesIn(open)) before.add(name);
   }
   for (const name of before) if (!now.has(name)) changes.push({ kind: 'D', path: `${path}/${name}` });
 }
@@ -153,8 +179,15 @@ function typeBelow(lowers: readonly Fd[], relative: string): number | undefined 
 /** The names come from the container: never resolved outside the layer, never through a symlink. */
 function openBelow(lower: Fd, relative: string, flags: number): Fd | undefined {
   try {
-    return openat2(lower, relative, { flags: flags | O_NOFOLLOW, resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS });
+    return openat2(lower, Buffer.from(relative, 'latin1'), {
+      flags: flags | O_NOFOLLOW,
+      resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+    });
   } catch {
     return undefined;
   }
+}
+
+function namesIn(dir: Fd): string[] {
+  return readdirSync(`/proc/self/fd/${dir.number}`, { encoding: 'latin1' });
 }

@@ -7,15 +7,18 @@
  */
 export { attachContainer } from './attach.ts';
 export { cleanupContainer } from './cleanup.ts';
+export { commitContainer, type CommitOptions, type CommittedImage } from './commit.ts';
 export { type Copied, copyFiles, copyIn, copyOut, type CopyEnd, type CopyOptions } from './copy.ts';
 export { createContainer, type CreateHow } from './create.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './create-options.ts';
 export { diffContainer, type Change } from './diff.ts';
 export { createEngine, ensureLayout, type Engine, type EngineOptions } from './engine.ts';
 export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
+export { exportContainer } from './export.ts';
 export { imageHistory, type HistoryLine } from './history.ts';
 export type { ImagePlaceOptions } from './image-places.ts';
 export { imageForRun, pullImage, removeImage, type PulledImage, type PullImageOptions } from './images.ts';
+export { importImage, type ImportImageOptions, type MadeImage } from './import-image.ts';
 export { engineInfo, engineVersion, type EngineInfo, type VersionInfo } from './info.ts';
 export { lacksOf, type Lack } from './lacks.ts';
 export { readMachine, type Machine } from './machine.ts';

@@ -18,6 +18,7 @@ import { containerIds, releaseStaleNames } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
+import { endAbandonedPause } from './while-paused.ts';
 
 /** Exit code of a container whose monitor died: it was killed, and nobody saw how it would have ended. */
 const LOST_EXIT = 137;
@@ -35,7 +36,10 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
     releaseStaleNames(engine);
     return;
   }
-  if (state.held) return;
+  if (state.held) {
+    if (state.phase === 'running') endAbandonedPause(engine, id);
+    return;
+  }
   switch (state.phase) {
     case 'creating':
     case 'removing': {

@@ -43,6 +43,7 @@ export { registryDestination } from './registry-destination.ts';
 export { copyImage, type Copied, type CopyOptions } from './copy.ts';
 export type { ManifestFormat } from './rewrite-manifest.ts';
 export type { LayerCompression } from './compress-layer.ts';
+export { extendImage, type BaseImage, type ExtendedImage, type ImageExtension } from './extend-image.ts';
 export { fdOutput, fileOutput, type ArchiveOutput } from './archive-output.ts';
 export { directoryDestination } from './directory-destination.ts';
 export { DockerArchiveWriter, dockerArchiveDestination } from './docker-archive-destination.ts';

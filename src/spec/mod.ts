@@ -60,6 +60,7 @@ export {
   type ImageProcess,
   type ImageUser,
 } from './image-config.ts';
+export { changeImageProcess, changeInstructions, type ProcessDocument } from './image-change.ts';
 export { DOCKER_ARCHIVE_MANIFEST_MAX_BYTES, parseDockerArchive, type DockerArchiveImage } from './docker-archive.ts';
 export type { BindMount, Mount, OverlayMount } from './mount.ts';
 // Here `Mount` is how storage and runtime meet; the `mounts` of a config.json are `RuntimeMount`.

@@ -11,7 +11,12 @@ import { watched } from '../watch-pull.ts';
 export const verb = defineVerb({
   usage: '[OPTIONS] CONTAINER',
   flags: {
-    output: { type: 'text', short: 'o', value: 'FILE', help: 'The file; it appears when it is complete (default: standard output)' },
+    output: {
+      type: 'text',
+      short: 'o',
+      value: 'FILE',
+      help: 'The file; it appears when it is complete (default: standard output)',
+    },
   },
   args: { min: 1, max: 1 },
   examples: [
