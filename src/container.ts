@@ -1,5 +1,6 @@
-import { PassThrough, type Readable, Writable } from 'node:stream';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import { TareError } from './base/errors.ts';
+import type { CommitOptions, CommittedImage } from './engine/commit.ts';
 import type { ExecOptions } from './engine/create-options.ts';
 import type { Engine } from './engine/engine.ts';
 import type { Running } from './engine/running.ts';
@@ -121,12 +122,56 @@ export class Container implements AsyncDisposable {
     }
   }
 
+  /**
+   * A file or directory of the container as a tar, under its own name (`DIR/.`: with names that begin with `./`), as the container sees it: volumes and tmpfs included. `followLink`: a
+   * link at the end of the path stands for what it leads to. The stream fails with what went wrong: not-found, cancelled.
+   */
+  copyFrom(path: string, options: { readonly followLink?: boolean; readonly signal?: AbortSignal } = {}): Readable {
+    const [engine, id] = [this.#engine, this.id];
+    return readable(async function* () {
+      yield* (await import('./engine/copy.ts')).copyOut(engine, id, path, options);
+    });
+  }
+
+  /**
+   * Unpacks a tar (plain, gzip or zstd; a Readable will do) into a directory of the container, with the owners that it names. Nothing in it, and nothing that the container does meanwhile,
+   * leads out of the container. `overwrite`: a file may take the place of a directory, and a directory that of a file.
+   *
+   * Errors: not-found; failed-precondition where a directory and a file meet; denied for a read-only place; invalid for a damaged archive; cancelled.
+   */
+  async copyTo(
+    path: string,
+    tar: AsyncIterable<Uint8Array>,
+    options: { readonly overwrite?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const { copyIn } = await import('./engine/copy.ts');
+    await copyIn(this.#engine, this.id, path, tar, options);
+  }
+
+  /** Its root file system as a tar, without volumes and other mounts. The stream fails with what went wrong. */
+  export(options: { readonly signal?: AbortSignal } = {}): Readable {
+    const [engine, id] = [this.#engine, this.id];
+    return readable(async function* () {
+      yield* (await import('./engine/export.ts')).exportContainer(engine, id, options);
+    });
+  }
+
+  /** Makes an image of what it has become. Its processes stand still meanwhile. Errors: unsupported without a writable layer; invalid changes or name; exhausted; cancelled. */
+  async commit(options: CommitOptions = {}): Promise<CommittedImage> {
+    const { commitContainer } = await import('./engine/commit.ts');
+    return await commitContainer(this.#engine, this.id, options);
+  }
+
   /** Kills it if it still runs and returns when it is removed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#streams.discardUnread();
     await this.kill();
     await this.#exit.catch(() => {});
   }
+}
+
+function readable(bytes: () => AsyncGenerator<Uint8Array, void, void>): Readable {
+  return Readable.from(bytes(), { objectMode: false });
 }
 
 function signalNumber(signal: string | number): number {

@@ -15,10 +15,13 @@
 import { fileURLToPath } from 'node:url';
 import { TareError } from './base/errors.ts';
 import { Container } from './container.ts';
+import type { CommitOptions, CommittedImage } from './engine/commit.ts';
+import type { Copied, CopyEnd, CopyOptions } from './engine/copy.ts';
 import { cancelled } from './engine/create.ts';
 import type { CreateOptions } from './engine/create-options.ts';
 import { createEngine, ensureLayout, type Engine } from './engine/engine.ts';
 import type { EngineInfo } from './engine/info.ts';
+import type { ImportImageOptions, MadeImage } from './engine/import-image.ts';
 import { listContainers, type ContainerSummary } from './engine/list.ts';
 import { rootlessUser } from './engine/rootless.ts';
 import { standardPlaces } from './engine/storage-places.ts';
@@ -28,6 +31,9 @@ import type { PullEvent } from './image/pull.ts';
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
 export { LaunchError } from './engine/launch-error.ts';
+export type { CommitOptions, CommittedImage } from './engine/commit.ts';
+export type { Copied, CopyEnd, CopyOptions } from './engine/copy.ts';
+export type { ImportImageOptions, MadeImage } from './engine/import-image.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './engine/create-options.ts';
 export type { EngineInfo } from './engine/info.ts';
 export type { Lack } from './engine/lacks.ts';
@@ -155,6 +161,37 @@ export class Tare implements AsyncDisposable {
   async push(image: string, destination?: string, options: PushOptions = {}): Promise<string> {
     const { pushImage } = await import('./engine/push.ts');
     return (await pushImage(this.#engine, image, destination, options)).digest;
+  }
+
+  /**
+   * Copies files between the machine and a container of this root (by name or id, running or not), or between two, by the rules of `tare cp`. Returns what was left out.
+   *
+   * Errors: not-found; failed-precondition where a directory and a file meet, or the container is busy; denied, invalid, cancelled, exhausted.
+   */
+  async copy(from: CopyEnd, to: CopyEnd, options: CopyOptions = {}): Promise<Copied> {
+    const { copyFiles } = await import('./engine/copy.ts');
+    return await copyFiles(this.#engine, from, to, options);
+  }
+
+  /**
+   * Makes an image of what a container of this root has become: see `Container.commit`. Errors: not-found; unsupported without a writable layer; invalid; exhausted; cancelled.
+   */
+  async commit(container: string, options: CommitOptions = {}): Promise<CommittedImage> {
+    const { commitContainer } = await import('./engine/commit.ts');
+    return await commitContainer(this.#engine, container, options);
+  }
+
+  /**
+   * Makes an image of one layer from the tar of a root file system: a path, an http or https address, or the bytes (a Readable will do); plain, gzip or zstd.
+   *
+   * Errors: not-found, unavailable; invalid for what is no tar, bad changes or a bad name; exhausted; cancelled.
+   */
+  async import(
+    input: ImportImageOptions['input'],
+    options: Omit<ImportImageOptions, 'input'> = {},
+  ): Promise<MadeImage> {
+    const { importImage } = await import('./engine/import-image.ts');
+    return await importImage(this.#engine, { ...options, input });
   }
 
   /** Kills and removes what it runs, gives up what it starts, and returns when all of it is gone. Idempotent. */

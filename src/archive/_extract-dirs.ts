@@ -14,6 +14,8 @@ export interface ExtractPlace {
   readonly base: ByteString;
   /** RESOLVE_* bits for every path: RESOLVE_IN_ROOT where links on the way are the user's own, RESOLVE_BENEATH with RESOLVE_NO_SYMLINKS where there are to be none. */
   readonly resolve: number;
+  /** True for a path of the archive where nothing can be written because of a mount that is not there now. */
+  readonly covers?: (path: ByteString) => boolean;
 }
 
 const MAX_OPEN = 64;

@@ -49,6 +49,7 @@ const MAX_TRIES = 64;
 export class TreeExtractor implements Disposable {
   readonly #dirs: ExtractDirs;
   readonly #options: ExtractOptions;
+  readonly #covers: ExtractPlace['covers'];
   readonly #reader: TarReader;
   /** Files of this archive by path: what a hard link may lead to. */
   readonly #files = new Map<ByteString, FileIdentity>();
@@ -58,6 +59,7 @@ export class TreeExtractor implements Disposable {
 
   constructor(place: ExtractPlace, options: ExtractOptions = {}) {
     this.#options = options;
+    this.#covers = place.covers;
     this.#dirs = new ExtractDirs(place, options.owner);
     this.#reader = new TarReader(this.#sink());
   }
@@ -127,6 +129,13 @@ export class TreeExtractor implements Disposable {
       if (entry.kind !== 'dir')
         throw new TareError('invalid', `Cannot write files: the root of the archive is a ${entry.kind}`);
       return;
+    }
+    if (this.#covers?.(path) === true) {
+      if (entry.kind === 'dir') return;
+      throw new TareError(
+        'failed-precondition',
+        `Cannot write ${JSON.stringify(utf8Of(path))}: a mount has its place, which is there only while the container runs`,
+      );
     }
     this.#about(() => this.#add(entry, path), path);
   }

@@ -7,6 +7,7 @@ import { openContainerView } from './container-files.ts';
 import type { Engine } from './engine.ts';
 import { copyName, FileTree, type Found, isDirectory, TREE_RESOLVE } from './file-tree.ts';
 import { resolveContainer } from './names.ts';
+import { wholeTar } from './whole-tar.ts';
 
 /** One end of a copy. */
 export type CopyEnd =
@@ -106,12 +107,9 @@ export async function copyIn(
   if (dir === undefined) throw new TareError('not-found', `Cannot copy to ${nameOf(to)}: no such directory`);
   if (!isDirectory(dir)) throw notDirectory(to);
   checkWritable(dir, to);
-  using extractor = new TreeExtractor(
-    { root: dir.root, base: dir.base, resolve: TREE_RESOLVE },
-    options.overwrite === true ? { overwrite: true } : {},
-  );
+  using extractor = new TreeExtractor(containerPlace(dir), options.overwrite === true ? { overwrite: true } : {});
   await using opened = await openLayerTar(tar, 'the archive');
-  for await (const bytes of opened.tar) {
+  for await (const bytes of wholeTar(opened.tar, 'the archive')) {
     if (options.signal?.aborted === true)
       throw new TareError('cancelled', `Cannot copy to ${nameOf(to)}: it was cancelled`, {
         cause: options.signal.reason,
@@ -178,9 +176,13 @@ function target(dir: Found, name: ByteString, to: CopyEnd): Target {
   checkWritable(dir, to);
   const place =
     to.kind === 'container'
-      ? { root: dir.root, base: dir.base, resolve: TREE_RESOLVE }
+      ? containerPlace(dir)
       : { root: dir.object, base: '', resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
   return { place, name, [Symbol.dispose]: () => dir[Symbol.dispose]() };
+}
+
+function containerPlace({ root, base, covers }: Found): ExtractPlace {
+  return { root, base, resolve: TREE_RESOLVE, ...(covers === undefined ? {} : { covers }) };
 }
 
 function checkWritable({ readOnly }: Found, to: CopyEnd): void {

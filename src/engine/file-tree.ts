@@ -30,6 +30,8 @@ export interface Found extends Disposable {
   readonly readOnly: string | undefined;
   /** False for a path below it that is hidden. */
   readonly keep?: (path: ByteString) => boolean;
+  /** True for a path below it that something mounted covers, or is at. */
+  readonly covers?: (path: ByteString) => boolean;
 }
 
 const MAX_LINKS = 40;
@@ -133,9 +135,11 @@ export class FileTree implements Disposable {
     const end = places.at(-1) as Place; // never empty
     if (wantsDir) openat2(end.fd, '.', { flags: O_PATH | O_DIRECTORY }).close();
     const prefix = end.path === '/' ? '' : end.path;
+    const deeper = this.#mounts.map((mount) => mount.path).filter((mount) => mount.startsWith(`${prefix}/`));
     const hidden = new Set(this.#mounts.filter(({ isHidden }) => isHidden === true).map((mount) => mount.path));
     return {
       ...found(end.fd.duplicate(), end.root, end.base, end.isFile ? 'it is a mount' : end.readOnly),
+      covers: (path) => deeper.some((mount) => `${prefix}/${path}/`.startsWith(`${mount}/`)),
       ...(hidden.size === 0 ? {} : { keep: (below) => !hidden.has(`${prefix}/${below}`) }),
     };
   }

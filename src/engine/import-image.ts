@@ -7,6 +7,7 @@ import { streamOf } from '../sys/read-stream.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { wantedPlatform } from './images.ts';
+import { wholeTar } from './whole-tar.ts';
 import { storeImage } from './store-image.ts';
 
 export interface ImportImageOptions {
@@ -45,7 +46,7 @@ export async function importImage(engine: Engine, options: ImportImageOptions): 
   const { openLayerTar } = await import('../image/mod.ts');
   const store = await engine.store();
   await using layer = await openLayerTar(inputBytes(input, options.cwd ?? '/', signal), what);
-  const { image, name: full } = await storeImage(store, layer.tar, {
+  const { image, name: full } = await storeImage(store, wholeTar(layer.tar, what), {
     process,
     platform,
     created: new Date().toISOString(),
