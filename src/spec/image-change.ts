@@ -22,7 +22,7 @@ export function changeImageProcess(process: ProcessDocument, changes: readonly s
   let result: Record<string, unknown> = { ...process };
   let hasCommand = false;
   for (const change of changes) {
-    const match = /^\s*([A-Za-z]+)(?:\s+|=)(.*)$/s.exec(change);
+    const match = /^\s*([A-Za-z]+)(?:(?:\s+|=)(.*))?$/s.exec(change);
     const instruction = match?.[1]?.toUpperCase() ?? '';
     const value = match?.[2]?.trim() ?? '';
     const fail = (state: string): TareError =>
