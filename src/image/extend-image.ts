@@ -61,12 +61,14 @@ export function extendImage(base: BaseImage | undefined, fresh: ImageExtension):
       `Cannot add a layer: the image has ${diffIds.length - 1} of them already, the most there can be`,
     );
   // What Docker noted of the container that the base was made from is not true of this one.
-  const { container: _container, container_config: _config, id: _id, parent: _parent, ...rest } = document;
+  const { container: _container, container_config: _config, id: _id, parent: _parent, comment: _, ...rest } = document;
   const config = Buffer.from(
     JSON.stringify({
       ...rest,
       created: fresh.created,
       ...(fresh.author === undefined ? {} : { author: fresh.author }),
+      // Docker's own field beside the history.
+      ...(fresh.format === 'v2s2' && fresh.comment !== undefined ? { comment: fresh.comment } : {}),
       ...(base === undefined ? platform : {}),
       config: fresh.process,
       rootfs: { type: 'layers', diff_ids: diffIds },
