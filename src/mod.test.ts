@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { text } from 'node:stream/consumers';
+import { Readable } from 'node:stream';
+import { buffer, text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
+import { makeTar } from './archive/_tar.suite.ts';
 import { describe, test } from 'node:test';
 import { canRun, Lab } from '../test/engine/lab.ts';
 import { isKind, LaunchError, open, type Container, type Tare } from './mod.ts';
@@ -286,5 +289,44 @@ describe('tare', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => {
     const { err } = await ended(box);
     assert.match(err, /can't fork|Resource temporarily unavailable/);
     assert.deepEqual(box.warnings, []);
+  });
+
+  test('copyTo, copyFrom, export, commit, import: files and images by streams', async () => {
+    await using stack = new AsyncDisposableStack();
+    const { lab, tare } = await opened(stack);
+    const box = await tare.run(lab.source, ['sleep', '1000'], {
+      name: 'box',
+      mounts: [{ type: 'tmpfs', destination: '/mnt', options: [] }],
+    });
+    const tar = makeTar([{ path: 'dir/file', kind: 'file', content: 'through\n', mode: 0o640, uid: 7 }]);
+    await box.copyTo('/mnt', Readable.from([tar]));
+    await box.copyTo('/tmp', Readable.from([gzipSync(tar)]));
+    const cat = await box.exec(['cat', '/mnt/dir/file', '/tmp/dir/file']);
+    assert.equal(await text(cat.stdout), 'through\nthrough\n');
+    const out = (await buffer(box.copyFrom('/mnt/dir'))).toString('latin1');
+    assert.ok(out.includes('dir/\0') && out.includes('dir/file\0') && out.includes('through\n'));
+    await assert.rejects(buffer(box.copyFrom('/none')), (error) => isKind(error, 'not-found'));
+    await assert.rejects(box.copyTo('/none', Readable.from([tar])), (error) => isKind(error, 'not-found'));
+    await tare.copy(
+      { kind: 'container', container: 'box', path: '/tmp/dir/file' },
+      { kind: 'host', path: join(lab.dir, 'copied') },
+    );
+    assert.equal(readFileSync(join(lab.dir, 'copied'), 'utf8'), 'through\n');
+    // A stream that nobody reads to its end lets the container go.
+    const left = box.export();
+    await new Promise((resolve) => left.once('data', resolve));
+    left.destroy();
+    const { imageId, name } = await tare.import(box.export(), {
+      name: 'whole',
+      changes: ['CMD ["cat", "/tmp/dir/file"]'],
+    });
+    assert.match(imageId, /^[0-9a-f]{64}$/);
+    assert.equal(name, 'localhost/whole:latest');
+    assert.equal((await ended(await tare.run('whole'))).out, 'through\n');
+    const again = await tare.run('whole', ['sleep', '1000'], { name: 'again' });
+    await again.exec(['sh', '-c', 'echo more >>/tmp/dir/file']).then((session) => session.wait());
+    assert.deepEqual((await again.commit({ name: 'more' })).warnings, []);
+    assert.equal((await ended(await tare.run('more', ['cat', '/tmp/dir/file']))).out, 'through\nmore\n');
+    assert.match((await tare.commit('box', { name: 'part' })).warnings.join(), /only what box changed/);
   });
 });
