@@ -90,7 +90,8 @@ export async function commitContainer(
   try {
     return await whilePaused(engine, record, make, options.signal === undefined ? {} : { signal: options.signal });
   } catch (error) {
-    if (options.pause === true || !isKind(error, 'unsupported') || !/Cannot pause/.test(error.message)) throw error;
+    const cannot = isKind(error, 'unsupported') || isKind(error, 'denied') || isKind(error, 'not-found');
+    if (options.pause === true || !cannot || !error.message.startsWith('Cannot pause')) throw error;
     warnings.push(`${record.name} ran on meanwhile: ${error.message}`);
     return await make();
   }

@@ -177,7 +177,7 @@ function stoppedMounts(
         const { lowers, upper, work } = layer;
         return {
           path,
-          root: stack.use(mountDetached({ kind: 'overlay', lowers, upper, work, options: [] })),
+          root: stack.use(mountDetached({ kind: 'overlay', lowers, upper, work, options: engine.overlayOptions })),
           readOnly,
         };
       }

@@ -60,7 +60,7 @@ export async function copyFiles(
   await using target = await openEnd(engine, to, 'copy to');
   using what = findSource(source.tree, from, options.followLink === true);
   using where = findTarget(target.tree, to, what);
-  using extractor = new TreeExtractor(where.place, extraction(to, target.config, options));
+  using extractor = new TreeExtractor(where.place, extraction(engine, to, target.config, options));
   const walk = { ...(what.found.keep && { keep: what.found.keep }), ...(options.signal && { signal: options.signal }) };
   for await (const bytes of treeTar(what.found.object, where.name, walk)) extractor.write(bytes);
   extractor.finish();
@@ -107,7 +107,10 @@ export async function copyIn(
   if (dir === undefined) throw new TareError('not-found', `Cannot copy to ${nameOf(to)}: no such directory`);
   if (!isDirectory(dir)) throw notDirectory(to);
   checkWritable(dir, to);
-  using extractor = new TreeExtractor(containerPlace(dir), options.overwrite === true ? { overwrite: true } : {});
+  using extractor = new TreeExtractor(containerPlace(dir), {
+    overwrite: options.overwrite === true,
+    devices: engine.rootless === undefined,
+  });
   await using opened = await openLayerTar(tar, 'the archive');
   for await (const bytes of wholeTar(opened.tar, 'the archive')) {
     if (options.signal?.aborted === true)
@@ -189,13 +192,19 @@ function checkWritable({ readOnly }: Found, to: CopyEnd): void {
   if (readOnly !== undefined) throw new TareError('denied', `Cannot copy to ${nameOf(to)}: ${readOnly}`);
 }
 
-function extraction(to: CopyEnd, config: RuntimeConfig | undefined, options: CopyOptions): ExtractOptions {
+function extraction(
+  engine: Engine,
+  to: CopyEnd,
+  config: RuntimeConfig | undefined,
+  options: CopyOptions,
+): ExtractOptions {
   const user = config?.process?.user;
   const own = to.kind === 'host' ? (options.hostOwner ?? ROOT) : { uid: user?.uid ?? 0, gid: user?.gid ?? 0 };
   return {
     ...(options.archive === true ? {} : { owner: own }),
     xattrs: options.archive === true ? 'all' : 'user',
-    devices: to.kind === 'container',
+    // An unprivileged user cannot make any.
+    devices: to.kind === 'container' && engine.rootless === undefined,
     overwrite: options.overwrite === true,
   };
 }

@@ -54,7 +54,7 @@ function letGo(engine: Engine, id: string, record?: ContainerRecord): void {
     thawCgroup(containerCgroup(engine, id, record));
   } catch (error) {
     // It was killed and removed meanwhile, or there is nothing that could stop it.
-    if (!isKind(error, 'not-found') && !isKind(error, 'unsupported')) throw error;
+    if (!isKind(error, 'not-found') && !isKind(error, 'unsupported') && !isKind(error, 'denied')) throw error;
   }
 }
 
