@@ -3,7 +3,7 @@ import { readlinkat, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFRE
 import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { AT_FDCWD, O_DIRECTORY, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, openat2 } from '../sys/open.ts';
-import { fstat, type Stat } from '../sys/stat.ts';
+import { fstat, type Stat, statfs } from '../sys/stat.ts';
 import { getXattr, listXattrs } from '../sys/xattr.ts';
 import { baseName, type ByteString, bytesOf, utf8Of } from './byte-string.ts';
 import type { TarKind } from './tar-reader.ts';
@@ -11,6 +11,15 @@ import { tarHeader, type TarInput } from './tar-writer.ts';
 
 /** `files`: a tree as it is. `layer`: an overlayfs upper directory becomes the layer that makes it (OCI image spec, layer.md, "Whiteouts"). */
 export type EntryForm = 'files' | 'layer';
+
+/** What a walk does about mounts in the tree: `all` go in, `none`, or `files` only, not what the kernel shows of itself (procfs, sysfs …). */
+export type MountsInTree = 'all' | 'files' | 'none';
+
+/** File systems without files: proc, sysfs, cgroup, cgroup2, devpts, mqueue, bpf, debugfs, tracefs, securityfs, configfs, binfmt_misc. */
+const KERNEL_FILES: ReadonlySet<number> = new Set([
+  0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x1cd1, 0x19800202, 0xcafe4a11, 0x64626720, 0x74726163, 0x73636673,
+  0x62656570, 0x42494e4d,
+]);
 
 /** A directory that a walk is in. */
 export interface TreeDir {
@@ -69,14 +78,12 @@ export class TreeEntries {
   /** Where the files with several names were met first. */
   readonly #linked = new Map<string, ByteString>();
 
-  /** The tree's own mount, where others are left out. */
-  #mountId: bigint | undefined;
-  readonly #oneMount: boolean;
+  readonly #mounts: MountsInTree;
 
-  constructor(form: EntryForm, keep: ((path: ByteString) => boolean) | undefined, oneMount: boolean) {
+  constructor(form: EntryForm, keep: ((path: ByteString) => boolean) | undefined, mounts: MountsInTree) {
     this.#isLayer = form === 'layer';
     this.#keep = keep;
-    this.#oneMount = oneMount;
+    this.#mounts = mounts;
   }
 
   /** Undefined for what is gone, or left out. */
@@ -104,8 +111,7 @@ export class TreeEntries {
     const stat = fstat(tree);
     const kind = kinds.get(stat.mode & S_IFMT);
     if (kind === undefined) return undefined;
-    if (this.#oneMount && path !== '' && stat.mountId !== this.#mountId) return mountPoint(path, name, kind);
-    this.#mountId ??= stat.mountId;
+    if (path !== '' && stat.isMountRoot && this.#isLeftOut(tree)) return mountPoint(path, name, kind);
     if (this.#isLayer && kind === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
       return new Entered({ path, name, headers: [whiteout(`${parentSlash(name)}.wh.${baseName(name)}`, stat)] });
     const first = kind === 'dir' || stat.links === 1 ? undefined : this.#firstName(stat, name);
@@ -130,6 +136,10 @@ export class TreeEntries {
     if (object === undefined || (!isDir && sizeBytes === 0)) return new Entered({ path, name, headers });
     stack.move();
     return new Entered({ path, name, headers, isDir, sizeBytes, object });
+  }
+
+  #isLeftOut(mountRoot: Fd): boolean {
+    return this.#mounts === 'none' || (this.#mounts === 'files' && KERNEL_FILES.has(statfs(mountRoot).type));
   }
 
   #firstName(stat: Stat, name: ByteString): ByteString | undefined {

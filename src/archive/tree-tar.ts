@@ -2,7 +2,7 @@ import { read, readdirSync, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { TareError } from '../base/errors.ts';
 import type { Fd } from '../sys/fd.ts';
-import { type Entered, type EntryForm, TreeEntries, type TreeDir } from './_tree-entry.ts';
+import { type Entered, type EntryForm, type MountsInTree, TreeEntries, type TreeDir } from './_tree-entry.ts';
 import type { ByteString } from './byte-string.ts';
 import { TAR_END, tarPadding } from './tar-writer.ts';
 
@@ -18,8 +18,8 @@ export interface TreeTarOptions {
   readonly form?: EntryForm;
   /** Hears each path below the tree; false leaves it out, with all beneath it. */
   readonly keep?: (path: ByteString) => boolean;
-  /** What is mounted in the tree is left out: an empty directory or file stands for it. */
-  readonly oneMount?: boolean;
+  /** Default `all`. For a mount that is left out stands an empty directory or file. */
+  readonly mounts?: MountsInTree;
   readonly signal?: AbortSignal;
 }
 
@@ -47,7 +47,7 @@ export async function* treeEntries(
   name: ByteString,
   options: TreeTarOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
-  const walk = new TreeEntries(options.form ?? 'files', options.keep, options.oneMount === true);
+  const walk = new TreeEntries(options.form ?? 'files', options.keep, options.mounts ?? 'all');
   using dirs = new OpenDirs();
   let batch: Uint8Array[] = [];
   let bytes = 0;

@@ -109,7 +109,7 @@ async function layerOf(
     const hidden = new Set(
       record.source.kind === 'host' ? config.linux?.maskedPaths?.map((path) => bytesOf(path.slice(1))) : [],
     );
-    return treeTar(files, '.', { ...how, oneMount: true, keep: (path) => !hidden.has(path) });
+    return treeTar(files, '.', { ...how, mounts: 'none', keep: (path) => !hidden.has(path) });
   }
   const { layers, changes } = await containerChanges(engine, record, 'commit');
   const changed = new Set(changes.map(({ path }) => path));

@@ -1,6 +1,7 @@
 import { TareError } from '../base/errors.ts';
 import { bytesOf, type ByteString } from '../archive/byte-string.ts';
 import type { ExtractOptions, ExtractPlace, Owner } from '../archive/tree-extract.ts';
+import type { TreeTarOptions } from '../archive/tree-tar.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { openPath, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS } from '../sys/open.ts';
 import { openContainerView } from './container-files.ts';
@@ -61,8 +62,8 @@ export async function copyFiles(
   using what = findSource(source.tree, from, options.followLink === true);
   using where = findTarget(target.tree, to, what);
   using extractor = new TreeExtractor(where.place, extraction(engine, to, target.config, options));
-  const walk = { ...(what.found.keep && { keep: what.found.keep }), ...(options.signal && { signal: options.signal }) };
-  for await (const bytes of treeTar(what.found.object, where.name, walk)) extractor.write(bytes);
+  for await (const bytes of treeTar(what.found.object, where.name, walkOf(what.found, options.signal)))
+    extractor.write(bytes);
   extractor.finish();
   return { skipped: extractor.skipped };
 }
@@ -80,10 +81,7 @@ export async function* copyOut(
   const from = { kind: 'container', container, path } as const;
   await using source = await openEnd(engine, from, 'copy from');
   using what = findSource(source.tree, from, options.followLink === true);
-  yield* treeTar(what.found.object, what.name === '' ? '.' : what.name, {
-    ...(what.found.keep && { keep: what.found.keep }),
-    ...(options.signal && { signal: options.signal }),
-  });
+  yield* treeTar(what.found.object, what.name === '' ? '.' : what.name, walkOf(what.found, options.signal));
 }
 
 /**
@@ -120,6 +118,11 @@ export async function copyIn(
     extractor.write(bytes);
   }
   extractor.finish();
+}
+
+/** `/` of a running container without what the kernel shows in it. */
+function walkOf({ keep }: Found, signal: AbortSignal | undefined): TreeTarOptions {
+  return { mounts: 'files', ...(keep && { keep }), ...(signal && { signal }) };
 }
 
 interface OpenEnd extends AsyncDisposable {

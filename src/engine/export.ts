@@ -21,7 +21,7 @@ export async function* exportContainer(
     record.source.kind === 'host' ? config.linux?.maskedPaths?.map((path) => bytesOf(path.slice(1))) : [],
   );
   yield* treeTar(container.files, '', {
-    oneMount: true,
+    mounts: 'none',
     ...(hidden.size === 0 ? {} : { keep: (path: string) => !hidden.has(path) }),
     ...(options.signal && { signal: options.signal }),
   });

@@ -224,6 +224,9 @@ describe('cp', { skip: canRun, concurrency: 1, timeout: 240_000 }, () => {
     for (let i = 0; i < 200 && (await cat('/scratch/t').catch(() => '')) === ''; i++);
     assert.equal(await cat('/scratch/t'), 'here\n');
     assert.equal(await cat('/ro/x'), 'X');
+    const all = spawnSync('tar', ['-t'], { input: await buffer(copyOut(lab.engine, 'box', '/')), encoding: 'utf8' });
+    for (const name of ['./proc/\n./', './sys/\n./', './scratch/t\n', './ro/x\n', './dev/null\n'])
+      assert.ok(all.stdout.includes(`\n${name}`), `${name} in a copy of all: volumes, but nothing of the kernel's`);
     for (const state of ['running', 'stopped']) {
       if (state === 'stopped') await stopContainer(lab.engine, 'box', { timeoutSeconds: 0 });
       await copyFiles(lab.engine, host(`${here}/file`), box(`/data/${state}`));

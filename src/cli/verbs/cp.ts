@@ -23,7 +23,7 @@ export const verb = defineVerb({
   examples: [
     ['cp job:/var/log .', 'A directory, with its name'],
     ['cp conf/. job:/etc/app', 'What is in a directory'],
-    ['cp job:/etc/passwd - | tar -t', 'As a tar, also the other way: tar -c x | tare cp - job:/tmp'],
+    ['cp job:/etc/passwd -', 'As a tar on standard output; also the other way: tar -c x | tare cp - job:/tmp'],
   ],
   async run(context, values, [from = '', to = '']) {
     const { engine, cwd } = context;

@@ -21,7 +21,7 @@ export const verb = defineVerb({
   args: { min: 1, max: 1 },
   examples: [
     ['export -o job.tar job', 'The root file system of a container, running or not'],
-    ['export job | tare import - job:today', 'As an image of one layer'],
+    ['export job', 'To standard output: tare export job | tare import - job:today'],
   ],
   async run(context, values, [name = '']) {
     const { output } = values;

@@ -21,7 +21,7 @@ export const verb = defineVerb({
   args: { min: 1, max: 2 },
   examples: [
     ['import -c \'CMD ["sh"]\' rootfs.tar.gz base:1', 'The tar of a root file system, plain, gzip or zstd'],
-    ['export job | tare import - job:today', 'A container as an image of one layer'],
+    ['import https://example.org/rootfs.tar.zst', 'From an address, without a name'],
   ],
   async run(context, values, [input = '', name]) {
     if (input === '-' && isTerminal(0))
