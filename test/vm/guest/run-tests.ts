@@ -19,7 +19,7 @@ stream.on('test:pass', ({ name, skip, file, details }) => {
 });
 stream.on('test:fail', ({ name, file, details }) => {
   const { cause } = details.error;
-  const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? details.error);
+  const error = cause instanceof Error ? (cause.stack ?? cause.message) : details.error.message;
   say({ name, file: basename(file ?? ''), ms: Math.round(details.duration_ms), error });
 });
 for await (const _ of stream) void _;
