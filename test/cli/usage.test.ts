@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import test from 'node:test';
 import { needs } from '../support/needs.ts';
@@ -64,21 +63,3 @@ test('tare: several missing names are errors of their own, exit 1; -f makes them
   assert.equal((await lab.tare(['inspect', 'one'])).stdout, '[]\n');
   assert.equal((await lab.tare(['exec', 'one', 'true'])).code, 125);
 });
-
-test(
-  'tare: a user without rights is told what the machine refused and what to do',
-  { skip: skip || needs.root() || needs.program('setpriv') },
-  () => {
-    using lab = new Lab();
-    for (const verb of [['run', '--rm', 'host:', 'true']]) {
-      const roots = ['--root', `${lab.dir}/root`, '--runroot', `${lab.dir}/run`];
-      const { status, stderr } = spawnSync(
-        'setpriv',
-        ['--reuid=65534', '--regid=65534', '--clear-groups', launcher, ...roots, ...verb],
-        { encoding: 'utf8' },
-      );
-      assert.equal(status, 125, stderr);
-      assert.match(stderr, /^Error: Cannot .*EACCES.* \(this release needs root: try it with sudo\)\n$/);
-    }
-  },
-);

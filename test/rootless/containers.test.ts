@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isAlive, read, until } from '../engine/lab.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
+import { needs } from '../support/needs.ts';
 import { tarOf } from '../support/tar.ts';
 import { canBeUser, give, UserLab } from './lab.ts';
 
@@ -249,3 +250,29 @@ test('storage.conf of the user moves the store, the machine’s does not', { ski
   assert.equal(existsSync(join(lab.home, `run-${lab.uid}/overlay-layers`)), true);
   assert.equal(existsSync(lab.at('containers')), false);
 });
+
+test(
+  'limits below a cgroup that was given to the user are applied, for exec as well, and the cgroup goes with the container',
+  { skip: skip || needs.path('/sys/fs/cgroup/memory/tasks') || needs.path('/sys/fs/cgroup/pids/tasks') },
+  async () => {
+    await using lab = new UserLab();
+    const parent = `tare-test-user-${lab.uid}`;
+    using given = new DisposableStack();
+    for (const controller of ['memory', 'pids']) {
+      const dir = `/sys/fs/cgroup/${controller}/${parent}`;
+      mkdirSync(dir);
+      given.defer(() => rmdirSync(dir));
+      give(lab, dir);
+    }
+    const tare = (...args: string[]) => lab.ok(`--cgroup-parent=/${parent}`, ...args);
+    const id = await tare('run', '-d', '--name', 'c', '-m', '64m', '--pids-limit', '9', lab.source, 'sleep', '1000');
+    assert.equal(read(`/sys/fs/cgroup/memory/${parent}/${id}/memory.limit_in_bytes`).trim(), String(64 * 1024 ** 2));
+    assert.equal(read(`/sys/fs/cgroup/pids/${parent}/${id}/pids.max`).trim(), '9');
+    const tasks = () => read(`/sys/fs/cgroup/pids/${parent}/${id}/tasks`).trim().split('\n').length;
+    assert.equal(tasks(), 1);
+    await tare('exec', '-d', 'c', 'sleep', '1000');
+    assert.equal(tasks(), 2);
+    await tare('rm', '-f', 'c');
+    assert.equal(existsSync(`/sys/fs/cgroup/pids/${parent}/${id}`), false);
+  },
+);
