@@ -93,6 +93,7 @@ const lanes: Readonly<Record<string, Lane>> = {
       'podman',
       'runc',
       'skopeo',
+      'uidmap',
     ],
     testTimeoutMs: 1_800_000,
     totalTimeoutMs: 4 * 3_600_000,

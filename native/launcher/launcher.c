@@ -166,7 +166,7 @@ static char **clean_environment(char **env, const char *called, const struct use
 
 /* All but what touches neither containers nor images. A wrong guess costs a namespace. */
 static bool needs_namespace(char **args) {
-  static const char *const plain[] = {"help",   "version", "login",     "logout",
+  static const char *const plain[] = {"help",   "version", "login",     "logout", "completion",
                                       "--help", "-h",      "--version", "-v"};
   for (; *args; args++) {
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)

@@ -48,6 +48,8 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       if (life === undefined || readPhase(dir) !== state.phase) return;
       await killContainer(engine, id);
       await deleteContainer(engine, id);
+      // A creation that died before it had a record had its name already.
+      releaseStaleNames(engine);
       return;
     }
     case 'running': {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import test from 'node:test';
-import { needs } from '../support/needs.ts';
 import { Lab, launcher } from './tare.ts';
 
 const skip = existsSync(launcher) ? false : 'needs bin/tare: run npm run build';

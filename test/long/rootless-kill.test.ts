@@ -65,8 +65,8 @@ test(
     assert.equal(await lab.ok('run', '--rm', lab.source, 'echo', 'works'), 'works');
     await until(() => lab.processes().length === 1, 20_000, 'only the holder is left');
     // A name that a killed creation had taken is free for the next who wants it, and gone with the next list.
-  await lab.ok('ps', '-a');
-  for (const dir of ['containers', 'names', 'scratch', 'trash'])
+    await lab.ok('ps', '-a');
+    for (const dir of ['containers', 'names', 'scratch', 'trash'])
       assert.deepEqual(
         readdirSync(lab.at('tare', dir)).filter((name) => name !== '.creating'),
         [],
