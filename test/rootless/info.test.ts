@@ -1,4 +1,4 @@
-/** `tare info` of an unprivileged user: what is missing, and what to do. */
+/** `tare info` and completion of an unprivileged user: what is missing, and what to do. */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,5 +45,17 @@ test(
       effect: 'its containers are not counted',
       todo: 'run as its owner (sudo), or give another --root',
     });
+  },
+);
+
+test(
+  'completion: the script needs no namespace; the user’s own containers are offered',
+  { skip: canBeUser },
+  async () => {
+    await using lab = new UserLab();
+    assert.match(await lab.ok('completion', 'bash'), /complete -F _tare tare$/);
+    assert.deepEqual(lab.holders(), []);
+    await lab.ok('create', '--name', 'mine', lab.source, 'true');
+    assert.match(await lab.ok('__complete', '--', 'start', ''), /^mine\t/);
   },
 );
