@@ -1,10 +1,12 @@
 import { containerSize } from '../engine/container-size.ts';
+import { externalContainers } from '../engine/external-containers.ts';
 import type { ContainerSummary } from '../engine/list.ts';
 import { processNamespaces } from '../engine/process-namespaces.ts';
 import { containerDir, readConfig } from '../engine/record.ts';
 import { isKind } from '../base/errors.ts';
 import type { Context } from './context.ts';
 import { humanSize } from './human.ts';
+import { psRow } from './ps-row.ts';
 import type { Row } from './rows.ts';
 
 /** What `ps --ns` shows. */
@@ -73,4 +75,29 @@ export function sortContainers(
   const key = Object.hasOwn(keys, order) ? keys[order] : undefined;
   if (key === undefined) return [...containers];
   return containers.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
+}
+
+/** What `--external` adds: other engines' containers, whose state is not known here. */
+export async function externalRows(context: Context, full: boolean): Promise<Row[]> {
+  const now = context.now();
+  return (await externalContainers(context.engine)).map((container): Row => {
+    const row = psRow({ ...container, command: ['storage'], state: 'created', labels: {}, network: '' }, now, full);
+    return { ...row, Status: 'Storage', State: 'unknown', Size: '', Mounts: '' };
+  });
+}
+
+/** The same for `--format json`: podman's fields. */
+export async function externalJson(context: Context): Promise<object[]> {
+  return (await externalContainers(context.engine)).map(({ id, name, image, imageId, createdAt }) => ({
+    Id: id,
+    Names: [name],
+    Image: image,
+    ImageID: imageId ?? '',
+    Command: ['storage'],
+    Created: Math.floor(Date.parse(createdAt) / 1000),
+    CreatedAt: createdAt,
+    State: 'unknown',
+    Status: 'Storage',
+    External: true,
+  }));
 }

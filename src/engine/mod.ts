@@ -23,6 +23,7 @@ export { engineInfo, engineVersion, type EngineInfo, type VersionInfo } from './
 export { lacksOf, type Lack } from './lacks.ts';
 export { readMachine, type Machine } from './machine.ts';
 export { containerSize, type ContainerSize } from './container-size.ts';
+export { externalContainers, type ExternalContainer } from './external-containers.ts';
 export { imageFamily } from './image-family.ts';
 export { pruneImages, type PruneImagesOptions } from './prune-images.ts';
 export { installUnits, restartUnit, type InstalledUnit } from './install-units.ts';

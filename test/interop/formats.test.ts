@@ -66,7 +66,7 @@ const imageTemplates: readonly string[] = [
 const listTemplates: readonly string[] = [
   '{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}',
   'table {{.Repository}}\\t{{.Tag}}\\t{{.ID}}',
-  '{{range .}}{{.Repository}}|{{end}}',
+  '{{range .}}{{.Repository}}|{{println}}{{end}}',
   '{{if eq .Repository "<none>"}}nameless{{else}}{{.Repository | upper}}{{end}} {{.Dangling}} {{.Containers}}',
 ];
 
@@ -102,6 +102,7 @@ test('images, inspect and history print what podman prints', { skip, timeout: 24
     text
       .split('\n')
       .map((line) => line.trimEnd().replace(/ {2,}/g, '  '))
+      .filter((line) => line !== '')
       .sort();
   for (const template of imageTemplates) {
     const args = ['inspect', '--type', 'image', '--format', template, 'localhost/app:1'];
@@ -118,6 +119,18 @@ test('images, inspect and history print what podman prints', { skip, timeout: 24
     const ids = (text: string): string[] => [...new Set(text.split('\n'))].sort();
     assert.deepEqual(ids(await ours(...args)), ids(peer(lab, 'podman', ...args)), filter.join(' '));
   }
+  // A container of podman's own, beside one of ours.
+  const foreign = peer(lab, 'podman', 'create', '--name', 'theirs', '--network', 'none', 'localhost/app:1').trim();
+  await ours('create', '--name', 'mine', 'localhost/app:1');
+  const names = ['ps', '-a', '--external', '--format', '{{.Names}} {{.Image}} {{.Status}} {{.State}}'];
+  assert.equal(await ours(...names), 'mine localhost/app:1 Created created\ntheirs localhost/app:1 Storage unknown\n');
+  assert.match(await ours('ps', '-aq', '--no-trunc', '--external'), new RegExp(`\n${foreign}\n$`));
+  const [, theirs] = JSON.parse(await ours('ps', '-a', '--external', '--format', 'json')) as Record<string, unknown>[];
+  assert.deepEqual([theirs?.['Id'], theirs?.['Names'], theirs?.['External']], [foreign, ['theirs'], true]);
+  assert.equal(await ours('ps', '-a', '--format', '{{.Names}}'), 'mine\n');
+  assert.equal(await ours('ps', '-a', '-f', 'ancestor=localhost/busybox', '--format', '{{.Names}}'), 'mine\n');
+  assert.equal(await ours('ps', '-a', '-f', 'ancestor=localhost/app:1', '--format', '{{.Names}}'), 'mine\n');
+  assert.equal(await ours('ps', '-a', '-f', 'volume=/data', '--format', '{{.Names}}'), 'mine\n');
   for (const template of ['{{.CreatedBy}}|{{.Comment}}', '{{.CreatedBy | printf "%.10s"}}']) {
     const args = ['history', '--no-trunc', '--format', template, 'localhost/app:1'];
     assert.equal(await ours(...args), peer(lab, 'podman', ...args), template);

@@ -59,7 +59,7 @@ function verbCandidates(): Candidate[] {
   const more = groups.filter((group) => !plain.some(({ word }) => word === group));
   return [
     ...plain,
-    ...more.map((group) => ({ word: group, meaning: `Verbs for ${group}s` })),
+    ...more.map((group) => ({ word: group, meaning: `Verbs that begin with ${group}` })),
     { word: 'help', meaning: 'Explain a verb' },
   ];
 }

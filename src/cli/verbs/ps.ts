@@ -27,6 +27,7 @@ const flags = {
   last: { type: 'integer', short: 'n', help: 'The N newest, running or not' },
   latest: { type: 'switch', short: 'l', help: 'The newest, running or not' },
   size: { type: 'switch', short: 's', help: 'Show how much each has written' },
+  external: { type: 'switch', help: 'Also containers of the image store that other engines made (podman, buildah)' },
   ns: { type: 'switch', alias: 'namespace', help: 'Show the namespaces of the first process' },
   noheading: { type: 'switch', help: 'No line of headings' },
   sort: {
@@ -59,6 +60,10 @@ export const verb = defineVerb({
         : (await import('../format.ts')).compileFormat(values.format);
     if (values.size === true && values.quiet === true)
       throw new UsageError('Cannot use --size and --quiet together: ids have no column for it');
+    if (values.external === true && (filter !== undefined || values.last !== undefined || values.latest === true))
+      throw new UsageError(
+        'Cannot use --external with --filter, --last or --latest: little is known of those containers',
+      );
     const last = values.latest === true ? 1 : values.last;
     const all = values.all === true || last !== undefined || filter?.wantsAll === true;
     let containers = (await collectedContainers(context.engine)).filter(
@@ -82,19 +87,24 @@ async function render(
   const wantsSize = values.size === true || values.sort === 'size' || wants('Size');
   const wantsNamespaces = values.ns === true || (format !== undefined && namespaceNames.some(wants));
   const more =
-    wantsSize || wantsNamespaces || wants('Mounts') || values.sort !== undefined
+    wantsSize || wantsNamespaces || wants('Mounts') || values.sort !== undefined || values.external === true
       ? await import('../ps-more.ts')
       : undefined;
   const sizes = wantsSize ? await more?.psSizes(context, found) : undefined;
   const containers =
     more === undefined ? found : more.sortContainers(found, values.sort ?? 'created', sizes ?? new Map());
-  if (values.quiet === true) return containers.map(({ id }) => `${full ? id : id.slice(0, 12)}\n`).join('');
+  const external = values.external === true ? await more?.externalRows(context, full) : [];
+  if (values.quiet === true) {
+    const ids = containers.map(({ id }) => (full ? id : id.slice(0, 12)));
+    return [...ids, ...(external ?? []).map(({ ID }) => String(ID))].map((id) => `${id}\n`).join('');
+  }
   if (format?.json === true) {
     const list = containers.map((container) => ({
       ...psJson(container, now),
       ...(values.size === true ? { Size: sizes?.get(container.id) } : {}),
     }));
-    return `${JSON.stringify(list, undefined, 4)}\n`;
+    const others = values.external === true ? await more?.externalJson(context) : [];
+    return `${JSON.stringify([...list, ...(others ?? [])], undefined, 4)}\n`;
   }
   const rows = containers.map((container): Row => ({
     ...psRow(container, now, full),
@@ -104,7 +114,7 @@ async function render(
   }));
   const columns =
     values.ns === true ? (more?.nsColumns ?? []) : values.size === true ? [...psColumns, 'Size'] : psColumns;
-  return renderRows(rows, format, columns, psHeadings, values.noheading === true);
+  return renderRows([...rows, ...(external ?? [])], format, columns, psHeadings, values.noheading === true);
 }
 
 const namespaceNames: readonly string[] = ['CGROUPNS', 'IPC', 'MNT', 'NET', 'PIDNS', 'USERNS', 'UTS'];
