@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:http';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -27,7 +27,7 @@ import { reconcile } from '../../src/engine/reconcile.ts';
 import { readRecord } from '../../src/engine/record.ts';
 import { whilePaused } from '../../src/engine/while-paused.ts';
 import { busyboxImage, noBusybox } from '../support/images.ts';
-import { canRun, clear, Lab, until } from './lab.ts';
+import { canRun, clear, Lab, outcome, until } from './lab.ts';
 
 const skip = canRun || noBusybox();
 
@@ -214,6 +214,46 @@ describe('commit', { skip, concurrency: 1, timeout: 240_000 }, () => {
     });
     assert.ok(!isCgroupFrozen(cgroup));
     assert.ok(!existsSync(lab.at(id, 'standstill')));
+  });
+
+  test('several at once, killed, or while the container is removed: it goes on or is gone, and nothing is left', async () => {
+    await using lab = await filled();
+    const writer =
+      'i=0; while :; do i=$((i+1)); mkdir -p /w/$i; echo $i >/w/$i/f; rm -r /w/$((i-20)) 2>/dev/null; done';
+    await lab.detached(['sh', '-c', writer], { source: 'busybox', name: 'box' });
+    const all = await Promise.all(
+      Array.from({ length: 4 }, (_, n) => commitContainer(lab.engine, 'box', { name: `n:${n}` })),
+    );
+    assert.equal(new Set(all.map(({ imageId }) => imageId)).size, 4);
+    // Without standing still: what vanishes meanwhile is left out.
+    await commitContainer(lab.engine, 'box', { name: 'moving', pause: false });
+    const id = idOf(lab, 'box');
+    const cgroup = containerCgroup(lab.engine, id);
+    for (let round = 0; round < 12; round++) {
+      const child = lab.startTare(['commit', 'box', 'killed']);
+      await new Promise((resolve) => setTimeout(resolve, 30 + round * 25));
+      child.kill('SIGKILL');
+      await outcome(child);
+      assert.equal((await lab.tare('exec', 'box', 'echo', 'on')).stdout, 'on\n');
+      assert.ok(!isCgroupFrozen(cgroup));
+    }
+    await commitContainer(lab.engine, 'box', { name: 'after' });
+    const racing = Promise.allSettled([1, 2].map(() => commitContainer(lab.engine, 'box', {})));
+    await removeContainer(lab.engine, 'box', { force: true });
+    for (const result of await racing)
+      if (result.status === 'rejected') assert.ok(result.reason instanceof TareError, String(result.reason));
+    assert.equal(await lab.sh('ls /w | wc -l', { source: 'after' }).then((text) => Number(text) > 0), true);
+    await lab.anotherEngine().store();
+    assert.deepEqual(await lab.leftovers(), []);
+    const { storageRoot } = lab.engine;
+    for (const dir of ['overlay/staging', 'overlay/tempdirs', 'overlay-layers/tempdirs'])
+      assert.deepEqual(
+        existsSync(join(storageRoot, dir))
+          ? readdirSync(join(storageRoot, dir)).filter((name) => !name.endsWith('.lock'))
+          : [],
+        [],
+        dir,
+      );
   });
 });
 
