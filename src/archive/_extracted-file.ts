@@ -43,9 +43,9 @@ export class ExtractedFile implements Disposable {
   }
 
   /** A new one in the file system of `parent`. `meta` is copied. */
-  static create(parent: Fd, path: ByteString, meta: Meta): ExtractedFile {
+  static create(parent: Fd, path: ByteString, meta: Meta, canBeNameless: boolean): ExtractedFile {
     const { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = meta;
-    const { fd, temp } = nameless(parent);
+    const { fd, temp } = canBeNameless ? nameless(parent) : named(parent);
     return new ExtractedFile(fd, path, { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs }, temp);
   }
 
@@ -163,7 +163,11 @@ function nameless(parent: Fd): { fd: Fd; temp?: TempName } {
   } catch (error) {
     if (!isErrno(error, 'EOPNOTSUPP', 'EISDIR', 'ENOENT')) throw error;
   }
-  // A file system without O_TMPFILE.
+  return named(parent);
+}
+
+/** For a file system without O_TMPFILE. */
+function named(parent: Fd): { fd: Fd; temp: TempName } {
   const name = tempName();
   const fd = openat2(parent, name, { flags: O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: 0o600 });
   return { fd, temp: { dir: parent.duplicate(), name } };

@@ -1,4 +1,4 @@
-import { TareError, messageOf } from '../base/errors.ts';
+import { TareError } from '../base/errors.ts';
 import {
   mkdirat,
   mknodat,
@@ -11,12 +11,13 @@ import {
   symlinkat,
   unlinkat,
 } from '../sys/at.ts';
-import { isErrno, SysError } from '../sys/error.ts';
+import { isErrno } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openat2 } from '../sys/open.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { checkPlace, ExtractedFile, type FileIdentity, identityOf } from './_extracted-file.ts';
 import { applyMeta, applyMetaOfNew, type Owner, openNew, setTimes } from './_extract-meta.ts';
+import { coveredByMount, extractError, inTheWay, noTarget } from './_extract-error.ts';
 import { ExtractDirs, type ExtractPlace } from './_extract-dirs.ts';
 import { type ByteString, baseName, cleanPath, dirName, utf8Of } from './byte-string.ts';
 import { type TarEntry, TarReader, type TarSink } from './tar-reader.ts';
@@ -33,6 +34,8 @@ export interface ExtractOptions {
   readonly xattrs?: 'all' | 'user';
   /** A file may take the place of a directory, and a directory that of a file. */
   readonly overwrite?: boolean;
+  /** False: files are written as on a file system without O_TMPFILE, under a name that they lose. */
+  readonly nameless?: false;
 }
 
 const MAX_TRIES = 64;
@@ -113,13 +116,7 @@ export class TreeExtractor implements Disposable {
     try {
       return act();
     } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      const shown = JSON.stringify(utf8Of(path === '' ? '/' : path));
-      const why =
-        error.code === 'EBUSY'
-          ? 'a mount is in its place; write to it from inside (tare exec)'
-          : messageOf(error).replace(/^Cannot /, '');
-      throw new TareError(error.kind, `Cannot write ${shown}: ${why}`, { cause: error });
+      throw extractError(error, path);
     }
   }
 
@@ -132,10 +129,7 @@ export class TreeExtractor implements Disposable {
     }
     if (this.#covers?.(path) === true) {
       if (entry.kind === 'dir') return;
-      throw new TareError(
-        'failed-precondition',
-        `Cannot write ${JSON.stringify(utf8Of(path))}: a mount has its place, which is there only while the container runs`,
-      );
+      throw coveredByMount(path);
     }
     this.#about(() => this.#add(entry, path), path);
   }
@@ -147,7 +141,7 @@ export class TreeExtractor implements Disposable {
       case 'dir':
         return this.#makeDir(entry, parent, name, path);
       case 'file':
-        this.#file = ExtractedFile.create(parent, path, entry);
+        this.#file = ExtractedFile.create(parent, path, entry, this.#options.nameless !== false);
         return;
       case 'link':
         return this.#link(entry, parent, name, path);
@@ -208,11 +202,7 @@ export class TreeExtractor implements Disposable {
   #link(entry: TarEntry, parent: Fd, name: Buffer, path: ByteString): void {
     const target = cleanPath(entry.linkPath);
     const known = this.#files.get(target);
-    if (known === undefined)
-      throw new TareError(
-        'invalid',
-        `Cannot write ${JSON.stringify(utf8Of(path))}: it is a hard link to ${JSON.stringify(utf8Of(target))}, which is no earlier entry of the archive`,
-      );
+    if (known === undefined) throw noTarget(path, target);
     if (target === path) return;
     using old = ExtractedFile.reopen(this.#dirs.open(dirName(target)), target, known);
     this.#replacing(parent, name, path, () => old.place(parent, name));
@@ -249,11 +239,7 @@ export class TreeExtractor implements Disposable {
   }
 
   #mayReplace(path: ByteString, there: string, wanted: string): void {
-    if (this.#options.overwrite === true) return;
-    throw new TareError(
-      'failed-precondition',
-      `Cannot write ${wanted} ${JSON.stringify(utf8Of(path))}: ${there} is in its place; --overwrite replaces it`,
-    );
+    if (this.#options.overwrite !== true) throw inTheWay(path, there, wanted);
   }
 }
 
