@@ -2,7 +2,7 @@ import { ftruncateSync, writeSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { TareError } from '../base/errors.ts';
 import { linkat, renameat2, S_IFDIR, S_IFMT, unlinkat } from '../sys/at.ts';
-import { isErrno, SysError } from '../sys/error.ts';
+import { isErrno, SysError, sysErrorOf } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_TMPFILE, O_WRONLY, openat2 } from '../sys/open.ts';
 import { AT_SYMLINK_NOFOLLOW, fstat, type Stat, statx } from '../sys/stat.ts';
@@ -88,7 +88,7 @@ export class ExtractedFile implements Disposable {
       for (let done = 0; done < length;)
         done += writeSync(this.#fd.number, bytes, from + done, length - done, this.#at + done);
     } catch (error) {
-      throw sysError('write', error);
+      throw sysErrorOf(error);
     }
   }
 
@@ -102,7 +102,7 @@ export class ExtractedFile implements Disposable {
     try {
       ftruncateSync(this.#fd.number, this.#at);
     } catch (error) {
-      throw sysError('ftruncate', error);
+      throw sysErrorOf(error);
     }
     if (this.#meta !== undefined) applyMeta(this.#fd, this.#meta, rules);
   }
@@ -171,11 +171,6 @@ function named(parent: Fd): { fd: Fd; temp: TempName } {
   const name = tempName();
   const fd = openat2(parent, name, { flags: O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: 0o600 });
   return { fd, temp: { dir: parent.duplicate(), name } };
-}
-
-function sysError(syscall: string, error: unknown): unknown {
-  const { errno } = error as NodeJS.ErrnoException;
-  return errno === undefined ? error : new SysError(syscall, -errno);
 }
 
 /**

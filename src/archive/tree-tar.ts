@@ -1,6 +1,7 @@
 import { read, readdirSync, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { TareError } from '../base/errors.ts';
+import { sysErrorOf } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { type Entered, type EntryForm, type MountsInTree, TreeEntries, type TreeDir } from './_tree-entry.ts';
 import type { ByteString } from './byte-string.ts';
@@ -101,7 +102,7 @@ class OpenDirs implements Disposable {
   }
 
   push(fd: Fd, path: ByteString, name: ByteString): void {
-    const names = readdirSync(`/proc/self/fd/${fd.number}`, { encoding: 'latin1' });
+    const names = namesIn(fd);
     names.sort((a, b) => (a < b ? -1 : 1));
     this.#dirs.push({ fd, path, name, names, at: 0 });
   }
@@ -115,12 +116,26 @@ class OpenDirs implements Disposable {
   }
 }
 
+/** A directory that was removed meanwhile is empty. Errors: by errno. */
+function namesIn(dir: Fd): ByteString[] {
+  try {
+    return readdirSync(`/proc/self/fd/${dir.number}`, { encoding: 'latin1' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw sysErrorOf(error);
+  }
+}
+
 function readSmall(file: Fd, sizeBytes: number): Buffer {
   const buffer = Buffer.alloc(sizeBytes);
-  for (let at = 0; at < sizeBytes;) {
-    const bytes = readSync(file.number, buffer, at, sizeBytes - at, at);
-    if (bytes === 0) break;
-    at += bytes;
+  try {
+    for (let at = 0; at < sizeBytes;) {
+      const bytes = readSync(file.number, buffer, at, sizeBytes - at, at);
+      if (bytes === 0) break;
+      at += bytes;
+    }
+  } catch (error) {
+    throw sysErrorOf(error);
   }
   return buffer;
 }
@@ -133,11 +148,19 @@ async function* readLarge(
   for (let at = 0, ended = false; at < sizeBytes;) {
     checkCancelled(signal);
     const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, sizeBytes - at));
-    const bytes: number = ended ? 0 : (await readAt(file.number, buffer, 0, buffer.length, at)).bytesRead;
+    const bytes: number = ended ? 0 : await readSome(file, buffer, at);
     // It shrank: its header has promised more.
     ended ||= bytes === 0;
     const part = ended ? buffer.fill(0) : buffer.subarray(0, bytes);
     yield part;
     at += part.length;
+  }
+}
+
+async function readSome(file: Fd, into: Buffer, at: number): Promise<number> {
+  try {
+    return (await readAt(file.number, into, 0, into.length, at)).bytesRead;
+  } catch (error) {
+    throw sysErrorOf(error);
   }
 }

@@ -3,7 +3,8 @@ import { TareError } from '../base/errors.ts';
 import { bytesOf, utf8Of } from '../archive/byte-string.ts';
 import { getXattr } from '../sys/xattr.ts';
 import type { Fd } from '../sys/fd.ts';
-import { AT_SYMLINK_NOFOLLOW, statx } from '../sys/stat.ts';
+import { isErrno } from '../sys/error.ts';
+import { AT_SYMLINK_NOFOLLOW, type Stat, statx } from '../sys/stat.ts';
 import {
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -16,6 +17,7 @@ import {
 } from '../sys/open.ts';
 import { S_IFCHR, S_IFDIR, S_IFMT } from '../sys/at.ts';
 import type { Engine } from './engine.ts';
+import { fileError } from './file-error.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
 import { hostLayers } from './source-host.ts';
@@ -130,8 +132,9 @@ function walk(
   for (const name of namesIn(dir)) {
     const below = relative === '' ? name : `${relative}/${name}`;
     const path = `${prefix}/${below}`;
-    const bytes = Buffer.from(name, 'latin1');
-    const stat = statx(dir, bytes, AT_SYMLINK_NOFOLLOW);
+    const stat = statIn(dir, name);
+    // A container that runs removes things meanwhile.
+    if (stat === undefined) continue;
     const type = stat.mode & S_IFMT;
     if (type === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0) {
       changes.push({ kind: 'D', path });
@@ -140,10 +143,9 @@ function walk(
     const before = typeBelow(lowers, below);
     changes.push({ kind: before === undefined ? 'A' : 'C', path });
     if (type !== S_IFDIR) continue;
-    using child = openat2(dir, bytes, {
-      flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
-      resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-    });
+    const fd = openBelow(dir, name, O_RDONLY | O_DIRECTORY);
+    if (fd === undefined) continue;
+    using child = fd;
     // An opaque directory hides everything below it: what was there and is not here now counts as deleted.
     const opaque = getXattr(child, opaqueMark)?.toString() === 'y';
     if (opaque && before === S_IFDIR) deletedBelow(child, below, path, lowers, changes);
@@ -188,6 +190,21 @@ function openBelow(lower: Fd, relative: string, flags: number): Fd | undefined {
   }
 }
 
+/** A directory that was removed meanwhile is empty. */
 function namesIn(dir: Fd): string[] {
-  return readdirSync(`/proc/self/fd/${dir.number}`, { encoding: 'latin1' });
+  try {
+    return readdirSync(`/proc/self/fd/${dir.number}`, { encoding: 'latin1' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw fileError(error, 'list changes');
+  }
+}
+
+function statIn(dir: Fd, name: string): Stat | undefined {
+  try {
+    return statx(dir, Buffer.from(name, 'latin1'), AT_SYMLINK_NOFOLLOW);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import { Fd } from '../sys/fd.ts';
 import { lockWait, tryLock } from '../sys/lock.ts';
 import { containerCgroup } from './cgroups.ts';
 import type { Engine } from './engine.ts';
+import { fileError } from './file-error.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
 
 /** Held locked by who has a container stand still for a moment. Not empty: it is he who stopped it. */
@@ -35,17 +36,34 @@ export async function whilePaused<T>(
     return await act();
   } finally {
     if (isOurs) letGo(engine, record.id, record);
-    unlinkSync(path);
+    removeMark(path);
   }
 }
 
 /** A mark that is ours, and still there. */
 async function openMark(path: string, options: { readonly signal?: AbortSignal }): Promise<Fd> {
   for (;;) {
-    const fd = Fd.adopt(openSync(path, 'a+', 0o600));
+    const fd = openFile(path);
     await lockWait(fd, 'write', options);
     if (fstatSync(fd.number).nlink > 0) return fd;
     fd.close();
+  }
+}
+
+function openFile(path: string): Fd {
+  try {
+    return Fd.adopt(openSync(path, 'a+', 0o600));
+  } catch (error) {
+    throw fileError(error, 'pause the container');
+  }
+}
+
+/** With the container it goes, too. */
+function removeMark(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
@@ -73,5 +91,5 @@ export function endAbandonedPause(engine: Engine, id: string): void {
   const { size, nlink } = fstatSync(held.number);
   if (nlink === 0) return;
   if (size > 0) letGo(engine, id);
-  unlinkSync(path);
+  removeMark(path);
 }

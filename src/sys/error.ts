@@ -66,6 +66,12 @@ export class SysError extends TareError {
   }
 }
 
+/** What one of Node's own file functions threw as a SysError; anything else stays what it is. */
+export function sysErrorOf(error: unknown): unknown {
+  const { errno, syscall, path } = error as NodeJS.ErrnoException;
+  return error instanceof TareError || errno === undefined ? error : new SysError(syscall ?? 'call', -errno, path);
+}
+
 /** Returns a call's result; throws a SysError for -errno. */
 export function check(result: number, syscall: string, path?: string | Uint8Array): number {
   if (result < 0)

@@ -45,7 +45,7 @@ export {
   loadDeviceProgram,
   programById,
 } from './bpf.ts';
-export { isErrno, SysError } from './error.ts';
+export { isErrno, SysError, sysErrorOf } from './error.ts';
 export { duplicate, Fd, type FdLike, numberOf } from './fd.ts';
 export { isLocked, type LockMode, lockWait, lockWaitSync, tryLock, unlock } from './lock.ts';
 export { memfdCreate, memfdSealed, writeFully } from './memfd.ts';

@@ -311,7 +311,7 @@ describe('cp', { skip: canRun, concurrency: 1, timeout: 240_000 }, () => {
       i++
     );
     let [read, written] = [0, 0];
-    for (let round = 0; round < 150; round++) {
+    for (let round = 0; round < 60; round++) {
       const tar = await buffer(copyOut(lab.engine, 'box', '/d/.')).catch((error: unknown) => {
         assert.ok(error instanceof TareError, String(error));
         return Buffer.alloc(0);
