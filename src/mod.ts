@@ -12,7 +12,6 @@
  * Containers started here belong to the program: when it leaves the scope, or dies in whatever way, they are killed and removed.
  * Everything throws `TareError` with a closed `kind`.
  */
-import { fileURLToPath } from 'node:url';
 import { TareError } from './base/errors.ts';
 import { Container } from './container.ts';
 import type { CommitOptions, CommittedImage } from './engine/commit.ts';
@@ -27,6 +26,7 @@ import { rootlessUser } from './engine/rootless.ts';
 import { standardPlaces } from './engine/storage-places.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
+import { nativeDir } from './sys/native.ts';
 
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
@@ -211,7 +211,7 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
   const runRoot = options.runRoot ?? places.runRoot;
   const storageRoot = options.storageRoot ?? places.storageRoot;
   const storageRunRoot = options.storageRunRoot ?? places.storageRunRoot;
-  const launcher = fileURLToPath(new URL('../bin/tare', import.meta.url));
+  const launcher = `${nativeDir()}/bin/tare`;
   const parent = options.cgroupParent === undefined ? [] : ['--cgroup-parent', options.cgroupParent];
   const engine = createEngine({
     root,

@@ -1,5 +1,6 @@
 /* System calls that need nothing but their arguments: one line each in the table. */
 #include "addon.h"
+#include ERRNO_NAMES
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -174,11 +175,11 @@ static napi_value errno_text(napi_env env, napi_callback_info info) {
   napi_value argument, result = NULL;
   int64_t number;
   if (!tare_args(env, info, &argument, 1) || tare_int(env, argument, &number) < 0) return NULL;
-  const char *name = strerrorname_np((int)number);
-  const char *text = strerrordesc_np((int)number);
-  char line[160];
-  if (!name || !text) return NULL;
-  int length = snprintf(line, sizeof(line), "%s %s", name, text);
+  size_t known = sizeof(errno_names) / sizeof(errno_names[0]);
+  const char *name = number > 0 && (size_t)number < known ? errno_names[number] : NULL;
+  char line[160], buffer[128];
+  if (!name) return NULL;
+  int length = snprintf(line, sizeof(line), "%s %s", name, strerror_r((int)number, buffer, sizeof(buffer)));
   if (length < 0 || (size_t)length >= sizeof(line)) return NULL;
   napi_create_string_utf8(env, line, (size_t)length, &result);
   return result;

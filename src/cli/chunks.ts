@@ -81,10 +81,10 @@ export class Chunks {
   load(name: string): object {
     const known = this.#loaded.get(name);
     if (known !== undefined) return known.exports;
-    const filename = `${this.#bundleDir}/${name}`;
     const cachedData = isCacheable(name) ? this.#files.bytes(`${this.#cacheDir}/${name}.cache`) : undefined;
-    const script = new Script(this.#files.text(filename), {
-      filename,
+    const script = new Script(this.#files.text(`${this.#bundleDir}/${name}`), {
+      // Not its path: the cache holds it, and is used elsewhere than it was made.
+      filename: name,
       ...(cachedData === undefined ? {} : { cachedData }),
     });
     const chunk: Chunk = { name, script, exports: {} };

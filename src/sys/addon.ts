@@ -1,3 +1,5 @@
+import { nativeDir } from './native.ts';
+
 /** What a call takes as a path or name: text, or bytes for names that are no UTF-8. */
 export type Name = string | Uint8Array;
 type Bytes = NodeJS.ArrayBufferView;
@@ -79,17 +81,15 @@ export interface Addon {
   mapBytes(path: string): Buffer | number;
 }
 
-const path = `${import.meta.dirname}/../../build/tare.node`;
-
 /** Where it is kept: the entry of the command line is a bundle of its own, and shares it with the rest. */
 const shared = globalThis as { [key: symbol]: Addon | undefined };
-const key = Symbol.for(`tare ${path}`);
+const key = Symbol.for(`tare ${import.meta.dirname}/../../build/tare.node`);
 
-/** The native addon, loaded at the first call (about 0.3 ms). Throws Node's own error when build/tare.node is missing. */
+/** The native addon, loaded at the first call (about 0.3 ms). Errors: `not-found` when it is missing; Node's own when it cannot be loaded. */
 export function addon(): Addon {
   const known = shared[key];
   if (known !== undefined) return known;
   const module = { exports: {} };
-  process.dlopen(module, path);
+  process.dlopen(module, `${nativeDir()}/build/tare.node`);
   return (shared[key] = module.exports as Addon);
 }

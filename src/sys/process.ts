@@ -4,6 +4,7 @@ import { addon } from './addon.ts';
 import { check, SysError } from './error.ts';
 import { Fd, type FdLike, numberOf } from './fd.ts';
 import { memfdSealed } from './memfd.ts';
+import { nativeDir } from './native.ts';
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, mountSetattr, openTree } from './mount.ts';
 
 const ESRCH = 3;
@@ -79,8 +80,10 @@ export function exitNow(code: number): never {
   process.exit(code);
 }
 
-/** Path of the static helper, beside the addon. */
-export const helperPath = `${import.meta.dirname}/../../build/tare-helper`;
+/** Path of the static helper, beside the addon. Errors: `not-found`, see `nativeDir`. */
+export function helperPath(): string {
+  return `${nativeDir()}/build/tare-helper`;
+}
 
 /** How a program is put out of reach of writers. */
 export type Sealing = 'clone' | 'memfd';
@@ -109,10 +112,10 @@ let helper: Fd | undefined;
 export function helperBinary(): Fd {
   if (helper === undefined) {
     try {
-      helper = sealedProgram(helperPath);
+      helper = sealedProgram(helperPath());
     } catch (error) {
       if (!(error instanceof SysError) || error.kind !== 'not-found') throw error;
-      throw new TareError('not-found', `Cannot start the helper: ${helperPath} is missing; run 'npm run build'`, {
+      throw new TareError('not-found', `Cannot start the helper: ${helperPath()} is missing; run 'npm run build', or install tare again`, {
         cause: error,
       });
     }

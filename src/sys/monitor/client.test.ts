@@ -9,14 +9,14 @@ import { AT_FDCWD, O_CREAT, O_RDWR, openat2, openDirectory } from '../open.ts';
 import { openTree } from '../mount.ts';
 import { encodePlan } from '../plan/encode.ts';
 import { NO_FD, type Op, planConstants } from '../plan/schema.ts';
-import { helperPath, pidfdOpen, pidfdSendSignal, spawnHelper } from '../process.ts';
+import { pidfdOpen, pidfdSendSignal, spawnHelper } from '../process.ts';
 import { sendFds, socketpair, tryRecvFds } from '../socket.ts';
 import { fstat, statx } from '../stat.ts';
 import { MonitorClient } from './client.ts';
 import { type ClientFrame, encodeClientFrame, encodeMonitorFrame, FrameDecoder } from './frames.ts';
 import { HelperError } from './helper-error.ts';
 
-const needs = !existsSync(helperPath)
+const needs = !existsSync(join(import.meta.dirname, '../../../build/tare-helper'))
   ? { skip: 'needs build/tare-helper' }
   : process.geteuid?.() !== 0
     ? { skip: 'needs root' }
