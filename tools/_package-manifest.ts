@@ -10,6 +10,11 @@ export function nativePackage(arch: Architecture): string {
   return `@tare/linux-${arch}`;
 }
 
+/** The package of others that has Node for a machine; ours is `@tare/` and the same. */
+export function nodePackage(arch: Architecture): string {
+  return `node-linux-${arch}`;
+}
+
 /** What package.json of the checkout says about the packages made of it. */
 export interface Manifest {
   /** What every package says. The version is one for all. */

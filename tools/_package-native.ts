@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Architecture, type Manifest, nativePackage } from './_package-manifest.ts';
+import { type Architecture, type Manifest, nativePackage, nodePackage } from './_package-manifest.ts';
 import { filesBelow } from './_problem.ts';
 import type { PackedFile } from './_tarball.ts';
 
@@ -48,7 +48,7 @@ function buildFor(root: string, arch: Architecture): string {
 /** Files of the package of `arch`. */
 export function nativeFiles(root: string, manifest: Manifest, arch: Architecture): PackedFile[] {
   const name = nativePackage(arch);
-  const node = `node-linux-${arch}`;
+  const node = nodePackage(arch);
   const native = buildFor(root, arch);
   const text = (path: string, content: string): PackedFile => ({
     path,
@@ -67,7 +67,7 @@ export function nativeFiles(root: string, manifest: Manifest, arch: Architecture
     os: ['linux'],
     cpu: [arch],
     libc: ['glibc'],
-    dependencies: { [node]: manifest.nodes[node] },
+    dependencies: { [`@tare/${node}`]: manifest.nodes[node] },
     preferUnplugged: true,
     publishConfig: { access: 'public' },
   };

@@ -25,5 +25,5 @@ export function tarballOf(files: readonly PackedFile[]): Buffer {
     content,
     tarPadding(content.length),
   ]);
-  return gzipSync(Buffer.concat([...parts, TAR_END]), { level: 9 });
+  return gzipSync(Buffer.concat([...parts, TAR_END]), { level: 6 });
 }

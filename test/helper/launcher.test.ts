@@ -42,21 +42,38 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
     spawnSync(path, args, { encoding: 'utf8', env: { PATH: '/usr/bin:/bin', ...env } });
 
   it(
-    'finds Node in its own node_modules, beside it, and beside its scope; passes arguments on',
+    'finds Node in its own node_modules and in each node_modules it lies in; passes arguments on',
     within((dir) => {
       for (const [root, modules] of [
-        ['own', 'own/node_modules'],
-        ['b/node_modules/tare', 'b/node_modules'],
-        ['c/node_modules/@scope/tare', 'c/node_modules'],
+        ['checkout', 'checkout/node_modules'],
+        ['a/node_modules/@tare/x', 'a/node_modules/@tare/x/node_modules/@tare'],
+        ['b/node_modules/@tare/x', 'b/node_modules/@tare'],
+        ['c/node_modules/other/node_modules/@tare/x', 'c/node_modules/@tare'],
+        ['d/node_modules/.pnpm/x@1/node_modules/@tare/x', 'd/node_modules/.pnpm/x@1/node_modules/@tare'],
       ] as const) {
         install(join(dir, root), join(dir, modules));
-        const { stdout, status } = run(join(dir, root, 'bin/tare'), ['run', '--rm', 'a b', '']);
-        assert.equal(status, 0);
+        const { stdout, stderr, status } = run(join(dir, root, 'bin/tare'), ['run', '--rm', 'a b', '']);
+        assert.equal(status, 0, stderr);
         const args = stdout
           .split('\n')
           .filter((line) => line.startsWith('arg '))
           .map((line) => line.slice(4));
         assert.deepEqual(args.slice(-5), [join(dir, root, 'dist/bin/main.cjs'), 'run', '--rm', 'a b', '']);
+      }
+    }),
+  );
+
+  it(
+    'runs no Node that lies where it does not belong',
+    within((dir) => {
+      for (const [root, modules] of [
+        // Another package's dependency, of whatever version; and a folder further up that anybody may have made.
+        ['a/node_modules/@tare/x', 'a/node_modules'],
+        ['b/x', 'b/node_modules/@tare'],
+        ['b/not_node_modules/x', 'b/not_node_modules/@tare'],
+      ] as const) {
+        install(join(dir, root), join(dir, modules));
+        assert.equal(run(join(dir, root, 'bin/tare')).status, 125, root);
       }
     }),
   );
@@ -69,6 +86,10 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
       symlinkSync('docker', join(dir, 'tare'));
       assert.match(run(join(dir, 'docker')).stdout, /^TARE_ARGV0=docker$/m);
       assert.ok(!run(join(dir, 'tare'), [], { TARE_ARGV0: 'forged' }).stdout.includes('TARE_ARGV0'));
+      // What the shell script of the package says.
+      const { stdout } = run(join(dir, 'tare'), [], { TARE_CALLED_AS: 'podman' });
+      assert.match(stdout, /^TARE_ARGV0=podman$/m);
+      assert.doesNotMatch(stdout, /TARE_CALLED_AS/);
     }),
   );
 
@@ -96,7 +117,10 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
       install(join(dir, 'own'));
       const { status, stderr } = run(join(dir, 'own/bin/tare'));
       assert.equal(status, 125);
-      assert.equal(stderr, `tare: Cannot start: its Node is missing; run \`npm ci\` in ${dir}/own\n`);
+      assert.equal(
+        stderr,
+        `tare: Cannot start: its Node is missing; in a checkout run \`npm ci\`, otherwise install the package again: @tare/${nodePackage} belongs beside ${dir}/own\n`,
+      );
     }),
   );
 });
