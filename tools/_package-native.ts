@@ -71,7 +71,7 @@ export function nativeFiles(root: string, manifest: Manifest, arch: Architecture
     preferUnplugged: true,
     publishConfig: { access: 'public' },
   };
-  // A cache is V8's for one machine: of another one the first starts are slower, not wrong (docs/decisions/0011-packages.md).
+  // A cache is V8's for one machine: of another one the first starts are slower, not wrong (docs/decisions/0017-packages.md).
   const cacheDir = 'build/code-cache';
   const cache = arch === process.arch && existsSync(join(root, cacheDir)) ? below(root, cacheDir) : [];
   return [

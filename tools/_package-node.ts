@@ -23,8 +23,19 @@ export function nodeDir(root: string, manifest: Manifest, arch: Architecture): s
   mkdirSync(next, { recursive: true });
   try {
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(root, file), join(next, file));
-    const flags = ['--loglevel=error', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--os=linux'];
-    const npm = spawnSync('npm', ['ci', ...flags, `--cpu=${arch}`], { cwd: next, stdio: ['ignore', 'ignore', 'inherit'] });
+    const flags = [
+      '--loglevel=error',
+      '--omit=dev',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--prefer-offline',
+      '--os=linux',
+    ];
+    const npm = spawnSync('npm', ['ci', ...flags, `--cpu=${arch}`], {
+      cwd: next,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     if (npm.status !== 0) throw new Error(`cannot fetch ${name}: see npm's message above`);
     renameSync(next, dir);
   } finally {

@@ -108,7 +108,8 @@ function compile(folder: string, output: string, flags: string[]): void {
   mkdirSync(dirname(product), { recursive: true });
   const partial = `${product}.${process.pid}`;
   const result = spawnSync(compiler(), [...cFlags, ...flags, '-o', partial, ...files], { stdio: 'inherit' });
-  if (result.error) fail(`no C compiler ${compiler()}: install one (Debian: apt-get install ${debianPackages()}) or set CC`);
+  if (result.error)
+    fail(`no C compiler ${compiler()}: install one (Debian: apt-get install ${debianPackages()}) or set CC`);
   if (result.status !== 0)
     fail(`cannot compile ${folder}: see the messages above (Debian packages needed: ${debianPackages()})`);
   renameSync(partial, product);
@@ -125,7 +126,8 @@ function debianPackages(): string {
 /** The names of errno's numbers on the target: strerrorname_np is newer than the libc we want to run on (native/addon/floor.h). */
 function errnoHeader(): string {
   const result = spawnSync(compiler(), ['-dM', '-E', '-xc', '-'], { input: '#include <errno.h>\n', encoding: 'utf8' });
-  if (result.error || result.status !== 0) fail(`cannot read errno.h: ${result.stderr} (Debian packages needed: ${debianPackages()})`);
+  if (result.error || result.status !== 0)
+    fail(`cannot read errno.h: ${result.stderr} (Debian packages needed: ${debianPackages()})`);
   const names = [...result.stdout.matchAll(/^#define (E[A-Z0-9]+) (\d+)$/gm)]
     .map(([, name = '', number = '']) => ({ name, number: Number(number) }))
     .sort((a, b) => a.number - b.number);

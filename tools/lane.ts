@@ -1,5 +1,5 @@
 /**
- * Runs a lane of tests: `tools/node tools/lane.ts unit|interop|vm|long [--no-skips] [PATTERN...]`.
+ * Runs a lane of tests: `tools/node tools/lane.ts unit|interop|vm|package|long [--no-skips] [PATTERN...]`.
  *
  * Builds first, installs the Debian packages the lane needs (as root), runs the files two at a time, kills what they leave running, and fails when a
  * test fails, when something is left on the machine, or (with --no-skips or CI=1) when a test was skipped without the excuse "cannot here:".
@@ -36,7 +36,8 @@ const below =
 const lanes: Readonly<Record<string, Lane>> = {
   unit: {
     files: (path) =>
-      below('src', 'tools', 'test', 'bench')(path) && !below('test/interop', 'test/long', 'test/vm')(path),
+      below('src', 'tools', 'test', 'bench')(path) &&
+      !below('test/interop', 'test/long', 'test/vm', 'test/package')(path),
     packages: [
       'bash-completion',
       'buildah',
@@ -80,6 +81,19 @@ const lanes: Readonly<Record<string, Lane>> = {
     packages: ['e2fsprogs', 'mmdebstrap', 'qemu-system-x86', 'qemu-utils'],
     testTimeoutMs: 1_200_000,
     totalTimeoutMs: 3_600_000,
+  },
+  // Installs from the npm registry.
+  package: {
+    files: below('test/package'),
+    packages: [
+      'binutils',
+      'gcc-aarch64-linux-gnu',
+      'libc6-dev-arm64-cross',
+      'libstdc++6-arm64-cross',
+      'qemu-user-static',
+    ],
+    testTimeoutMs: 300_000,
+    totalTimeoutMs: 900_000,
   },
   long: {
     files: below('test/long'),

@@ -1,6 +1,6 @@
 #!/bin/sh
 # bin/tare of the package `tare`: becomes the launcher of the package for this machine, wherever the package manager put it. npm links to a file of this
-# package only, and the launcher is a program per architecture (docs/decisions/0011-packages.md). Nothing is forked in the usual places.
+# package only, and the launcher is a program per architecture (docs/decisions/0017-packages.md). Nothing is forked in the usual places.
 here=${0%/*}
 root=
 if [ ! -h "$0" ]; then

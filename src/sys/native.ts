@@ -5,7 +5,7 @@ let found: string | undefined;
 /**
  * The folder that holds what is built for this machine: `bin/tare`, `build/tare-helper`, `build/tare.node`. In a checkout and in the package of an architecture
  * (from which the command line runs) that is our own package; for the library it is `@tare/linux-ARCH`, found as Node finds modules
- * (docs/decisions/0011-packages.md). Errors: `not-found` where there is none.
+ * (docs/decisions/0017-packages.md). Errors: `not-found` where there is none.
  */
 export function nativeDir(): string {
   return (found ??= findNativeDir(`${import.meta.dirname}/../..`));
