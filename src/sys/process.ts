@@ -115,9 +115,13 @@ export function helperBinary(): Fd {
       helper = sealedProgram(helperPath());
     } catch (error) {
       if (!(error instanceof SysError) || error.kind !== 'not-found') throw error;
-      throw new TareError('not-found', `Cannot start the helper: ${helperPath()} is missing; run 'npm run build', or install tare again`, {
-        cause: error,
-      });
+      throw new TareError(
+        'not-found',
+        `Cannot start the helper: ${helperPath()} is missing; run 'npm run build', or install tare again`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   return helper;
