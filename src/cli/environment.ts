@@ -3,6 +3,9 @@ import { UsageError } from './usage-error.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** The launcher keeps what would change our own Node under this name (native/launcher/launcher.c): it is meant for the container. */
+const HIDDEN_PREFIX = 'TARE_HIDDEN_';
+
 /** `KEY=value` as given; `KEY` takes the caller's value, and is nothing when the caller has none. Errors: UsageError. */
 export function variable(shown: string, text: string, env: Env): string[] {
   const equals = text.indexOf('=');
@@ -11,7 +14,7 @@ export function variable(shown: string, text: string, env: Env): string[] {
   if (text.includes('\0'))
     throw new UsageError(`Cannot use ${shown} ${key}: a zero byte cannot be passed to a program`);
   if (equals >= 0) return [text];
-  const value = env[key];
+  const value = env[`${HIDDEN_PREFIX}${key}`] ?? env[key];
   return value === undefined ? [] : [`${key}=${value}`];
 }
 

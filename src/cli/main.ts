@@ -10,6 +10,9 @@ import { mappedFiles } from './mapped-files.ts';
 const bundleDir = import.meta.dirname;
 const packageDir = dirname(dirname(bundleDir));
 
+// Where the launcher found what Node itself needs (native/launcher/package.c): no program that we start is to look there.
+delete process.env['LD_LIBRARY_PATH'];
+
 const argv = process.argv.slice(2);
 
 const cacheDir = join(packageDir, 'build', 'code-cache', cacheFor(argv));
