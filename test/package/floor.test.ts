@@ -47,6 +47,16 @@ describe('native parts run where Node runs', { skip: needs.program('objdump', 'a
     assert.ok(dirname(process.execPath).startsWith(root));
   });
 
+  it('Node asks libatomic for the one function that its package brings', () => {
+    const { stdout } = spawnSync('objdump', ['-T', process.execPath], { encoding: 'utf8', maxBuffer: 64 << 20 });
+    const asked = [...stdout.matchAll(/\(LIBATOMIC_[\d.]+\)\s+(\w+)$/gm)].map(([, name]) => name);
+    assert.deepEqual(asked, ['__atomic_compare_exchange']);
+    const others = needed(process.execPath).filter(
+      (name) => !/^(lib(c|m|dl|pthread|gcc_s|stdc\+\+)\.so|ld-linux)/.test(name),
+    );
+    assert.deepEqual(others, ['libatomic.so.1']);
+  });
+
   it('launcher and helper need no library at all', () => {
     for (const dir of [root, arm64])
       for (const program of ['bin/tare', 'build/tare-helper']) assert.deepEqual(needed(join(dir, program)), []);

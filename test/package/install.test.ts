@@ -173,6 +173,30 @@ export const reference: string = parseReference('busybox').toString();
     assert.match(told.stdout, new RegExp(`^tare version ${version}`));
   });
 
+  it('starts where libatomic is not installed, which Node needs and a C compiler brings', async () => {
+    const triplet = process.arch === 'x64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu';
+    // In a mount namespace, with white-outs over the library; then Node by itself, the command, and a program in a container.
+    const script = `set -e
+dir=/usr/lib/${triplet}
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work"
+for file in "$dir"/libatomic.so.1*; do mknod "$1/upper/\${file##*/}" c 0 0; done
+mount -t overlay -o "lowerdir=$dir,upperdir=$1/upper,workdir=$1/work" overlay "$dir"
+"$2" --version && exit 9
+"$3" version
+LD_LIBRARY_PATH=/mine "$3" run --rm host: /bin/sh -c 'echo "library path <$LD_LIBRARY_PATH>"'`;
+    const inner = ['/bin/sh', '-c', script, 'sh', lab.folder(), process.execPath, bin(project)];
+    const where = lab.where(node24, '/');
+    const outcome = await run(['/usr/bin/unshare', '--mount', '--propagation', 'private', ...inner], {
+      ...where,
+      env: { ...where.env, PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    });
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.match(outcome.stderr, /libatomic\.so\.1: cannot open shared object file/);
+    assert.match(outcome.stdout, /Node: v26/);
+    assert.match(outcome.stdout, /^library path <>$/m);
+  });
+
   it('without the package for this machine, command and library say what is missing', async () => {
     const folder = lab.folder();
     const where = lab.where(node24, folder);
