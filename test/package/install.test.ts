@@ -153,7 +153,10 @@ export const reference: string = parseReference('busybox').toString();
     assert.deepEqual(readdirSync(join(prefix, 'bin')), ['tare']);
     symlinkSync(join(prefix, 'bin/tare'), join(prefix, 'elsewhere'));
     symlinkSync('elsewhere', join(prefix, 'twice'));
-    for (const path of ['bin/tare', 'elsewhere', 'twice', 'lib/node_modules/tare/bin/tare'])
+    // The last is the link that docs/how-to/install.md recommends.
+    const program = `lib/node_modules/tare/node_modules/@tare/linux-${process.arch}/bin/tare`;
+    symlinkSync(join(prefix, program), join(prefix, 'program'));
+    for (const path of ['bin/tare', 'elsewhere', 'twice', 'lib/node_modules/tare/bin/tare', 'program'])
       assert.match(
         (await succeed([join(prefix, path), '--version'], where)).stdout,
         new RegExp(`^tare version ${version}`),
