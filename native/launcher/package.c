@@ -1,4 +1,5 @@
 #include "package.h"
+#include "launcher.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +11,8 @@
  * compiler. */
 #define LIBRARY "/libatomic.so.1"
 
-static bool path(char out[PATH_MAX], const char *dir, const char *rest) {
-  size_t a = strlen(dir), b = strlen(rest);
-  if (a + b >= PATH_MAX) return false;
-  memcpy(out, dir, a);
-  memcpy(out + a, rest, b + 1);
-  return true;
-}
-
 static bool runs(char node[PATH_MAX], const char *dir, const char *rest) {
-  return path(node, dir, rest) && access(node, X_OK) == 0;
+  return join(node, dir, rest) && access(node, X_OK) == 0;
 }
 
 /*
@@ -34,7 +27,7 @@ bool package_node(const char *root, char node[PATH_MAX]) {
       runs(node, root, "/node_modules/@tare/" NODE_PACKAGE "/bin/node"))
     return true;
   char dir[PATH_MAX];
-  if (!path(dir, root, "")) return false;
+  if (!join(dir, root, "")) return false;
   for (char *slash; (slash = strrchr(dir, '/'));) {
     *slash = 0;
     size_t length = strlen(dir);
@@ -75,13 +68,13 @@ char **package_environment(char **env, const char *node) {
   if (!out) return NULL;
   for (size_t i = 0; i < n; i++)
     if (strncmp(env[i], CALLED_AS, sizeof CALLED_AS - 1)) out[at++] = env[i];
-  if (!system_has_library() && path(dir, node, "")) {
+  if (!system_has_library() && join(dir, node, "")) {
     /* .../bin/node */
     for (int i = 0; i < 2; i++) {
       char *slash = strrchr(dir, '/');
       if (slash) *slash = 0;
     }
-    if (path(library, dir, "/lib" LIBRARY) && access(library, R_OK) == 0) {
+    if (join(library, dir, "/lib" LIBRARY) && access(library, R_OK) == 0) {
       char *entry = malloc(sizeof variable + PATH_MAX);
       if (!entry) return NULL;
       strcpy(entry, variable);
