@@ -92,8 +92,8 @@ const lanes: Readonly<Record<string, Lane>> = {
       'libstdc++6-arm64-cross',
       'qemu-user-static',
     ],
-    testTimeoutMs: 300_000,
-    totalTimeoutMs: 900_000,
+    testTimeoutMs: 600_000,
+    totalTimeoutMs: 1_200_000,
   },
   long: {
     files: below('test/long'),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { examplesOf } from '../../tools/check-docs.ts';
@@ -198,6 +198,16 @@ LD_LIBRARY_PATH=/mine "$3" run --rm host: /bin/sh -c 'echo "library path <$LD_LI
     assert.match(outcome.stderr, /libatomic\.so\.1: cannot open shared object file/);
     assert.match(outcome.stdout, /Node: v26/);
     assert.match(outcome.stdout, /^library path <>$/m);
+  });
+
+  it('an unprivileged user runs what root installed', { skip: needs.program('setpriv') }, async () => {
+    const home = lab.folder();
+    for (const path of [lab.dir, home]) chmodSync(path, 0o755);
+    chownSync(home, 65534, 65534);
+    const user = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const where = { cwd: '/', env: { PATH: '/usr/bin:/bin', HOME: home, XDG_RUNTIME_DIR: join(home, 'run') } };
+    const told = await succeed([...user, bin(project), 'run', '--rm', 'host:', 'id', '-u'], where);
+    assert.equal(told.stdout, '0\n');
   });
 
   it('without the package for this machine, command and library say what is missing', async () => {
