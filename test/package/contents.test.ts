@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { packageProblems } from '../../tools/_package-check.ts';
 import { tarballOf } from '../../tools/_tarball.ts';
 import { needs } from '../support/needs.ts';
-import { pack, root, run, version } from './lab.ts';
+import { needsNpm, npm, pack, root, run, version } from './lab.ts';
 import { listPacked, readPacked } from './registry.ts';
 
 interface PackageJson {
@@ -103,10 +103,10 @@ describe('the archives that are published', { skip }, () => {
     assert.equal(cached(process.arch === 'x64' ? arm64 : x64).length, 0);
   });
 
-  it('npm has nothing to say against publishing them', { skip: needs.path('/usr/bin/npm') }, async () => {
+  it('npm has nothing to say against publishing them', { skip: needsNpm }, async () => {
     for (const path of paths) {
       const where = { cwd: dir, env: process.env };
-      const { code, stderr } = await run(['/usr/bin/npm', 'publish', '--dry-run', path], where);
+      const { code, stderr } = await run([npm, 'publish', '--dry-run', path], where);
       assert.equal(code, 0, stderr);
       const said = stderr.split('\n').filter((line) => line.startsWith('npm warn') && !line.includes('logged in'));
       assert.deepEqual(said, []);

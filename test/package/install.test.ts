@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { examplesOf } from '../../tools/check-docs.ts';
 import { needs } from '../support/needs.ts';
-import { PackageLab, root, run, succeed, type Toolchain, version } from './lab.ts';
+import { needsNpm, PackageLab, root, run, succeed, type Toolchain, version } from './lab.ts';
 
-const skip = needs.root() || needs.path('/usr/bin/npm');
+const skip = needs.root() || needsNpm;
 /** `rm`, `sh` and so on are no part of PATH: what needs them names them. */
 const bin = (folder: string): string => join(folder, 'node_modules/.bin/tare');
 /** Files below a folder but npm's own notes: it leaves empty folders of scopes. */
@@ -54,7 +54,7 @@ describe('the packages, installed in an empty folder without a compiler', { skip
     const system = lab.system();
     const where = lab.where(system, project);
     const { stdout } = await succeed(['node', '-p', 'process.versions.node'], where);
-    if (Number(stdout.split('.')[0]) >= 24) return t.skip('cannot here: /usr/bin/node is not older than 24');
+    if (Number(stdout.split('.')[0]) >= 24) return t.skip('cannot here: the Node of this machine is not older than 24');
     for (const code of [
       `import('tare').catch(e => { console.error(e.message); process.exit(3) })`,
       `import('tare/registry').catch(e => { console.error(e.message); process.exit(3) })`,

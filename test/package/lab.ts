@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -10,13 +11,25 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { unmountBelow } from '../support/mounts.ts';
+import { type Need } from '../support/needs.ts';
 import { startRegistry } from './registry.ts';
 
 /** This checkout. */
 export const root = join(import.meta.dirname, '../..');
+
+/** The folder in PATH with this machine's npm and its Node; the checkout's own node_modules/.bin has our Node. */
+const npmFolder = (process.env['PATH'] ?? '')
+  .split(delimiter)
+  .find((dir) => !dir.includes('node_modules') && existsSync(join(dir, 'npm')) && existsSync(join(dir, 'node')));
+
+/** Installing needs the npm of this machine. */
+export const needsNpm: Need = npmFolder === undefined && 'needs npm';
+
+/** This machine's npm. */
+export const npm = join(npmFolder ?? '/usr/bin', 'npm');
 
 /** How a program went. */
 export interface Outcome {
@@ -107,8 +120,7 @@ export class PackageLab implements AsyncDisposable {
 
   /** The Node and npm of this machine, whichever they are. */
   system(): Toolchain {
-    const npm = realpathSync('/usr/bin/npm');
-    return this.#toolchain('system', realpathSync('/usr/bin/node'), dirname(npm));
+    return this.#toolchain('system', realpathSync(join(dirname(npm), 'node')), dirname(realpathSync(npm)));
   }
 
   /** Node and npm of these versions, from the registry. */
@@ -116,7 +128,7 @@ export class PackageLab implements AsyncDisposable {
     const dir = this.folder();
     const name = `node-linux-${process.arch}`;
     const flags = ['--prefix', dir, '--no-save', '--loglevel=error', '--engine-strict=false'];
-    await succeed(['/usr/bin/npm', 'install', ...flags, `${name}@${node}`, `npm@${npm}`], {
+    await succeed([npm, 'install', ...flags, `${name}@${node}`, `npm@${npm}`], {
       cwd: dir,
       env: { ...this.#env, PATH: process.env['PATH'] },
     });
