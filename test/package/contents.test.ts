@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { packageProblems } from '../../tools/_package-check.ts';
 import { tarballOf } from '../../tools/_tarball.ts';
 import { needs } from '../support/needs.ts';
-import { needsNpm, npm, pack, root, run, version } from './lab.ts';
+import { needsNpm, npmProgram, pack, root, run, version } from './lab.ts';
 import { listPacked, readPacked } from './registry.ts';
 
 interface PackageJson {
@@ -106,7 +106,7 @@ describe('the archives that are published', { skip }, () => {
   it('npm has nothing to say against publishing them', { skip: needsNpm }, async () => {
     for (const path of paths) {
       const where = { cwd: dir, env: process.env };
-      const { code, stderr } = await run([npm, 'publish', '--dry-run', path], where);
+      const { code, stderr } = await run([npmProgram, 'publish', '--dry-run', path], where);
       assert.equal(code, 0, stderr);
       const said = stderr.split('\n').filter((line) => line.startsWith('npm warn') && !line.includes('logged in'));
       assert.deepEqual(said, []);

@@ -29,7 +29,7 @@ const npmFolder = (process.env['PATH'] ?? '')
 export const needsNpm: Need = npmFolder === undefined && 'needs npm';
 
 /** This machine's npm. */
-export const npm = join(npmFolder ?? '/usr/bin', 'npm');
+export const npmProgram = join(npmFolder ?? '/usr/bin', 'npm');
 
 /** How a program went. */
 export interface Outcome {
@@ -120,7 +120,11 @@ export class PackageLab implements AsyncDisposable {
 
   /** The Node and npm of this machine, whichever they are. */
   system(): Toolchain {
-    return this.#toolchain('system', realpathSync(join(dirname(npm), 'node')), dirname(realpathSync(npm)));
+    return this.#toolchain(
+      'system',
+      realpathSync(join(dirname(npmProgram), 'node')),
+      dirname(realpathSync(npmProgram)),
+    );
   }
 
   /** Node and npm of these versions, from the registry. */
@@ -128,7 +132,7 @@ export class PackageLab implements AsyncDisposable {
     const dir = this.folder();
     const name = `node-linux-${process.arch}`;
     const flags = ['--prefix', dir, '--no-save', '--loglevel=error', '--engine-strict=false'];
-    await succeed([npm, 'install', ...flags, `${name}@${node}`, `npm@${npm}`], {
+    await succeed([npmProgram, 'install', ...flags, `${name}@${node}`, `npm@${npm}`], {
       cwd: dir,
       env: { ...this.#env, PATH: process.env['PATH'] },
     });
