@@ -52,6 +52,22 @@ static void keep_only(const struct request *rq, int sync, uint16_t first_code) {
   close_range(next, ~0u, 0);
 }
 
+static _Noreturn void give_up(int sync, uint32_t step) {
+  sync_fail(sync, step, errno, "");
+  _exit(126);
+}
+
+/* The process itself joins this one, born in its cgroup: where cgroup2 is mounted with nsdelegate, as systemd
+ * does, nobody inside such a namespace may be born out of it into the container's cgroup. */
+static void join_cgroup_namespace(const struct request *rq, int sync) {
+  struct cursor c = plan_begin(rq->plan);
+  struct op op;
+  while (plan_next(&c, &op) == 1)
+    if ((op.code == OP_JOIN || op.code == OP_ENTER) && (op.f[1].n & CLONE_NEWCGROUP) &&
+        setns(op.f[0].fd, CLONE_NEWCGROUP) < 0)
+      give_up(sync, op.index);
+}
+
 static _Noreturn void child_main(const struct request *rq, int sync) {
   undumpable();
   if (rq->waits && sync_wait_go(sync) < 0) _exit(126);
@@ -60,6 +76,7 @@ static _Noreturn void child_main(const struct request *rq, int sync) {
     if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0) errno = 0;
     undumpable();
   }
+  join_cgroup_namespace(rq, sync);
   keep_only(rq, sync, OP_FIRST_STEP);
   struct init in = {.plan = rq->plan,
                     .sync = sync,
@@ -85,11 +102,6 @@ static long clone_process(const struct request *rq, uint64_t extra, int *pidfd) 
   return syscall(SYS_clone3, &args, sizeof args);
 }
 
-static _Noreturn void give_up(int sync, uint32_t step) {
-  sync_fail(sync, step, errno, "");
-  _exit(126);
-}
-
 /* Namespaces owned by a user namespace that is joined too need it first; those owned by ours need it last: so
  * what can be joined, then the user namespace, then the rest. */
 static void join_all(const struct request *rq, int sync) {
@@ -98,7 +110,7 @@ static void join_all(const struct request *rq, int sync) {
     struct cursor c = plan_begin(rq->plan);
     struct op op;
     for (int i = 0; plan_next(&c, &op) == 1;) {
-      if (op.code != OP_JOIN || i >= (int)PLAN_MAX_FDS) continue;
+      if (op.code != OP_JOIN || op.f[1].n == CLONE_NEWCGROUP || i >= (int)PLAN_MAX_FDS) continue;
       int number = i++;
       if (joined[number] || (op.f[1].n == CLONE_NEWUSER) != (pass == 1)) continue;
       joined[number] = setns(op.f[0].fd, (int)op.f[1].n) == 0;
@@ -126,7 +138,8 @@ static _Noreturn void intermediate_main(struct request *rq, int sync) {
   if (plan_find(rq->plan, OP_TIMENS, &op)) set_time_offsets(&op, sync);
   while (exec && plan_next(&c, &op) == 1 && op.index < enter.index)
     if (op.code == OP_CGROUP_TASK && write_all(op.f[0].fd, "0", 1) < 0) give_up(sync, op.index);
-  if (exec && enter.f[1].n && setns(enter.f[0].fd, (int)enter.f[1].n) < 0) give_up(sync, enter.index);
+  int entered = exec ? (int)enter.f[1].n & ~CLONE_NEWCGROUP : 0;
+  if (entered && setns(enter.f[0].fd, entered) < 0) give_up(sync, enter.index);
   join_all(rq, sync);
   undumpable();
   long pid = clone_process(rq, CLONE_PARENT, NULL);
