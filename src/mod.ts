@@ -143,6 +143,15 @@ export class Tare implements AsyncDisposable {
   }
 
   /**
+   * The text of a systemd unit that at boot starts the containers of this root whose restart policy is `always`, or `unless-stopped` and nobody stopped them.
+   * `tare system install-units` writes it where systemd looks. Errors: invalid for a root whose name contains a line break.
+   */
+  async restartUnit(): Promise<string> {
+    const { restartUnit, restartTarget } = await import('./engine/install-units.ts');
+    return restartUnit(this.#engine, restartTarget(this.#engine));
+  }
+
+  /**
    * Pulls an image into the store, from a registry, `oci:`, `oci-archive:`, `docker-archive:` or `dir:`. Returns its id. Idempotent: layers that are there are not fetched.
    *
    * Errors: not-found, denied, unavailable, invalid (bad reference or content), cancelled.

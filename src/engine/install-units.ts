@@ -35,7 +35,7 @@ export function installUnits(engine: Engine, how: { readonly user: boolean }): I
   }
   const dir = rootless === undefined ? '/etc/systemd/system' : join(rootless.configHome, 'systemd/user');
   const path = join(dir, restartUnitName);
-  const target = rootless === undefined ? 'multi-user.target' : 'default.target';
+  const target = restartTarget(engine);
   const wants = join(dir, `${target}.wants`, restartUnitName);
   try {
     mkdirSync(dirname(wants), { recursive: true });
@@ -45,6 +45,11 @@ export function installUnits(engine: Engine, how: { readonly user: boolean }): I
     throw fileError(error, 'install the unit');
   }
   return { path, needsLinger: rootless !== undefined && !keepsRunRoot(rootless) };
+}
+
+/** What pulls the unit in: the system's or the user's usual state. */
+export function restartTarget(engine: Pick<Engine, 'rootless'>): string {
+  return engine.rootless === undefined ? 'multi-user.target' : 'default.target';
 }
 
 /** The text of the unit, which calls this engine's command line with its places. Pure. */

@@ -1,6 +1,7 @@
 /** Runs test files in one process in the virtual machine and says what came of each test, one line of JSON per test: `node run-tests.js FILE…`. */
 import { run } from 'node:test';
 import { basename } from 'node:path';
+import { inspect } from 'node:util';
 import type { GuestTest } from '../guest-test.ts';
 
 const TIMEOUT_MS = 300_000;
@@ -19,7 +20,7 @@ stream.on('test:pass', ({ name, skip, file, details }) => {
 });
 stream.on('test:fail', ({ name, file, details }) => {
   const { cause } = details.error;
-  const error = cause instanceof Error ? (cause.stack ?? cause.message) : details.error.message;
+  const error = inspect(cause ?? details.error);
   say({ name, file: basename(file ?? ''), ms: Math.round(details.duration_ms), error });
 });
 for await (const _ of stream) void _;
