@@ -33,6 +33,9 @@ const below =
   (...dirs: string[]): ((path: string) => boolean) =>
   (path) =>
     isTest(path) && dirs.some((dir) => path.startsWith(`${dir}/`));
+/** The others of test/vm run inside the virtual machine. */
+const outsideVm = (path: string): boolean => below('test/vm')(path) && !below('test/vm/guest')(path);
+const vmPackages: readonly string[] = ['e2fsprogs', 'mmdebstrap', 'qemu-system-x86', 'qemu-utils'];
 const lanes: Readonly<Record<string, Lane>> = {
   unit: {
     files: (path) =>
@@ -77,8 +80,8 @@ const lanes: Readonly<Record<string, Lane>> = {
     peers: true,
   },
   vm: {
-    files: (path) => below('test/vm')(path) && !below('test/vm/guest')(path),
-    packages: ['e2fsprogs', 'mmdebstrap', 'qemu-system-x86', 'qemu-utils'],
+    files: outsideVm,
+    packages: vmPackages,
     testTimeoutMs: 1_200_000,
     totalTimeoutMs: 3_600_000,
   },
@@ -96,14 +99,14 @@ const lanes: Readonly<Record<string, Lane>> = {
     totalTimeoutMs: 1_200_000,
   },
   long: {
-    files: below('test/long'),
+    files: (path) => below('test/long')(path) || outsideVm(path),
     packages: [
+      ...vmPackages,
       'buildah',
       'busybox-static',
       'clang',
       'docker-registry',
       'libclang-rt-14-dev',
-      'mmdebstrap',
       'podman',
       'runc',
       'skopeo',

@@ -1,0 +1,93 @@
+/** The store beside podman, loss of power, and a boot that starts containers, in a virtual machine of its own: the long part of `npm run test:vm`. */
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createFlags } from '../../src/cli/create-flags.ts';
+import { guestCheckout } from '../../tools/vm/root.ts';
+import { Machine } from '../../tools/vm/machine.ts';
+import { needs } from '../support/needs.ts';
+
+const skip = needs.root() || needs.program('qemu-system-x86_64', 'qemu-img', 'mmdebstrap', 'mke2fs');
+/** The machine works this long before its power is cut. */
+const BUSY_MS = 30_000;
+const tare = `${guestCheckout}/bin/tare`;
+let machine: Machine;
+
+before(async () => {
+  if (skip !== false) return;
+  machine = await Machine.create((line) => console.error(`vm: ${line}`));
+  await machine.boot();
+});
+after(async () => machine?.[Symbol.asyncDispose]());
+
+test('podman and tare on the same store: each sees and runs what the other brought', { skip }, async () => {
+  await machine.sh(`
+    mkdir -p /tmp/bb/bin; cp /bin/busybox /tmp/bb/bin/sh
+    tar -C /tmp/bb -c . | podman import --quiet - localhost/bb:1`);
+  assert.equal(await machine.sh(`${tare} images --format '{{.Repository}}:{{.Tag}}'`), 'localhost/bb:1');
+  assert.equal(await machine.sh(`${tare} run --rm localhost/bb:1 sh -c 'echo from tare'`), 'from tare');
+  await machine.sh(`${tare} tag localhost/bb:1 localhost/bb:2`);
+  const listed = await machine.sh("podman images --format '{{.Repository}}:{{.Tag}}'");
+  assert.deepEqual(listed.split('\n').sort(), ['localhost/bb:1', 'localhost/bb:2']);
+});
+
+test('after a loss of power in the middle of work ps, images and run tell the truth', { skip }, async () => {
+  await machine.sh(
+    `for name in one two; do ${tare} run -d --name $name localhost/bb:1 sh -c 'while :; do echo line; done'; done`,
+  );
+  // What was acknowledged is there afterwards, whatever goes on at that moment.
+  const busy = machine.run([
+    'sh',
+    '-c',
+    `while :; do ${tare} run --rm localhost/bb:1 sh -c 'echo x > /x' & ${tare} run -d host: sh -c true; ${tare} tag localhost/bb:1 localhost/bb:3; ${tare} untag localhost/bb:3; done`,
+  ]);
+  busy.catch(() => {});
+  await sleep(BUSY_MS);
+  await machine.cutPower();
+  await assert.rejects(busy, /the machine is off/);
+  await machine.boot();
+  const rows = (await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}}'`)).split('\n');
+  assert.deepEqual(
+    rows.filter((row) => /^(one|two) /.test(row)),
+    ['two exited', 'one exited'],
+  );
+  assert.deepEqual(
+    rows.filter((row) => / running$/.test(row)),
+    [],
+  );
+  assert.equal(await machine.sh(`${tare} inspect -f '{{.State.ExitCode}}' one`), '137');
+  assert.match(await machine.sh(`${tare} images --format '{{.Repository}}:{{.Tag}}'`), /^localhost\/bb:1$/m);
+  assert.equal(await machine.sh(`${tare} run --rm localhost/bb:1 sh -c 'echo again'`), 'again');
+  assert.equal(await machine.sh(`${tare} start one`), 'one');
+  await machine.sh(`${tare} rm -f $(${tare} ps -aq)`);
+  assert.equal(await machine.sh('podman run --rm --network none localhost/bb:1 sh -c "echo podman"'), 'podman');
+  assert.equal(
+    await machine.sh('ls /var/lib/tare/containers /sys/fs/cgroup/tare | grep -E "^[0-9a-f]{64}$" || true'),
+    '',
+  );
+});
+
+// --restart comes with the supervision of containers.
+const noRestart = skip || (Object.hasOwn(createFlags, 'restart') ? false : 'cannot here: this Tare has no --restart');
+
+test(
+  'at boot the installed unit starts what is to run always, and not what a user stopped',
+  { skip: noRestart },
+  async () => {
+    assert.equal(await machine.sh(`${tare} system install-units`), '/etc/systemd/system/tare-restart.service');
+    await machine.sh('systemd-analyze verify tare-restart.service');
+    await machine.sh(`
+    ${tare} run -d --name never host: sleep 1000
+    ${tare} run -d --name always --restart always host: sleep 1000
+    ${tare} run -d --name unless --restart unless-stopped host: sleep 1000
+    ${tare} run -d --name stopped --restart unless-stopped host: sleep 1000
+    ${tare} stop -t 0 stopped`);
+    await machine.reboot();
+    await machine.sh('systemctl start tare-restart');
+    const rows = (await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}}'`)).split('\n').sort();
+    assert.deepEqual(rows, ['always running', 'never exited', 'stopped exited', 'unless running']);
+    await machine.sh('systemctl stop tare-restart');
+    assert.match(await machine.sh(`${tare} ps --format '{{.Names}}'`), /always/);
+    await machine.sh(`${tare} rm -f $(${tare} ps -aq)`);
+  },
+);
