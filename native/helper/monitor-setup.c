@@ -102,19 +102,25 @@ int monitor_configure(struct monitor *m, const int *fds, uint32_t count) {
   return r;
 }
 
-void monitor_part(struct monitor *m) {
+void monitor_leave_session(const struct monitor *m) {
+  struct cursor c = plan_begin(&m->main.plan);
+  struct op op;
+  while (plan_next(&c, &op) == 1)
+    if (op.code == OP_LEAVE && write(op.f[0].fd, "0", 1) < 0) errno = 0;
+}
+
+/* The container's own descriptors (mounts, namespaces) must not be held open here. */
+void monitor_close_plan_fds(struct monitor *m) {
   bool keep[PLAN_MAX_FDS] = {0};
   struct cursor c = plan_begin(&m->main.plan);
   struct op op;
-  while (plan_next(&c, &op) == 1) {
-    if (op.code == OP_LEAVE && write(op.f[0].fd, "0", 1) < 0) errno = 0;
+  while (plan_next(&c, &op) == 1)
     for (int i = 0; i < OP_FIELDS && op.code < OP_FIRST_STEP; i++) {
       bool ours = op.code == OP_STATE || op.code == OP_LISTEN || op.code == OP_LOG || op.code == OP_CGROUP ||
                   op.code == OP_OOM || op.code == OP_ROOTFS;
       for (uint32_t at = 0; ours && at < m->main.plan.nfds; at++)
         keep[at] |= op.f[i].fd == m->main.plan.fds[at];
     }
-  }
   for (uint32_t i = 0; i < m->main.plan.nfds; i++)
     if (!keep[i]) close(m->main.plan.fds[i]);
 }

@@ -390,7 +390,8 @@ static int container_start(struct monitor *m) {
   for (struct client *c = m->clients; c; c = c->next)
     client_event(m, c, EPOLLIN);
   int r = session_start(m, &m->main, m->main.mode == PLAN_STDIO_FDS ? given : NULL), err = errno;
-  monitor_part(m);
+  if (r == 0) monitor_leave_session(m);
+  monitor_close_plan_fds(m);
   if (r < 0) return fail_with(err);
   if (m->main.process.pid) session_settle(m, &m->main);
   return 0;

@@ -131,10 +131,11 @@ void source_close(struct monitor *m, struct source *s);
  * them. The descriptors of the table are the Plan's from now on. 0, or -1 with main.fail saying where it
  * failed. */
 int monitor_configure(struct monitor *m, const int *fds, uint32_t count);
-/* Once init is at work: enters the cgroups of OP_LEAVE, as far as it may (on cgroup v2 the kernel takes
- * milliseconds for that), and closes what only init needed: mounts and namespaces must not be held open here.
- */
-void monitor_part(struct monitor *m);
+/* Enters the cgroups of OP_LEAVE, as far as it may. On cgroup v2 the kernel takes milliseconds for that: init
+ * is at work meanwhile. */
+void monitor_leave_session(const struct monitor *m);
+/* Closes what only init needed: mounts and namespaces must not be held open here. */
+void monitor_close_plan_fds(struct monitor *m);
 
 /* client.c */
 struct client *client_add(struct monitor *m, int fd, bool control);
