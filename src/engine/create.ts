@@ -12,6 +12,7 @@ import { mountDetached } from '../sys/mount-detached.ts';
 import { buildConfig } from './build-config.ts';
 import { cgroupPathOf } from './cgroups.ts';
 import type { CreateOptions } from './create-options.ts';
+import { containerActor, emit } from './emit.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { generatedName, newId } from './ids.ts';
@@ -144,6 +145,7 @@ export async function prepareContainer(
       ...(image?.healthcheck === undefined ? {} : { healthcheck: image.healthcheck }),
     };
     writeRecord(dir, record, config);
+    emit(engine, { ...containerActor(record), action: 'create' });
     const kept = stack.move();
     return {
       record,

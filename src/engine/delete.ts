@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { containerCgroup } from './cgroups.ts';
+import { containerActor, emit } from './emit.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { dropName } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord } from './record.ts';
@@ -30,6 +31,7 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
+  if (record !== undefined) emit(engine, { ...containerActor(record), action: 'destroy' });
   removeTrash(engine, id);
 }
 

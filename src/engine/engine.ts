@@ -45,6 +45,8 @@ export interface Engine extends EngineOptions {
   readonly cacheDir: string;
   /** Directory of the monitors' sockets. */
   readonly socketsDir: string;
+  /** What happened lately (emit.ts). */
+  readonly eventsDir: string;
   /** Empty directory every init attaches its rootfs on, in its own mount namespace. */
   readonly mountPoint: string;
   readonly cgroupParent: string;
@@ -99,6 +101,7 @@ export function createEngine(options: EngineOptions): Engine {
     scratchDir: join(options.root, 'scratch'),
     cacheDir: join(options.root, 'cache'),
     socketsDir: join(options.runRoot, 's'),
+    eventsDir: join(options.runRoot, 'events'),
     mountPoint: join(options.runRoot, 'mnt'),
     openStore,
     store() {
@@ -121,6 +124,7 @@ export function ensureLayout(engine: Engine): void {
     engine.scratchDir,
     engine.cacheDir,
     engine.socketsDir,
+    engine.eventsDir,
     engine.mountPoint,
   ]) {
     if (existsSync(dir)) continue;

@@ -4,6 +4,7 @@ import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
 import { choosePlatform, hostPlatform, parsePlatform, type Platform } from '../spec/platform.ts';
 import type { Store } from '../storage/mod.ts';
 import type { CreateOptions } from './create-options.ts';
+import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { findNamed, storedImage, type Found } from './find-image.ts';
 import { placesOf, type ImagePlaceOptions } from './image-places.ts';
@@ -43,6 +44,7 @@ export async function pullImage(
       ...keep,
     }),
   );
+  emit(engine, { type: 'image', action: 'pull', id: pulled.record.id, name: pulled.names[0] ?? reference });
   return { imageId: pulled.record.id, digest: pulled.manifestDigest, names: pulled.names };
 }
 
@@ -155,6 +157,10 @@ export async function removeImage(
 ): Promise<{ untagged: string[]; deleted: string[] }> {
   const { store, name, image } = await storedImage(engine, nameOrId, 'remove');
   const { untagged, deleted } = await store.removeImage(name ?? image.id, options);
-  if (deleted !== undefined) await pruneBlobs(engine, store);
+  for (const gone of untagged) emit(engine, { type: 'image', action: 'untag', id: image.id, name: gone });
+  if (deleted !== undefined) {
+    emit(engine, { type: 'image', action: 'remove', id: image.id, name: untagged[0] ?? image.id });
+    await pruneBlobs(engine, store);
+  }
   return { untagged: [...untagged], deleted: deleted === undefined ? [] : [deleted] };
 }

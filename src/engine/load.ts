@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { PullEvent } from '../image/mod.ts';
+import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { definedOf, wantedPlatform } from './images.ts';
 import { keepingBlobs } from './kept-blobs.ts';
@@ -44,6 +45,7 @@ export async function* loadImages(engine: Engine, options: LoadImagesOptions): A
         ...keep,
       }),
     );
+    emit(engine, { type: 'image', action: 'load', id: record.id, name: names[0] ?? record.id });
     yield { imageId: record.id, names };
   }
 }

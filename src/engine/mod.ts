@@ -12,7 +12,10 @@ export { type Copied, copyFiles, copyIn, copyOut, type CopyEnd, type CopyOptions
 export { createContainer, type CreateHow } from './create.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './create-options.ts';
 export { diffContainer, type Change } from './diff.ts';
+export { containerActor, emit } from './emit.ts';
 export { createEngine, ensureLayout, type Engine, type EngineOptions } from './engine.ts';
+export { eventFilterKeys, type EventFilters } from './event-filter.ts';
+export type { ContainerAction, EventType, ImageAction, NewEvent, TareEvent } from './event.ts';
 export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
 export { exportContainer } from './export.ts';
 export { imageHistory, type HistoryLine } from './history.ts';
@@ -38,6 +41,7 @@ export { readLogs, type LogOptions, type LogRecord } from './logs.ts';
 export { resolveContainer } from './names.ts';
 export { printContainerPlan } from './plan.ts';
 export { pushImage, type PushedImage, type PushImageOptions } from './push.ts';
+export { readEvents, type EventOptions } from './read-events.ts';
 export { reconcile, reconcileAll } from './reconcile.ts';
 export type { ContainerRecord, Source } from './record.ts';
 export { registriesFor, type RegistryAccess } from './registries.ts';

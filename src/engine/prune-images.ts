@@ -1,4 +1,5 @@
 import { isKind } from '../base/errors.ts';
+import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { pruneBlobs } from './kept-blobs.ts';
 import { type ImageSummary, listImages } from './list-images.ts';
@@ -24,7 +25,9 @@ export async function pruneImages(engine: Engine, options: PruneImagesOptions = 
     if (options.all !== true && summary.isIntermediate) continue;
     try {
       const removed = await store.removeImage(id, { force: true });
-      if (removed.deleted !== undefined) deleted.push(removed.deleted);
+      if (removed.deleted === undefined) continue;
+      deleted.push(removed.deleted);
+      emit(engine, { type: 'image', action: 'remove', id, name: names[0] ?? id });
     } catch (error) {
       // Somebody began to use it, or was faster.
       if (!isKind(error, 'failed-precondition') && !isKind(error, 'not-found')) throw error;

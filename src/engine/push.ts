@@ -9,6 +9,7 @@ import type {
   PullEvent,
 } from '../image/mod.ts';
 import { parseReference } from '../spec/reference.ts';
+import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { storedImage } from './find-image.ts';
 import { placesOf, type ImagePlaceOptions } from './image-places.ts';
@@ -63,6 +64,13 @@ export async function pushImage(
       force: options.compressionFormat === undefined ? undefined : true,
     }) as Partial<LayerCompression>,
     ...definedOf({ all: options.all, format: options.format, progress: options.onProgress, signal: options.signal }),
+  });
+  emit(engine, {
+    type: 'image',
+    action: 'push',
+    id: manifest.digest,
+    name: image,
+    attributes: { destination: target.name },
   });
   return { digest: manifest.digest, isSame, destination: target.name };
 }

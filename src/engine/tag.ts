@@ -1,5 +1,6 @@
 import { TareError, isKind } from '../base/errors.ts';
 import { familiarReference, formatReference, parseReference, withDefaultTag } from '../spec/reference.ts';
+import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { findNamed, storedImage } from './find-image.ts';
 
@@ -19,7 +20,10 @@ export function newImageName(text: string): string {
 export async function tagImage(engine: Engine, nameOrId: string, names: readonly string[]): Promise<void> {
   const full = names.map(newImageName);
   const { store, image } = await storedImage(engine, nameOrId, 'tag');
-  for (const name of full) await store.tag(image.id, name);
+  for (const name of full) {
+    await store.tag(image.id, name);
+    emit(engine, { type: 'image', action: 'tag', id: image.id, name });
+  }
 }
 
 /** Takes names from an image, all of them unless stated; the image stays. Errors: `not-found`, also for a name that it does not have. */
@@ -34,6 +38,7 @@ export async function untagImage(engine: Engine, nameOrId: string, names: readon
   for (const name of names.length === 0 ? image.names : doomed) {
     try {
       await store.untag(name);
+      emit(engine, { type: 'image', action: 'untag', id: image.id, name });
     } catch (error) {
       // Somebody else was faster.
       if (!isKind(error, 'not-found')) throw error;

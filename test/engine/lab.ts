@@ -184,7 +184,7 @@ export class Lab implements AsyncDisposable {
         .filter((name) => name !== '.creating')
         .map((name) => join(dir, name)),
     );
-    const known = new Set([...empty, cacheDir]);
+    const known = new Set([...empty, cacheDir, this.engine.eventsDir]);
     const others = [root, runRoot].flatMap((dir) => names(dir).map((name) => join(dir, name)));
     return [
       ...files.map((path) => `file ${path}`),
