@@ -22,12 +22,13 @@ static int put(int dir, const char *file, const char *value) {
   return fd < 0 ? -1 : write_all(fd, value, strlen(value));
 }
 
-/* Calls visit for every sub-directory, children first. */
-static void each_child(int dir, int depth, void (*visit)(int parent, const char *name, int signo),
-                       int signo) {
+/* Calls visit for every sub-directory, children first; the sum of what it says. */
+static uint64_t each_child(int dir, int depth, uint64_t (*visit)(int parent, const char *name, int signo),
+                           int signo) {
+  uint64_t sum = 0;
   _Alignas(struct entry) char buf[2048];
   SCOPED_FD list = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (list < 0 || depth > MAX_DEPTH) return;
+  if (list < 0 || depth > MAX_DEPTH) return 0;
   for (long n; (n = syscall(SYS_getdents64, list, buf, sizeof buf)) > 0;)
     for (long at = 0; at < n;) {
       const struct entry *e = (const struct entry *)(buf + at);
@@ -35,40 +36,62 @@ static void each_child(int dir, int depth, void (*visit)(int parent, const char 
       if (e->type != 4 || e->name[0] == '.') continue;
       SCOPED_FD child = openat(dir, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
       if (child < 0) continue;
-      each_child(child, depth + 1, visit, signo);
-      visit(dir, e->name, signo);
+      sum += each_child(child, depth + 1, visit, signo) + visit(dir, e->name, signo);
     }
+  return sum;
 }
 
-static void signal_listed(int dir, const char *procs, int signo) {
+/* A signal (0: none) to every process of a list; how many there are. */
+static uint64_t signal_listed(int dir, const char *procs, int signo) {
   SCOPED_FD fd = openat(dir, procs, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   char buf[2048];
-  uint64_t pid = 0;
+  uint64_t pid = 0, count = 0;
   for (ssize_t n; fd >= 0 && (n = read(fd, buf, sizeof buf)) > 0;)
     for (ssize_t i = 0; i < n; i++) {
       if (buf[i] >= '0' && buf[i] <= '9') {
         pid = pid * 10 + (uint64_t)(buf[i] - '0');
       } else {
         if (pid > 1 && pid != (uint64_t)getpid()) kill((pid_t)pid, signo);
+        count++;
         pid = 0;
       }
     }
+  return count;
 }
 
-static void signal_child(int parent, const char *name, int signo) {
+static uint64_t signal_child(int parent, const char *name, int signo) {
   struct text path = {0};
   text_add(&path, name);
   text_add(&path, "/cgroup.procs");
-  signal_listed(parent, path.s, signo);
+  return signal_listed(parent, path.s, signo);
 }
 
-static void remove_child(int parent, const char *name, int signo) {
+static uint64_t remove_child(int parent, const char *name, int signo) {
   (void)signo;
-  unlinkat(parent, name, AT_REMOVEDIR);
+  return unlinkat(parent, name, AT_REMOVEDIR) < 0;
 }
 
 void cgroup_thaw(const struct cgroup *cg) {
   if (cg->root >= 0 && *cg->freezer) put(cg->root, cg->freezer, "THAWED");
+}
+
+bool cgroup_frozen(const struct cgroup *cg) {
+  char state[64];
+  struct text file = {0};
+  if (cg->root < 0) return false;
+  if (*cg->freezer) return read_small(cg->root, cg->freezer, state, sizeof state) > 0 && *state != 'T';
+  if (!*cg->kill) return false;
+  text_add_bytes(&file, cg->kill, strlen(cg->kill) - strlen("kill"));
+  text_add(&file, "events");
+  return cgroup_counter(cg->root, file.s, "frozen") == 1;
+}
+
+/* The directory that lists its processes, or -1. */
+static int open_listed(const struct cgroup *cg) {
+  struct text parent = {0};
+  const char *slash = strrchr(cg->procs, '/');
+  if (slash) text_add_bytes(&parent, cg->procs, (size_t)(slash - cg->procs));
+  return openat(cg->root, slash ? parent.s : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int cgroup_signal(const struct cgroup *cg, int signo) {
@@ -79,10 +102,7 @@ int cgroup_signal(const struct cgroup *cg, int signo) {
   bool freeze = signo == SIGKILL && *cg->freezer;
   if (freeze) put(cg->root, cg->freezer, "FROZEN");
   signal_listed(cg->root, cg->procs, signo);
-  struct text parent = {0};
-  const char *slash = strrchr(cg->procs, '/');
-  if (slash) text_add_bytes(&parent, cg->procs, (size_t)(slash - cg->procs));
-  SCOPED_FD dir = openat(cg->root, slash ? parent.s : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  SCOPED_FD dir = open_listed(cg);
   if (dir >= 0) each_child(dir, 0, signal_child, signo);
   if (freeze) put(cg->root, cg->freezer, "THAWED");
   return 0;
@@ -118,6 +138,25 @@ void cgroup_end(const struct cgroup *cg, void (*reap)(void *), void *arg) {
     if (remove_dirs(cg, true) == 0) return;
     nanosleep(&pause, NULL);
     if (pause.tv_nsec < WAIT_MAX_NS) pause.tv_nsec *= 2;
+  }
+}
+
+void cgroup_clear(const struct cgroup *cg, void (*reap)(void *), void *arg) {
+  struct timespec pause = {0, WAIT_FIRST_NS};
+  if (cg->root < 0 || !*cg->procs) return;
+  SCOPED_FD dir = open_listed(cg);
+  for (int round = 0; dir >= 0 && round < WAIT_ROUNDS; round++) {
+    if (signal_listed(cg->root, cg->procs, 0) + each_child(dir, 0, signal_child, 0) == 0) break;
+    cgroup_signal(cg, SIGKILL);
+    reap(arg);
+    nanosleep(&pause, NULL);
+    if (pause.tv_nsec < WAIT_MAX_NS) pause.tv_nsec *= 2;
+  }
+  /* What the container made below. */
+  const char *at = cg->dirs.s;
+  for (uint64_t i = 0; i < cg->dirs.n; i++) {
+    SCOPED_FD fd = openat(cg->root, strv_next(&at), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0) each_child(fd, 0, remove_child, 0);
   }
 }
 

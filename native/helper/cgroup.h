@@ -14,5 +14,9 @@ int cgroup_signal(const struct cgroup *cg, int signo);
 void cgroup_thaw(const struct cgroup *cg);
 /* Kills, waits and removes. reap is called while waiting. */
 void cgroup_end(const struct cgroup *cg, void (*reap)(void *), void *arg);
+/* Kills and waits until nothing lives there any more; the directories stay. */
+void cgroup_clear(const struct cgroup *cg, void (*reap)(void *), void *arg);
+/* Whether its processes are held by the freezer. */
+bool cgroup_frozen(const struct cgroup *cg);
 /* Value of a "key value" line; 0 when absent. */
 uint64_t cgroup_counter(int root, const char *file, const char *key);

@@ -82,6 +82,12 @@ static void flush(struct batch *b) {
 static void record(struct batch *b, bool partial, const char *one, size_t one_len, const char *two,
                    size_t two_len) {
   struct log *log = b->log;
+  if (log->journal.path) {
+    enum log_stream stream = strstr(b->head.s, " stderr ") ? LOG_STDERR : LOG_STDOUT;
+    if (!journal_send(&log->journal, stream, partial, one, one_len, two, two_len))
+      log->dropped += one_len + two_len;
+    return;
+  }
   size_t size = b->head.len + 2 + one_len + two_len + 1;
   if (b->len + size > sizeof b->bytes) flush(b);
   if (log->max_bytes && log->size + b->len > 0 && log->size + b->len + size > log->max_bytes) {
@@ -110,7 +116,7 @@ static void begin(struct batch *b, struct log *log, enum log_stream stream) {
 }
 
 void log_write(struct log *log, enum log_stream stream, const char *data, size_t len) {
-  if (!log->name) return;
+  if (!log->name && !log->journal.path) return;
   struct batch b;
   begin(&b, log, stream);
   while (len > 0) {
@@ -140,7 +146,7 @@ void log_write(struct log *log, enum log_stream stream, const char *data, size_t
 }
 
 void log_end(struct log *log, enum log_stream stream) {
-  if (!log->name || (!log->line[stream].len && !log->line[stream].cut)) return;
+  if ((!log->name && !log->journal.path) || (!log->line[stream].len && !log->line[stream].cut)) return;
   struct batch b;
   begin(&b, log, stream);
   if (log->line[stream].len) record(&b, true, log->line[stream].bytes, log->line[stream].len, "", 0);

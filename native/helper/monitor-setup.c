@@ -79,17 +79,35 @@ static int apply_settings(struct monitor *m) {
       set_title(m->argv, &f[0]);
       break;
     case OP_LOG:
-      m->log = (struct log){
-          .dir = f[0].fd, .fd = -1, .name = f[1].s, .max_bytes = f[2].n, .max_files = (uint32_t)f[3].n};
+      m->log.dir = f[0].fd;
+      m->log.name = f[1].s;
+      m->log.max_bytes = f[2].n;
+      m->log.max_files = (uint32_t)f[3].n;
       if (m->main.mode == PLAN_STDIO_FDS || m->main.mode == PLAN_STDIO_NULL) break;
       if (log_open(&m->log) < 0 && errno != ENOSPC) return -1;
       break;
     case OP_LISTEN:
       if (listen_on(m, &op) < 0) return -1;
+      break;
+    case OP_EVENTS:
+      m->events = (struct events){f[0].fd, f[1].s};
+      break;
+    case OP_RESTART:
+      m->restart = (struct restart){.able = true, .policy = (uint32_t)f[0].n, .max = (uint32_t)f[1].n};
+      break;
+    case OP_LIMIT:
+      m->limit_ms = (uint32_t)f[0].n;
+      break;
+    case OP_JOURNAL:
+      m->log.journal = (struct journal){f[0].s, f[1].s, -1};
+      if (journal_open(&m->log.journal) < 0) return -1;
+      break;
+    case OP_HEALTH:
+      if (health_configure(m, &op) < 0) return -1;
     }
   }
   m->main.fail.step = NO_STEP;
-  return 0;
+  return m->restart.able ? nest_make(m) : 0;
 }
 
 int monitor_configure(struct monitor *m, const int *fds, uint32_t count) {
@@ -109,15 +127,18 @@ void monitor_leave_session(const struct monitor *m) {
     if (op.code == OP_LEAVE && write(op.f[0].fd, "0", 1) < 0) errno = 0;
 }
 
-/* The container's own descriptors (mounts, namespaces) must not be held open here. */
+/* The container's own descriptors (mounts, namespaces) must not be held open here, unless it may start again.
+ */
 void monitor_close_plan_fds(struct monitor *m) {
+  if (m->restart.able) return nest_drop_clones(m);
   bool keep[PLAN_MAX_FDS] = {0};
   struct cursor c = plan_begin(&m->main.plan);
   struct op op;
   while (plan_next(&c, &op) == 1)
     for (int i = 0; i < OP_FIELDS && op.code < OP_FIRST_STEP; i++) {
       bool ours = op.code == OP_STATE || op.code == OP_LISTEN || op.code == OP_LOG || op.code == OP_CGROUP ||
-                  op.code == OP_OOM || op.code == OP_ROOTFS;
+                  op.code == OP_OOM || op.code == OP_ROOTFS || op.code == OP_EVENTS ||
+                  op.code == OP_HEALTH_FD;
       for (uint32_t at = 0; ours && at < m->main.plan.nfds; at++)
         keep[at] |= op.f[i].fd == m->main.plan.fds[at];
     }

@@ -13,14 +13,12 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #include "hook.h"
 #include "path.h"
 
 #define CONTROL_FD 3
-#define RECORD_TRIES 5
 
 static const char *const phase_names[] = {"", "phase.creating", "phase.created", "phase.running",
                                           "phase.exited"};
@@ -38,7 +36,7 @@ void source_close(struct monitor *m, struct source *s) {
   close_and_clear(&s->fd);
 }
 
-static int set_phase(struct monitor *m, enum phase next) {
+int phase_set(struct monitor *m, enum phase next) {
   /* A start finds a container that is new, was created before, or ran before. */
   static const enum phase before_start[] = {PHASE_CREATING, PHASE_CREATED, PHASE_EXITED};
   if (m->phase == PHASE_CREATING) {
@@ -84,7 +82,7 @@ void container_go(struct monitor *m) {
 }
 
 /* Runs the hooks of a stage; only the first stage stops at a failure. */
-static bool run_hooks(struct monitor *m, uint32_t stage) {
+bool hooks_run(struct monitor *m, uint32_t stage) {
   struct cursor c = plan_begin(&m->main.plan);
   struct op op;
   while (plan_next(&c, &op) == 1) {
@@ -104,34 +102,39 @@ static bool run_hooks(struct monitor *m, uint32_t stage) {
 
 static void barrier(struct monitor *m, uint32_t kind) {
   if (kind == PLAN_BARRIER_RUNTIME_HOOKS) {
-    if (run_hooks(m, 1)) container_go(m);
+    if (hooks_run(m, 1)) container_go(m);
     return;
   }
   if (m->main.state == SESSION_NEW) m->main.state = SESSION_READY;
-  if (m->autostart) return container_go(m);
-  if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 || set_phase(m, PHASE_CREATED) < 0)
+  if (m->autostart || m->phase == PHASE_RUNNING) return container_go(m);
+  if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 || phase_set(m, PHASE_CREATED) < 0)
     return container_fail(m, NO_STEP, errno, "state directory");
   broadcast_pid(m, FRAME_READY);
 }
 
 static void container_started(struct monitor *m) {
   bool recorded = m->phase == PHASE_CREATED || record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
-  if (!recorded || set_phase(m, PHASE_RUNNING) < 0)
+  if (!recorded || (m->phase != PHASE_RUNNING && phase_set(m, PHASE_RUNNING) < 0))
     return container_fail(m, NO_STEP, errno, "state directory");
   if (!m->is_volatile) record_reserve(m->state_dir);
   m->main.state = SESSION_STARTED;
+  event_emit(m, "start", NULL);
   broadcast_pid(m, FRAME_STARTED);
   struct frame f = {0};
   frame_u32(&f, m->start_req);
   if (m->starter) client_reply(m, m->starter, false, FRAME_OK, &f);
   m->starter = NULL;
-  run_hooks(m, 2);
+  hooks_run(m, 2);
+  if (m->limit_ms && timer_set(m, TIMER_LIMIT, m->limit_ms) < 0) container_kill(m);
+  health_begin(m);
 }
 
 static void session_started(struct monitor *m, struct session *s) {
   clock_gettime(CLOCK_REALTIME, &s->exit.started);
   if (s == &m->main) return container_started(m);
   s->state = SESSION_STARTED;
+  if (s->checks) return;
+  event_exec(m, "exec_start", s);
   struct frame f = {0};
   frame_u32(&f, s->req);
   frame_u32(&f, (uint32_t)s->process.pid);
@@ -200,7 +203,7 @@ static void sync_ready(struct monitor *m, struct session *s) {
   sync_over(m, s);
 }
 
-static void exec_over(struct monitor *m, struct session *s) {
+void exec_end(struct monitor *m, struct session *s) {
   session_drain(m, s);
   /* Nothing of a session that is freed may be waited for. */
   source_close(m, &s->sync);
@@ -208,11 +211,14 @@ static void exec_over(struct monitor *m, struct session *s) {
   frame_str(&f, s->id, strlen(s->id));
   frame_u32(&f, s->exit.code);
   frame_u32(&f, s->exit.signal);
-  if (s->state == SESSION_FAILED) {
+  if (s->checks) {
+    if (m->health.check == s) health_result(m, s);
+  } else if (s->state == SESSION_FAILED) {
     if (s->client) client_failed(m, s->client, s->req, &s->fail);
   } else {
     if (s->detached && s->has_id) record_exit(m->state_dir, "exec", s->id, &s->exit, m->is_volatile);
     if (s->client) client_reply(m, s->client, true, FRAME_EXEC_EXIT, &f);
+    event_exec(m, "exec_die", s);
   }
   for (struct session **at = &m->execs; *at; at = &(*at)->next)
     if (*at == s) {
@@ -232,7 +238,7 @@ static struct session *session_of(struct monitor *m, pid_t pid) {
   return NULL;
 }
 
-static void reap(void *arg) {
+void monitor_reap(void *arg) {
   struct monitor *m = arg;
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
@@ -245,14 +251,14 @@ static void reap(void *arg) {
     s->exited = true;
     s->status = status;
     exit_info_status(&s->exit, status);
-    if (s != &m->main) exec_over(m, s);
+    if (s != &m->main) exec_end(m, s);
   }
   /* A session whose intermediate process died has no process at all. */
   for (struct session *s = m->execs, *next; s; s = next) {
     next = s->next;
     if (s->process.pid) continue;
     sync_ready(m, s);
-    if (s->state == SESSION_FAILED) exec_over(m, s);
+    if (s->state == SESSION_FAILED) exec_end(m, s);
   }
   if (m->main.process.pid == 0) sync_ready(m, &m->main);
 }
@@ -271,70 +277,16 @@ static void run_on_exit(struct monitor *m) {
   free(env);
 }
 
-static void answer_stops(struct monitor *m) {
-  for (struct client *c = m->clients, *next; c; c = next) {
-    next = c->next;
-    struct frame f = {0};
-    frame_u32(&f, c->stop_req);
-    if (c->stopping) client_reply(m, c, false, FRAME_OK, &f);
-    c->stopping = false;
-  }
-}
-
-static void container_over(struct monitor *m) {
-  struct session *s = &m->main;
-  struct op op;
-  source_close(m, &m->timer);
-  for (struct session *e = m->execs; e; e = e->next)
-    session_kill(e, SIGKILL);
-  uint64_t ooms = 0;
-  if (plan_find(&s->plan, OP_OOM, &op)) ooms = cgroup_counter(op.f[0].fd, op.f[1].s, op.f[2].s);
-  cgroup_end(&m->cgroup, reap, m);
-  while (m->execs && m->execs->exited)
-    exec_over(m, m->execs);
-  session_drain(m, s);
-  /* Unmounting takes a millisecond, which nobody has to wait for when it is not mounted again. */
-  if (!m->is_volatile) close_and_clear(&m->rootfs);
-  s->exit.oom = ooms > 0;
-  m->over = true;
-  if (s->state == SESSION_FAILED) {
-    m->failed = true;
-    if (m->starter) client_failed(m, m->starter, m->start_req, &s->fail);
-    client_failed(m, NULL, 0, &s->fail);
-    answer_stops(m);
-    return;
-  }
-  bool recorded = false;
-  for (int i = 0; i < RECORD_TRIES && !recorded; i++) {
-    struct timespec pause = {0, i * 20000000L};
-    if (i) nanosleep(&pause, NULL);
-    recorded = record_exit(m->state_dir, NULL, "exit", &s->exit, m->is_volatile) == 0;
-  }
-  /* Without a record the phase stays: the next command repairs it. */
-  if (recorded) set_phase(m, PHASE_EXITED);
-  m->phase = PHASE_EXITED;
-  struct frame f = {0};
-  if (m->starter)
-    client_error(m, m->starter, m->start_req, ECANCELED, "the container was stopped before it started");
-  answer_stops(m);
-  exit_frame(s, &f);
-  broadcast(m, true, FRAME_EXIT, &f);
-  close_and_clear(&m->rootfs);
-  run_hooks(m, 3);
-}
-
 void stop_begin(struct monitor *m, uint32_t signo, int32_t timeout_ms) {
   if (signo == 0) signo = m->stop_signal;
   if (timeout_ms == -1) timeout_ms = m->stop_timeout_ms > INT32_MAX ? INT32_MAX : (int32_t)m->stop_timeout_ms;
   /* Before exec it is our own code that waits there, deaf to everything else. */
-  if (m->phase < PHASE_RUNNING || timeout_ms == 0) return container_kill(m);
+  if (m->main.state != SESSION_STARTED || timeout_ms == 0) return container_kill(m);
   session_kill(&m->main, (int)signo);
+  event_signal(m, signo);
   if (signo == SIGKILL) cgroup_thaw(&m->cgroup);
   if (timeout_ms < 0) return;
-  struct itimerspec at = {.it_value = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L}};
-  if (m->timer.fd < 0) m->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &at, NULL) < 0) return container_kill(m);
-  source_arm(m, &m->timer, EPOLLIN);
+  if (timer_set(m, TIMER_STOP, (uint32_t)timeout_ms) < 0) container_kill(m);
 }
 
 static void accept_clients(struct monitor *m) {
@@ -356,14 +308,13 @@ static void dispatch(struct monitor *m, struct source *src, uint32_t events) {
   case SOURCE_SIGNALS:
     while (read(src->fd, &info, sizeof info) > 0) {
     }
-    reap(m);
+    monitor_reap(m);
     break;
   case SOURCE_LISTEN:
     accept_clients(m);
     break;
   case SOURCE_TIMER:
-    source_close(m, src);
-    container_kill(m);
+    timer_fired(m, src);
     break;
   case SOURCE_CLIENT:
     client_event(m, src->owner, events);
@@ -380,15 +331,13 @@ static void dispatch(struct monitor *m, struct source *src, uint32_t events) {
   }
 }
 
-static int container_start(struct monitor *m) {
+int container_start(struct monitor *m) {
   struct op op;
   int given[3] = {-1, -1, -1};
   if (m->main.mode == PLAN_STDIO_FDS && plan_find(&m->main.plan, OP_STDIO, &op))
     for (int i = 0; i < 3; i++)
       given[i] = op.f[3 + i].fd;
-  /* What the starter asked for already (attach, take) holds from the first byte on. */
-  for (struct client *c = m->clients; c; c = c->next)
-    client_event(m, c, EPOLLIN);
+  if (m->restart.able && nest_clone(m) < 0) return -1;
   int r = session_start(m, &m->main, m->main.mode == PLAN_STDIO_FDS ? given : NULL), err = errno;
   if (r == 0) monitor_leave_session(m);
   monitor_close_plan_fds(m);
@@ -430,7 +379,7 @@ static void free_graves(struct monitor *m) {
 }
 
 static bool main_is_over(const struct monitor *m) {
-  if (m->over) return false;
+  if (m->over || m->restart.waiting) return false;
   return m->main.exited ||
          (m->main.state == SESSION_FAILED && m->main.process.pid == 0 && m->main.sync.fd < 0);
 }
@@ -475,8 +424,10 @@ void monitor_main(char **argv) {
                         .stop_signal = SIGTERM,
                         .stop_timeout_ms = 10000,
                         .cgroup = {.root = -1},
+                        .events = {.dir = -1},
                         .log = {.fd = -1}};
-  m->timer = (struct source){.fd = -1, .kind = SOURCE_TIMER};
+  for (int i = 0; i < TIMERS; i++)
+    m->timers[i] = (struct source){.fd = -1, .kind = SOURCE_TIMER};
   m->listener.fd = m->main.in.fd = m->main.out.fd = m->main.err.fd = m->main.sync.fd = -1;
   m->main.process = (struct spawned){.pidfd = -1, .sync = -1};
   m->main.fail.step = NO_STEP;
@@ -488,6 +439,9 @@ void monitor_main(char **argv) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   m->proc = proc_visible(AT_FDCWD);
   await_plan(m);
+  /* What the starter asked for already (attach, take) holds from the first byte on. */
+  for (struct client *c = m->clients; c && !m->failed; c = c->next)
+    client_event(m, c, EPOLLIN);
   if (m->failed || container_start(m) < 0) {
     if (!m->failed) m->main.fail.err = errno;
     m->main.state = SESSION_FAILED;

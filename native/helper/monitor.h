@@ -72,7 +72,7 @@ struct session {
   struct spawned process;
   enum session_state state;
   uint32_t mode;
-  bool stdin_open, once, in_eof, detached, exited;
+  bool stdin_open, once, in_eof, detached, exited, checks; /* checks: the container's health */
   struct source sync, in, out, err;
   struct queue pending; /* stdin not yet taken */
   uint32_t pending_bytes;
@@ -96,21 +96,68 @@ struct client {
   uint32_t nfds;
   struct chunk *current;        /* partly sent */
   struct queue replies, stream; /* stream: output and what must follow it */
-  uint32_t queued, stop_req;
+  uint32_t queued, stop_req, health_req;
 };
 
 enum phase { PHASE_CREATING = 1, PHASE_CREATED, PHASE_RUNNING, PHASE_EXITED };
 
+enum timer { TIMER_STOP, TIMER_LIMIT, TIMER_RESTART, TIMER_HEALTH, TIMER_HEALTH_LIMIT, TIMERS };
+
+struct restart {
+  bool able;    /* the Plan said so: what a start needs is kept */
+  bool stopped; /* somebody wants it to end */
+  bool asked;   /* once, whatever the policy */
+  bool waiting; /* for its next start */
+  uint32_t policy, max, count, pause_ms;
+};
+
+/* Mount namespaces: ours, and the one that keeps the Plan's mounts; the Plan's own fd table. */
+struct nest {
+  int outside, inside;
+  int kept[PLAN_MAX_FDS];
+};
+
+#define HEALTH_OUTPUT_MAX 4096
+#define HEALTH_RESULTS 5
+#define HEALTH_FDS 32
+
+enum health_status { HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
+
+struct health {
+  bool on, expired;
+  struct plan plan;
+  int given[HEALTH_FDS], fds[HEALTH_FDS];
+  uint32_t interval_ms, timeout_ms, start_period_ms, start_interval_ms, retries, action;
+  enum health_status status;
+  uint32_t streak, results;
+  struct timespec began, asked;
+  struct session *check;
+  char *log[HEALTH_RESULTS]; /* JSON, oldest first */
+  size_t output_len;
+  char output[HEALTH_OUTPUT_MAX];
+};
+
+struct events {
+  int dir; /* -1: not told */
+  const char *who;
+};
+
 struct monitor {
   int epoll, proc;
-  struct source signals, listener, timer;
+  struct source signals, listener, timers[TIMERS];
+  struct restart restart;
+  struct nest nest;
+  struct health health;
+  struct events events;
+  uint32_t limit_ms;
+  uint64_t ooms;
   struct session main;
   struct session *execs, *ended;
   struct client *clients, *graves;
   struct log log;
   struct cgroup cgroup;
   enum phase phase;
-  bool planned, failed, over, autostart, lease, is_volatile, cleaned, trimmed;
+  bool planned, failed, over, autostart, lease, is_volatile, cleaned, trimmed, stop_asked;
   int state_dir, life, rootfs, listen_dir;
   const char *listen_name;
   char **argv;
@@ -167,7 +214,58 @@ void session_close(struct monitor *m, struct session *s);
 void session_resume(struct monitor *m, struct session *s);
 struct session *session_find(struct monitor *m, struct client *c, const char *id, uint32_t len);
 
+/* event.c: attributes are JSON members without braces; NULL: none */
+void event_emit(const struct monitor *m, const char *action, const struct text *attributes);
+void event_attribute(struct text *t, const char *name, const char *value);
+void event_number(struct text *t, const char *name, uint64_t n);
+void event_exec(const struct monitor *m, const char *action, const struct session *s);
+void event_signal(const struct monitor *m, uint32_t signo);
+
+/* supervise.c */
+int timer_set(struct monitor *m, enum timer which, uint32_t ms);
+void timer_clear(struct monitor *m, enum timer which);
+void timer_fired(struct monitor *m, struct source *t);
+/* Whether a container that just ended is to start again. */
+bool restart_wanted(const struct monitor *m);
+/* Writes down how often, and whether it waits for its next start. */
+void restart_note(const struct monitor *m);
+void restart_schedule(struct monitor *m);
+void restart_begin(struct monitor *m);
+/* Somebody wants it to end: it does not start again, also when it was about to. */
+void restart_forbid(struct monitor *m);
+
+/* nest.c */
+int nest_make(struct monitor *m);
+/* Puts fresh clones of the mounts into the Plan's fd table. */
+int nest_clone(struct monitor *m);
+void nest_drop_clones(struct monitor *m);
+
+/* health.c */
+int health_configure(struct monitor *m, const struct op *op);
+/* The container started; it ended. */
+void health_begin(struct monitor *m);
+void health_end(struct monitor *m);
+/* Starts a check, unless one is on its way. */
+void health_check(struct monitor *m);
+void health_expired(struct monitor *m);
+void health_output(struct monitor *m, const uint8_t *bytes, size_t len);
+void health_result(struct monitor *m, const struct session *s);
+
+/* end.c */
+/* Its first process is dead, or never came to be. */
+void container_over(struct monitor *m);
+/* Starts what ended; ends for good what waits for that. */
+void container_again(struct monitor *m);
+void container_end(struct monitor *m);
+
 /* monitor.c */
+int phase_set(struct monitor *m, enum phase next);
+/* Runs the hooks of a stage; only the first stage stops at a failure. */
+bool hooks_run(struct monitor *m, uint32_t stage);
+void monitor_reap(void *monitor);
+/* A session whose process is dead. */
+void exec_end(struct monitor *m, struct session *s);
+int container_start(struct monitor *m);
 void container_go(struct monitor *m);
 void container_kill(struct monitor *m);
 void session_kill(struct session *s, int signo);

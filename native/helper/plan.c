@@ -119,6 +119,12 @@ static bool op_is_sound(const struct op *op) {
   switch (op->code) {
   case OP_STATE:
     return f[0].fd >= 0;
+  case OP_RESTART:
+    return f[0].n <= PLAN_RESTART_ALWAYS;
+  case OP_EVENTS:
+    return f[0].fd >= 0 && f[1].len > 0 && f[1].len <= 2048;
+  case OP_HEALTH:
+    return f[4].n >= 1 && f[5].n <= PLAN_HEALTH_STOP && f[6].len > 0;
   case OP_LISTEN:
   case OP_LOG:
     return f[0].fd >= 0 && is_name(&f[1]);
@@ -179,7 +185,7 @@ int plan_check(const struct plan *plan, enum plan_kind kind, uint32_t *bad) {
     *bad = op.index;
     if (!op_is_sound(&op)) return fail_with(EINVAL);
     if (op.code < OP_FIRST_STEP && op.code != OP_HOOK && op.code != OP_LEAVE && op.code != OP_PRESERVE &&
-        op.code != OP_JOIN && seen[op.code / 64] & 1ull << op.code % 64)
+        op.code != OP_JOIN && op.code != OP_HEALTH_FD && seen[op.code / 64] & 1ull << op.code % 64)
       return fail_with(EINVAL);
     if (op.code >= OP_FIRST_STEP && ended) return fail_with(EINVAL);
     if (kind == PLAN_FOR_EXEC && op.code < 50 && op.code != OP_STDIO && op.code != OP_PRESERVE)

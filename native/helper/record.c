@@ -27,15 +27,15 @@ void record_reserve(int dir) {
   if (fd < 0 || write_all(fd, room, sizeof room) < 0) errno = 0;
 }
 
-static int replace(int dir, const char *name, const struct text *content, bool is_volatile) {
+int record_replace(int dir, const char *name, const char *content, size_t len, bool is_volatile) {
   struct text temp = {0};
   text_add(&temp, ".");
   text_add(&temp, name);
   text_add(&temp, ".tmp");
   /* Written over what is there: it may be the space that was reserved. */
   SCOPED_FD fd = openat(dir, temp.s, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0 || write_all(fd, content->s, content->len) < 0) return -1;
-  if (ftruncate(fd, (off_t)content->len) < 0) return -1;
+  if (fd < 0 || write_all(fd, content, len) < 0) return -1;
+  if (ftruncate(fd, (off_t)len) < 0) return -1;
   if (!is_volatile && fdatasync(fd) < 0) return -1;
   if (renameat(dir, temp.s, dir, name) < 0) return -1;
   return is_volatile ? 0 : fsync(dir);
@@ -52,10 +52,10 @@ int record_exit(int base, const char *subdir, const char *name, const struct exi
   exit_info_time(&t, &info->started);
   text_add(&t, "\",\"finishedAt\":\"");
   text_time(&t, &info->finished);
-  text_add(&t, "\"}\n");
+  text_add(&t, info->stopped ? "\",\"stopped\":true}\n" : "\"}\n");
   if (subdir && mkdirat(base, subdir, 0700) < 0 && errno != EEXIST) return -1;
   SCOPED_FD dir = openat(base, subdir ? subdir : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  return dir < 0 ? -1 : replace(dir, name, &t, is_volatile);
+  return dir < 0 ? -1 : record_replace(dir, name, t.s, t.len, is_volatile);
 }
 
 int record_pid(int dir, int proc, pid_t pid) {
@@ -75,5 +75,5 @@ int record_pid(int dir, int proc, pid_t pid) {
   text_add(&line, " ");
   text_add_bytes(&line, at, strcspn(at, " \n"));
   text_add(&line, "\n");
-  return replace(dir, "pid", &line, true);
+  return record_replace(dir, "pid", line.s, line.len, true);
 }

@@ -5,6 +5,7 @@
 struct exit_info {
   uint32_t code, signal;
   bool oom;
+  bool stopped;                      /* somebody asked for it */
   struct timespec started, finished; /* tv_sec 0: never started */
 };
 
@@ -14,6 +15,8 @@ void exit_info_time(struct text *t, const struct timespec *at);
 /* Atomic; durable unless volatile. subdir: NULL or the directory made on demand. */
 int record_exit(int dir, const char *subdir, const char *name, const struct exit_info *info,
                 bool is_volatile);
+/* Replaces a file of the directory in one step; durable unless volatile. */
+int record_replace(int dir, const char *name, const char *content, size_t len, bool is_volatile);
 /* Takes the space for the next exit record, so that a full disk cannot lose it. Best effort. */
 void record_reserve(int dir);
 /* `pid`: PID and start time, read through proc. */

@@ -65,6 +65,7 @@ static void attach(struct monitor *m, struct client *c, uint32_t flags) {
   c->wants_in = flags & 1;
   c->wants_out = flags & 2;
   c->wants_err = flags & 4;
+  if (flags & 7 && m->phase < PHASE_EXITED) event_emit(m, "attach", NULL);
   if (had_in && !c->wants_in && m->main.once) session_stdin_end(m, &m->main);
 }
 
@@ -93,6 +94,12 @@ static bool send_signal(struct monitor *m, struct client *c, struct frame_reader
   if (!frame_ended(r)) return false;
   struct session *s = session_find(m, c, id, len);
   int err = 0;
+  /* Whoever kills it wants it dead. */
+  if (s == &m->main && (signo == SIGKILL || signo == m->stop_signal) && !m->over) {
+    bool waited = m->restart.waiting;
+    restart_forbid(m);
+    if (waited) return reply_ok(m, c, req, -1), true;
+  }
   if (signo < 1 || signo > 64)
     err = EINVAL;
   else if (!s || s->exited || s->process.pidfd < 0)
@@ -102,6 +109,7 @@ static bool send_signal(struct monitor *m, struct client *c, struct frame_reader
   else
     session_kill(s, (int)signo);
   if (!err && signo == SIGKILL) cgroup_thaw(&m->cgroup);
+  if (!err && s == &m->main) event_signal(m, signo);
   if (err)
     client_error(m, c, req, err, "signal");
   else
@@ -130,7 +138,9 @@ static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
   else {
     c->stopping = true;
     c->stop_req = req;
-    stop_begin(m, signo, timeout);
+    m->stop_asked = true;
+    restart_forbid(m);
+    if (!m->over) stop_begin(m, signo, timeout);
   }
   return true;
 }
@@ -209,6 +219,7 @@ static bool exec_session(struct monitor *m, struct client *c, struct frame_reade
   if (ok) {
     s->next = m->execs;
     m->execs = s;
+    event_exec(m, "exec_create", s);
     return true;
   }
   if (s) plan_unload(&s->plan);
@@ -270,6 +281,12 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     write_stdin(m, c, s, r->at, (size_t)(r->end - r->at));
     return true;
   }
+  case FRAME_HEALTH:
+    if (!single || !n) return false;
+    if (!m->health.on || c->health_req) return client_error(m, c, n, EINVAL, "no health check"), true;
+    c->health_req = n;
+    health_check(m);
+    return true;
   case FRAME_PLAN:
     return r->at == r->end && plan_arrived(m, c);
   case FRAME_PAUSE_OUTPUT:

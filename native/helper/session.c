@@ -152,6 +152,7 @@ void session_resume(struct monitor *m, struct session *s) {
 static void deliver(struct monitor *m, struct session *s, bool err, uint8_t *bytes, size_t len) {
   struct frame name = {0};
   bool main = s == &m->main;
+  if (s->checks) return health_output(m, bytes, len);
   if (main)
     log_write(&m->log, err ? LOG_STDERR : LOG_STDOUT, (char *)bytes, len);
   else

@@ -24,6 +24,7 @@ export interface PlanResources {
   /** Directory of the monitor's socket. */
   readonly runDir: string;
   readonly logDir: string;
+  readonly eventsDir?: string;
   /** The monitor's socket. */
   readonly socketPath: string;
   readonly cgroupRoot: string;
@@ -76,6 +77,8 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
       return stack.use(openDirectory(resources.runDir)).number;
     case 'log-dir':
       return stack.use(openDirectory(resources.logDir)).number;
+    case 'events-dir':
+      return stack.use(openDirectory(resources.eventsDir ?? '')).number;
     case 'cgroup-root':
       return stack.use(openDirectory(resources.cgroupRoot)).number;
     case 'cgroup-dir':

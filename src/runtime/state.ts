@@ -39,6 +39,8 @@ export interface ExitRecord {
   readonly oom: boolean;
   readonly startedAt: string;
   readonly finishedAt: string;
+  /** Somebody asked for its end: such a container does not start again by itself, at boot neither. */
+  readonly stopped?: boolean;
 }
 
 /**
@@ -180,6 +182,7 @@ export function readExit(dir: string): ExitRecord | undefined {
     oom: json.oom,
     startedAt: json.startedAt,
     finishedAt: json.finishedAt,
+    ...(json.stopped === true ? { stopped: true } : {}),
   };
 }
 

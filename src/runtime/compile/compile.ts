@@ -3,7 +3,7 @@ import { planConstants } from '../../sys/plan/schema.ts';
 import { Draft, invalid, unsupported } from './draft.ts';
 import { containerPath } from './container-path.ts';
 import { type HookIdentity, compileCreateHooks, compileMonitorHooks, compileStartHooks } from './hooks.ts';
-import { compileMonitor, compileStdio } from './monitor.ts';
+import { compileHealth, compileMonitor, compileStdio } from './monitor.ts';
 import { propagationBits } from './mount-options.ts';
 import { compileMounts } from './mounts.ts';
 import { CLONE_NEWCGROUP, Namespaces, compileClone } from './namespaces.ts';
@@ -39,6 +39,8 @@ export function compile(config: RuntimeConfig, options: CompileOptions): Compile
     throw invalid('process.terminal', `it is ${String(terminal)} but stdio is ${options.monitor.stdio}`);
 
   compileMonitor(draft, options);
+  const { health } = options.monitor;
+  if (health !== undefined) compileHealth(draft, health, healthPlan(process, config, health.argv, options));
   compileMonitorHooks(draft, config, identity);
   compileClone(draft, linux, namespaces, cgroupSlot(draft, options.cgroup));
   compileOomScore(draft, process);
@@ -144,6 +146,22 @@ export function compileExec(process: Process, container: ExecTarget, options: Co
     beforeExec: () => undefined,
   });
   return draft.finish();
+}
+
+/** A check is the container's own process with another command and no terminal. */
+function healthPlan(
+  process: Process,
+  config: RuntimeConfig,
+  argv: readonly string[],
+  options: CompileOptions,
+): CompiledPlan {
+  const { consoleSize: _, ...check } = process;
+  const id = `health-${options.id ?? options.monitor.listen}`;
+  return compileExec(
+    { ...check, args: argv, terminal: false },
+    { config, cgroup: options.cgroup },
+    { seccomp: options.seccomp, id, ...(options.features === undefined ? {} : { features: options.features }) },
+  );
 }
 
 function cgroupSlot(draft: Draft, cgroup: ContainerCgroup): number {

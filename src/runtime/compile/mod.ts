@@ -14,7 +14,9 @@ export type {
   ContainerCgroup,
   ExecTarget,
   FdSource,
+  HealthSettings,
   MonitorSettings,
+  RestartSettings,
   SeccompCompiler,
   StdioMode,
 } from './types.ts';

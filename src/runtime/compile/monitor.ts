@@ -1,6 +1,7 @@
+import { encodePlan } from '../../sys/plan/encode.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
 import type { Draft } from './draft.ts';
-import type { CompileOptions, StdioMode } from './types.ts';
+import type { CompiledPlan, CompileOptions, HealthSettings, StdioMode } from './types.ts';
 
 const modes: Readonly<Record<StdioMode, number>> = {
   null: planConstants.STDIO_NULL,
@@ -8,6 +9,38 @@ const modes: Readonly<Record<StdioMode, number>> = {
   pty: planConstants.STDIO_PTY,
   fds: planConstants.STDIO_FDS,
 };
+
+const policies = {
+  never: planConstants.RESTART_NEVER,
+  'on-failure': planConstants.RESTART_ON_FAILURE,
+  always: planConstants.RESTART_ALWAYS,
+} as const;
+
+const actions = {
+  none: planConstants.HEALTH_NOTHING,
+  kill: planConstants.HEALTH_KILL,
+  restart: planConstants.HEALTH_RESTART,
+  stop: planConstants.HEALTH_STOP,
+} as const;
+
+const MAX_U32 = 0xffffffff;
+
+/** The health check: a whole exec Plan, whose descriptors become ours. */
+export function compileHealth(draft: Draft, health: HealthSettings, plan: CompiledPlan): void {
+  const ms = (value: number): number => Math.min(value, MAX_U32);
+  for (const source of plan.fds)
+    draft.add({ op: 'healthFd', fd: draft.fd(source.kind === 'pidfd' ? undefined : source) });
+  draft.add({
+    op: 'health',
+    intervalMs: ms(health.intervalMs),
+    timeoutMs: ms(health.timeoutMs),
+    startPeriodMs: ms(health.startPeriodMs),
+    startIntervalMs: ms(health.startIntervalMs),
+    retries: health.retries,
+    action: actions[health.onFailure],
+    plan: encodePlan(plan.ops, plan.fds.length),
+  });
+}
 
 /** Where the process's standard streams come from. */
 export function compileStdio(draft: Draft, mode: StdioMode, stdin: boolean, once: boolean): void {
@@ -45,6 +78,12 @@ export function compileMonitor(draft: Draft, options: CompileOptions): void {
     const { name, maxBytes, maxFiles } = monitor.log;
     draft.add({ op: 'log', dir: draft.fd({ kind: 'log-dir' }), name, maxBytes, maxFiles: Math.max(1, maxFiles) });
   }
+  if (monitor.journal !== undefined) draft.add({ op: 'journal', ...monitor.journal });
+  if (monitor.events !== undefined)
+    draft.add({ op: 'events', dir: draft.fd({ kind: 'events-dir' }), who: monitor.events });
+  if (monitor.restart !== undefined)
+    draft.add({ op: 'restart', policy: policies[monitor.restart.policy], max: monitor.restart.max });
+  if (monitor.limitMs !== undefined) draft.add({ op: 'limit', ms: Math.min(monitor.limitMs, MAX_U32) });
   if (monitor.onExit !== undefined) draft.add({ op: 'onExit', argv: monitor.onExit.argv, env: monitor.onExit.env });
   if (cgroup.dirs.length > 0) {
     const root = draft.fd({ kind: 'cgroup-root' });

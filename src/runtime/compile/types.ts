@@ -21,6 +21,7 @@ export type FdSource =
   | { readonly kind: 'life' }
   | { readonly kind: 'run-dir' }
   | { readonly kind: 'log-dir' }
+  | { readonly kind: 'events-dir' }
   | { readonly kind: 'stdio'; readonly which: 0 | 1 | 2 }
   /** The container's first process (exec Plans). */
   | { readonly kind: 'pidfd' }
@@ -43,6 +44,26 @@ export type ContainerCgroup = Pick<
 >;
 
 /** What the monitor is told besides the container's own configuration. */
+/** When the monitor starts a container again; `never`: only because its own health check asks for it. */
+export interface RestartSettings {
+  readonly policy: 'never' | 'on-failure' | 'always';
+  /** 0: any number. */
+  readonly max: number;
+}
+
+/** A health check that the monitor runs. */
+export interface HealthSettings {
+  readonly argv: readonly string[];
+  /** 0: only when asked. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly startPeriodMs: number;
+  readonly startIntervalMs: number;
+  readonly retries: number;
+  /** What is done about an unhealthy container. */
+  readonly onFailure: 'none' | 'kill' | 'restart' | 'stop';
+}
+
 export interface MonitorSettings {
   /** Process title: the container's name. */
   readonly title: string;
@@ -52,6 +73,14 @@ export interface MonitorSettings {
   /** Close stdin when the first client that had it leaves. */
   readonly once: boolean;
   readonly log?: { readonly name: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
+  /** Output goes to journald at this socket, with these fields (`NAME=value` lines). */
+  readonly journal?: { readonly socket: string; readonly fields: string } | undefined;
+  /** Whose events these are: JSON members without braces. */
+  readonly events?: string | undefined;
+  readonly restart?: RestartSettings | undefined;
+  readonly health?: HealthSettings | undefined;
+  /** SIGKILL after so long. */
+  readonly limitMs?: number | undefined;
   readonly stop: { readonly signal: number; readonly timeoutMs: number };
   readonly onExit?: { readonly argv: readonly string[]; readonly env: readonly string[] } | undefined;
   /** Run as soon as it is made. */

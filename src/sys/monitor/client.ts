@@ -248,6 +248,11 @@ export class MonitorClient implements Disposable {
     await this.#request((req) => ({ type: 'reopenLog', req }));
   }
 
+  /** Runs the container's health check now; settles when its result is written. Errors: SysError EINVAL (there is none), ESRCH, EAGAIN (paused). */
+  async checkHealth(): Promise<void> {
+    await this.#request((req) => ({ type: 'health', req }));
+  }
+
   /** A duplicate of the rootfs mount. Errors: as `requestMount`; `failed-precondition` when the socket's path is not known. */
   mount(): Fd {
     if (this.#socketPath === undefined)

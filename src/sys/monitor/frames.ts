@@ -37,6 +37,7 @@ export const clientFrames = {
   execStdin: frame(14, { exec: 'str', bytes: 'rest' }),
   pauseOutput: frame(15, { on: 'u32' }),
   plan: frame(16, {}),
+  health: frame(17, { req: 'u32' }),
 } as const;
 
 /** Monitor to client. */

@@ -56,6 +56,26 @@ export const monitorOps = {
   title: op(14, { text: 'str' }),
   /** Extra descriptors passed to the process as 3, 4, ... (--preserve-fds). One op per fd, in order. */
   preserve: op(15, { fd: 'fd' }),
+  /** Events are appended to the spool in directory fd `dir`; `who` are the JSON members, without braces, that say whose they are. */
+  events: op(16, { dir: 'fd', who: 'str' }),
+  /** Start the process again when it has ended. policy: RESTART_*; `max` restarts (0: any number). The mounts are kept, and cloned for each start. */
+  restart: op(17, { policy: 'u32', max: 'u32' }),
+  /** SIGKILL this long after each start. */
+  limit: op(18, { ms: 'u32' }),
+  /** Output goes to journald: the path of its socket, and fields (`NAME=value` lines) of every message. */
+  journal: op(19, { socket: 'str', fields: 'str' }),
+  /** Runs the exec Plan `plan` every intervalMs (0: only when asked; startIntervalMs within startPeriodMs of a start), kills it after timeoutMs; `retries` failures in a row make the container unhealthy: then HEALTH_*. */
+  health: op(20, {
+    intervalMs: 'u32',
+    timeoutMs: 'u32',
+    startPeriodMs: 'u32',
+    startIntervalMs: 'u32',
+    retries: 'u32',
+    action: 'u32',
+    plan: 'blob',
+  }),
+  /** The descriptors of the health check's Plan in order, one op each; none: the pidfd of the container's first process. */
+  healthFd: op(21, { fd: 'fd' }),
 } as const;
 
 /** How init is cloned; executed by the monitor. Codes 50-69. */
@@ -180,6 +200,14 @@ export const planConstants = {
   STDIO_PIPES: 1,
   STDIO_PTY: 2,
   STDIO_FDS: 3,
+  /** `restart.policy`: only when the monitor's own health check asks for it. */
+  RESTART_NEVER: 0,
+  RESTART_ON_FAILURE: 1,
+  RESTART_ALWAYS: 2,
+  HEALTH_NOTHING: 0,
+  HEALTH_KILL: 1,
+  HEALTH_RESTART: 2,
+  HEALTH_STOP: 3,
   KIND_DIRECTORY: 1,
   KIND_FILE: 2,
 } as const;
