@@ -21,8 +21,12 @@ import type { CreateOptions } from './engine/create-options.ts';
 import { createEngine, ensureLayout, type Engine } from './engine/engine.ts';
 import type { EngineInfo } from './engine/info.ts';
 import type { ImportImageOptions, MadeImage } from './engine/import-image.ts';
+import type { TareEvent } from './engine/event.ts';
+import type { eventFilterKeys } from './engine/event-filter.ts';
 import { listContainers, type ContainerSummary } from './engine/list.ts';
+import type { EventOptions } from './engine/read-events.ts';
 import { rootlessUser } from './engine/rootless.ts';
+import type { HealthState } from './engine/supervision-state.ts';
 import { standardPlaces } from './engine/storage-places.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
@@ -38,6 +42,9 @@ export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from '.
 export type { EngineInfo } from './engine/info.ts';
 export type { Lack } from './engine/lacks.ts';
 export type { ContainerState, ContainerSummary } from './engine/list.ts';
+export type { EventType, TareEvent } from './engine/event.ts';
+export type { HealthOptions } from './engine/health-options.ts';
+export type { HealthResult, HealthState, HealthStatus } from './engine/supervision-state.ts';
 export type { PullEvent } from './image/pull.ts';
 
 /** Where Tare keeps its state; the defaults are the command line's. */
@@ -72,6 +79,12 @@ export interface PullOptions {
   readonly ca?: readonly string[];
   /** Where relative `oci:` and `oci-archive:` paths start; default `/`. */
   readonly cwd?: string;
+}
+
+/** Options of `Tare.events`. */
+export interface EventsOptions extends Omit<EventOptions, 'filters'> {
+  /** Values by key (`container`, `event`, `image`, `label`, `type`, `volume`, `network`, `pod`): any of a key's values will do, but all labels must be there. */
+  readonly filters?: Readonly<Partial<Record<(typeof eventFilterKeys)[number], string | readonly string[]>>>;
 }
 
 export interface PushOptions {
@@ -201,6 +214,26 @@ export class Tare implements AsyncDisposable {
   ): Promise<MadeImage> {
     const { importImage } = await import('./engine/import-image.ts');
     return await importImage(this.#engine, { ...options, input });
+  }
+
+  /**
+   * What happens to containers and images, whoever does it: an endless loop until `signal` is aborted, or `until`. With `since` also what happened before.
+   *
+   * ```ts
+   * for await (const { action, name } of tare.events({ signal })) console.log(action, name);
+   * ```
+   */
+  async *events(options: EventsOptions = {}): AsyncGenerator<TareEvent, void, void> {
+    const { filters = {}, ...rest } = options;
+    const { readEvents } = await import('./engine/read-events.ts');
+    const lists = Object.entries(filters).map(([key, value]) => [key, [value].flat()] as const);
+    yield* readEvents(this.#engine, { ...rest, filters: new Map(lists) });
+  }
+
+  /** Checks the health of a container now. Errors: not-found; failed-precondition when it does not run or has no check. */
+  async checkHealth(nameOrId: string): Promise<HealthState> {
+    const { checkHealth } = await import('./engine/check-health.ts');
+    return (await checkHealth(this.#engine, nameOrId)).health;
   }
 
   /** Kills and removes what it runs, gives up what it starts, and returns when all of it is gone. Idempotent. */

@@ -1,3 +1,5 @@
+import type { HealthOptions } from './health-options.ts';
+import type { LogDriver, RestartPolicy } from './record.ts';
 import type { RegistryAccess } from './registries.ts';
 
 /** A mount asked for by the user, already parsed. */
@@ -84,7 +86,18 @@ export interface CreateOptions {
   readonly labels?: Readonly<Record<string, string>>;
   readonly stopSignal?: string;
   readonly stopTimeoutSeconds?: number;
-  readonly log?: { readonly driver?: 'k8s-file' | 'none'; readonly maxSizeBytes?: number; readonly maxFiles?: number };
+  readonly log?: {
+    readonly driver?: LogDriver;
+    readonly maxSizeBytes?: number;
+    readonly maxFiles?: number;
+    /** journald: CONTAINER_TAG of every message; default the short id. */
+    readonly tag?: string;
+  };
+  /** When it starts again after its end; not with `autoRemove`. */
+  readonly restart?: RestartPolicy;
+  readonly health?: HealthOptions;
+  /** SIGKILL so long after each start. */
+  readonly timeoutSeconds?: number;
   readonly terminal?: boolean;
   /** What the terminal measures when the process starts. */
   readonly terminalSize?: TerminalSize;

@@ -20,6 +20,7 @@ import { checkName, releaseName, reserveName, resolveContainer } from './names.t
 import { prepareSource, resolveSource } from './prepare-source.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, diskDir, writeRecord } from './record.ts';
+import { checkSupervised, supervised } from './supervised.ts';
 import { deleteContainer } from './delete.ts';
 import { mappedIds } from './rootless.ts';
 import type { UserNamespace } from './user-namespace.ts';
@@ -76,6 +77,7 @@ export async function prepareContainer(
   next: { readonly owned: boolean; readonly starts: boolean },
 ): Promise<Prepared> {
   if (options.name !== undefined) checkName(options.name);
+  checkSupervised(options, next.owned);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   const namespace = await ownNamespace(engine, options.userns);
   ensureLayout(engine);
@@ -136,13 +138,13 @@ export async function prepareContainer(
       network: options.network ?? 'none',
       stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
       stopTimeoutMs: (options.stopTimeoutSeconds ?? image?.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000,
-      ...(options.log?.driver === 'none'
+      ...((options.log?.driver ?? 'k8s-file') !== 'k8s-file'
         ? {}
         : { log: { maxBytes: options.log?.maxSizeBytes ?? 0, maxFiles: options.log?.maxFiles ?? 1 } }),
       logDriver: options.log?.driver ?? 'k8s-file',
       privileged: options.privileged === true,
       cgroupPath: cgroupPathOf(engine, id),
-      ...(image?.healthcheck === undefined ? {} : { healthcheck: image.healthcheck }),
+      ...supervised(options, image?.healthcheck),
     };
     writeRecord(dir, record, config);
     emit(engine, { ...containerActor(record), action: 'create' });

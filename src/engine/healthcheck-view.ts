@@ -1,4 +1,5 @@
 import type { Healthcheck } from '../spec/image-config.ts';
+import type { HealthState } from './supervision-state.ts';
 
 /** A health check as docker and podman print it: Go field names, durations in nanoseconds. */
 export function healthcheckView(healthcheck: Healthcheck): object {
@@ -9,5 +10,19 @@ export function healthcheckView(healthcheck: Healthcheck): object {
     StartPeriod: healthcheck.startPeriodNs,
     StartInterval: healthcheck.startIntervalNs,
     Retries: healthcheck.retries,
+  };
+}
+
+/** What the checks found, as docker prints it. */
+export function healthView(health: HealthState): object {
+  return {
+    Status: health.status,
+    FailingStreak: health.failingStreak,
+    Log: health.log.map(({ start, end, exitCode, output }) => ({
+      Start: start,
+      End: end,
+      ExitCode: exitCode,
+      Output: output,
+    })),
   };
 }

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readExit } from '../runtime/state.ts';
 import { signalName } from '../spec/signals.ts';
-import { healthcheckView } from './healthcheck-view.ts';
+import { healthView, healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
 import { summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, LOG_NAME, containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import { reconcile } from './reconcile.ts';
+import { readHealth, readRestart } from './supervision-state.ts';
 
 /**
  * Everything about a container in the shape docker and podman print (Go field names), so that their templates work.
@@ -21,7 +22,10 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     throw new TareError('not-found', `Cannot inspect container ${nameOrId}: no such container`);
   const record = readRecord(engine, id);
   const config = readConfig(engine, id);
-  const exit = summary.state === 'exited' ? readExit(containerDir(engine, id)) : undefined;
+  const restart = readRestart(containerDir(engine, id));
+  const health = readHealth(containerDir(engine, id), record);
+  const exit =
+    summary.state === 'exited' || summary.state === 'restarting' ? readExit(containerDir(engine, id)) : undefined;
   const process = config.process;
   const resources = config.linux?.resources;
   return {
@@ -32,15 +36,19 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     Name: record.name,
     State: {
       Status: summary.state,
-      Running: summary.state === 'running',
+      Running: summary.state === 'running' || summary.state === 'restarting',
       Paused: false,
+      Restarting: summary.state === 'restarting',
       OOMKilled: exit?.oom ?? false,
       Dead: summary.state === 'dead',
       Pid: summary.pid ?? 0,
       ExitCode: summary.exitCode ?? 0,
       StartedAt: summary.startedAt ?? '0001-01-01T00:00:00Z',
       FinishedAt: summary.finishedAt ?? '0001-01-01T00:00:00Z',
+      StoppedByUser: exit?.stopped === true,
+      ...(health === undefined ? {} : { Health: healthView(health) }),
     },
+    RestartCount: restart.count,
     Image: record.source.kind === 'image' ? record.source.imageId : '',
     ImageName: record.image,
     Source: record.source,
@@ -57,6 +65,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       Labels: record.labels,
       StopSignal: signalName(record.stopSignal),
       StopTimeout: record.stopTimeoutMs / 1000,
+      Timeout: (record.timeoutMs ?? 0) / 1000,
       ...(record.healthcheck === undefined ? {} : { Healthcheck: healthcheckView(record.healthcheck) }),
     },
     HostConfig: {
@@ -71,6 +80,11 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       NanoCpus: nanoCpus(resources?.cpu?.quota, resources?.cpu?.period),
       CpusetCpus: resources?.cpu?.cpus ?? '',
       PidsLimit: resources?.pids?.limit ?? 0,
+      RestartPolicy: {
+        Name: record.restart?.policy ?? 'no',
+        MaximumRetryCount: record.restart?.maxRetries ?? 0,
+      },
+      HealthcheckOnFailureAction: record.healthOnFailure ?? 'none',
       LogConfig: { Type: record.logDriver, Config: logConfig(record) },
       CgroupPath: record.cgroupPath,
       Ulimits: (process?.rlimits ?? []).map((limit) => ({ Name: limit.type, Soft: limit.soft, Hard: limit.hard })),

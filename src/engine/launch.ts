@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import { compile, type CompiledPlan, type CompileOptions, type SeccompCompiler } from '../runtime/compile/mod.ts';
 import { defaultPath } from '../runtime/default-paths.ts';
 import { createCgroup, killCgroup, removeCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
@@ -5,7 +6,7 @@ import { type ComingMonitor, launch } from '../runtime/launch.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Mount } from '../spec/mount.ts';
 import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT } from '../sys/monitor/frames.ts';
-import type { Fd } from '../sys/fd.ts';
+import { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
 import { containerCgroupPlan } from './cgroups.ts';
 import { connection } from './connection.ts';
@@ -17,6 +18,7 @@ import { deleteContainer } from './delete.ts';
 import { rootlessVariables } from './rootless.ts';
 import type { Running } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
+import { superviseSettings } from './supervise-settings.ts';
 import { bindKind } from './source.ts';
 
 export interface LaunchOptions {
@@ -62,6 +64,8 @@ export async function launchContainer(
       stateDir: dir,
       runDir: engine.socketsDir,
       logDir: diskDir(engine, record),
+      eventsDir: engine.eventsDir,
+      ...(record.logDriver === 'passthrough' ? { stdio: passedStreams(record, stack) } : {}),
       cgroupRoot: cgroup.root,
       socketPath: socketPath(engine, record.id),
     };
@@ -134,6 +138,11 @@ function reachesUser({ linux }: RuntimeConfig): boolean {
   return linux?.uidMappings?.some(({ hostID }) => hostID === 0) !== false;
 }
 
+/** The caller's own streams; its input only when the container is to have one. */
+function passedStreams(record: ContainerRecord, stack: DisposableStack): [number, number, number] {
+  return [record.openStdin ? 0 : stack.use(Fd.adopt(openSync('/dev/null', 'r'))).number, 1, 2];
+}
+
 /** What the Plan of a container is compiled with. */
 export function planOptions(
   engine: Engine,
@@ -147,10 +156,11 @@ export function planOptions(
     cgroup,
     monitor: {
       title: `tare: monitor ${record.name}`,
-      stdio: record.terminal ? 'pty' : 'pipes',
+      stdio: record.terminal ? 'pty' : record.logDriver === 'passthrough' ? 'fds' : 'pipes',
       stdin: record.openStdin,
       once: false,
       ...(record.log === undefined ? {} : { log: { name: LOG_NAME, ...record.log } }),
+      ...superviseSettings(record),
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
       ...(cleans ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: selfEnvironment(engine) } } : {}),
       autostart: true,

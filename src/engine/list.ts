@@ -4,10 +4,11 @@ import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
 import { emptyTrash } from './delete.ts';
 import { reconcile } from './reconcile.ts';
-import { containerDir, findRecord } from './record.ts';
+import { type ContainerRecord, type RestartPolicy, containerDir, findRecord } from './record.ts';
+import { type HealthStatus, readHealth, readRestart } from './supervision-state.ts';
 
-/** What people call the state of a container. `dead`: its monitor died and nothing collected it yet. */
-export type ContainerState = 'created' | 'running' | 'exited' | 'removing' | 'dead';
+/** What people call the state of a container. `restarting`: it ended and waits for its next start. `dead`: its monitor died and nothing collected it yet. */
+export type ContainerState = 'created' | 'running' | 'restarting' | 'exited' | 'removing' | 'dead';
 
 /** One line of `ps`. */
 export interface ContainerSummary {
@@ -26,7 +27,8 @@ export interface ContainerSummary {
   readonly labels: Readonly<Record<string, string>>;
   readonly network: string;
   /** What its health check found; absent when it has none that runs. */
-  readonly health?: 'starting' | 'healthy' | 'unhealthy';
+  readonly health?: HealthStatus;
+  readonly restartPolicy?: RestartPolicy['policy'];
 }
 
 /** All containers, newest first. A container that vanishes or is not yet complete is left out. Changes nothing. */
@@ -79,10 +81,13 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
   const dir = containerDir(engine, id);
   const record = findRecord(engine, id);
   if (record === undefined) return undefined;
-  const state: ContainerState = life.phase === 'running' && !life.held ? 'dead' : life.phase;
-  const exit = life.phase === 'exited' ? readExit(dir) : undefined;
-  const pid = life.phase === 'running' && life.held ? readPid(dir) : undefined;
+  const lives = life.phase === 'running' && life.held;
+  const waits = lives && startsAgain(record) && readRestart(dir).waiting;
+  const state: ContainerState = waits ? 'restarting' : life.phase === 'running' && !life.held ? 'dead' : life.phase;
+  const exit = waits || life.phase === 'exited' ? readExit(dir) : undefined;
+  const pid = lives && !waits ? readPid(dir) : undefined;
   const startedAt = pid === undefined ? undefined : readStartedAt(dir);
+  const health = lives && !waits ? readHealth(dir, record) : undefined;
   return {
     id,
     name: record.name,
@@ -96,5 +101,12 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
     state,
     labels: record.labels,
     network: record.network,
+    ...(health === undefined ? {} : { health: health.status }),
+    ...(record.restart === undefined ? {} : { restartPolicy: record.restart.policy }),
   };
+}
+
+/** Whether its monitor may start it again. */
+function startsAgain(record: ContainerRecord): boolean {
+  return record.restart !== undefined || record.healthOnFailure === 'restart';
 }

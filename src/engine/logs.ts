@@ -40,8 +40,17 @@ const NEWLINE = 10;
 export async function* readLogs(engine: Engine, nameOrId: string, options: LogOptions = {}): AsyncGenerator<LogRecord> {
   const id = resolveContainer(engine, nameOrId);
   const record = readRecord(engine, id);
+  if (record.logDriver === 'journald') {
+    const { readJournal } = await import('./read-journal.ts');
+    yield* readJournal(id, nameOrId, options, () => readLifeState(containerDir(engine, id))?.held === true);
+    return;
+  }
   if (record.log === undefined) {
-    throw new TareError('unsupported', `Cannot read logs of ${nameOrId}: it was started with --log-driver none`);
+    const where = record.logDriver === 'passthrough' ? 'its output went to whoever started it' : 'nothing was kept';
+    throw new TareError(
+      'unsupported',
+      `Cannot read logs of ${nameOrId}: it was created with --log-driver ${record.logDriver}, so ${where}`,
+    );
   }
   const dir = diskDir(engine, record);
   const since = options.since === undefined ? undefined : Date.parse(options.since);

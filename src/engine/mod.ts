@@ -6,6 +6,7 @@
  * next command does about a crash), remove.ts; then the verbs: exec, attach, stop, wait, list, logs, inspect, diff, images.
  */
 export { attachContainer } from './attach.ts';
+export { checkHealth } from './check-health.ts';
 export { cleanupContainer } from './cleanup.ts';
 export { commitContainer, type CommitOptions, type CommittedImage } from './commit.ts';
 export { type Copied, copyFiles, copyIn, copyOut, type CopyEnd, type CopyOptions } from './copy.ts';
@@ -18,6 +19,7 @@ export { eventFilterKeys, type EventFilters } from './event-filter.ts';
 export type { ContainerAction, EventType, ImageAction, NewEvent, TareEvent } from './event.ts';
 export { execContainer, type ExecIo, type ExecSession } from './exec.ts';
 export { exportContainer } from './export.ts';
+export type { HealthOptions } from './health-options.ts';
 export { imageHistory, type HistoryLine } from './history.ts';
 export type { ImagePlaceOptions } from './image-places.ts';
 export { imageForRun, pullImage, removeImage, type PulledImage, type PullImageOptions } from './images.ts';
@@ -43,7 +45,7 @@ export { printContainerPlan } from './plan.ts';
 export { pushImage, type PushedImage, type PushImageOptions } from './push.ts';
 export { readEvents, type EventOptions } from './read-events.ts';
 export { reconcile, reconcileAll } from './reconcile.ts';
-export type { ContainerRecord, Source } from './record.ts';
+export type { ContainerRecord, LogDriver, RestartPolicy, Source } from './record.ts';
 export { registriesFor, type RegistryAccess } from './registries.ts';
 export { removeContainer, type RemoveOptions } from './remove.ts';
 export { runContainer, type RunHow } from './run.ts';
@@ -53,6 +55,8 @@ export { startContainer, type StartHow } from './start.ts';
 export { migrate } from './migrate.ts';
 export { rootlessUser, type RootlessUser } from './rootless.ts';
 export { killContainer, stopContainer, type StopOptions } from './stop.ts';
+export type { HealthResult, HealthState, HealthStatus, RestartState } from './supervision-state.ts';
+export { startable } from './startable.ts';
 export { tagImage, untagImage } from './tag.ts';
 export { unshare } from './unshare.ts';
 export { waitContainer, type WaitOptions } from './wait.ts';

@@ -15,6 +15,7 @@ import { anyMounts, countMount } from './count-mount.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { containerIds, releaseStaleNames } from './names.ts';
+import { containerActor, emit } from './emit.ts';
 import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
@@ -58,8 +59,11 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       await killContainer(engine, id);
       recordLostExit(dir);
       changePhase(dir, 'running', 'exited');
+      const record = readRecord(engine, id);
+      const exitCode = String(readExit(dir)?.code ?? LOST_EXIT);
+      emit(engine, { ...containerActor(record), action: 'die', attributes: { exitCode } });
       removeSocket(engine, id);
-      await countMount(engine, readRecord(engine, id), false);
+      await countMount(engine, record, false);
       await removeIfWanted(engine, id);
       return;
     }

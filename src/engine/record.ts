@@ -17,6 +17,16 @@ export type Source =
   /** An OCI bundle: config.json and root.path. */
   | { readonly kind: 'bundle'; readonly path: string };
 
+/** Where a container's output is kept: nowhere; in a CRI log file; in the journal; it has its creator's own streams. */
+export type LogDriver = 'k8s-file' | 'journald' | 'none' | 'passthrough';
+
+/** When a container that ended starts again. `unless-stopped` differs from `always` at boot alone. */
+export interface RestartPolicy {
+  readonly policy: 'no' | 'on-failure' | 'always' | 'unless-stopped';
+  /** With on-failure; absent: any number. */
+  readonly maxRetries?: number;
+}
+
 /** What Tare remembers of a container besides its OCI config. Written once at creation; state lives in the phase, the life lock and the exit record. */
 export interface ContainerRecord {
   readonly version: 1;
@@ -41,12 +51,21 @@ export interface ContainerRecord {
   readonly stopTimeoutMs: number;
   /** Log file name inside the container directory; absent: not logged. */
   readonly log?: { readonly maxBytes: number; readonly maxFiles: number };
-  readonly logDriver: 'k8s-file' | 'none';
+  readonly logDriver: LogDriver;
+  /** Names its messages in the journal. */
+  readonly logTag?: string;
+  /** Absent: it does not start again. */
+  readonly restart?: RestartPolicy;
+  /** Killed so long after each start. */
+  readonly timeoutMs?: number;
   readonly privileged: boolean;
   /** Cgroup path, "/tare/ID". */
   readonly cgroupPath: string;
-  /** Healthcheck of the image config, kept as data. */
+  /** The image's, changed by who created it. */
   readonly healthcheck?: Healthcheck;
+  readonly healthOnFailure?: 'kill' | 'restart' | 'stop';
+  /** It is checked only when somebody asks. */
+  readonly healthInterval?: 'disabled';
 }
 
 /** Name of the log file in the container directory. */

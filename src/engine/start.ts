@@ -11,6 +11,7 @@ import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
 import type { Running } from './running.ts';
 import { hostLayers } from './source-host.ts';
+import { clearSupervision } from './supervision-state.ts';
 
 export interface StartHow {
   readonly attach: boolean;
@@ -46,6 +47,7 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   ensureLayout(engine);
   const record = readRecord(engine, id);
   const rootfs = await rootfsOf(engine, record);
+  clearSupervision(dir);
   await countMount(engine, record, true);
   let running: Running;
   try {

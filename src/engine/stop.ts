@@ -53,7 +53,7 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
     await monitor.stop({ signal, timeoutMs });
   } catch (error) {
     // It ended by itself between our look and the request.
-    if (summarize(engine, id)?.state === 'running') throw error;
+    if (['running', 'restarting'].includes(summarize(engine, id)?.state ?? '')) throw error;
   } finally {
     monitor.close();
   }

@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import { TareError } from '../base/errors.ts';
+import type { Healthcheck } from '../spec/image-config.ts';
+import type { CreateOptions } from './create-options.ts';
+import { mergeHealth } from './health-options.ts';
+import { JOURNAL_SOCKET } from './journal.ts';
+import type { ContainerRecord } from './record.ts';
+
+/** Refuses what cannot be had, before anything is made. Errors: invalid, unavailable. */
+export function checkSupervised(options: CreateOptions, owned: boolean): void {
+  const { restart, log, terminal, timeoutSeconds } = options;
+  if (restart !== undefined && restart.policy !== 'no' && (options.autoRemove === true || owned))
+    throw new TareError(
+      'invalid',
+      'Cannot create container: it cannot both start again (--restart) and be removed when it has ended (--rm)',
+    );
+  if (restart?.maxRetries !== undefined && restart.policy !== 'on-failure')
+    throw new TareError('invalid', `Cannot create container: only on-failure counts restarts, not ${restart.policy}`);
+  if (log?.driver === 'passthrough' && terminal === true)
+    throw new TareError('invalid', 'Cannot create container: --log-driver passthrough hands on streams, so no --tty');
+  if (log?.driver === 'journald' && !existsSync(JOURNAL_SOCKET))
+    throw new TareError(
+      'unavailable',
+      `Cannot create container: journald does not run here (no ${JOURNAL_SOCKET}); use --log-driver k8s-file`,
+    );
+  if (timeoutSeconds !== undefined && !(timeoutSeconds >= 0))
+    throw new TareError('invalid', `Cannot create container: --timeout ${timeoutSeconds} is no time`);
+}
+
+/** What the record says of supervision. Errors: invalid health options. */
+export function supervised(
+  options: CreateOptions,
+  image: Healthcheck | undefined,
+): Pick<ContainerRecord, 'restart' | 'timeoutMs' | 'healthcheck' | 'healthOnFailure' | 'healthInterval' | 'logTag'> {
+  const { restart, timeoutSeconds, health, log } = options;
+  const healthcheck = mergeHealth(image, health);
+  const { onFailure = 'none' } = health ?? {};
+  return {
+    ...(restart === undefined || restart.policy === 'no' ? {} : { restart }),
+    ...(timeoutSeconds === undefined || timeoutSeconds === 0 ? {} : { timeoutMs: timeoutSeconds * 1000 }),
+    ...(healthcheck === undefined ? {} : { healthcheck }),
+    ...(onFailure === 'none' ? {} : { healthOnFailure: onFailure }),
+    ...(health?.intervalMs === 0 ? { healthInterval: 'disabled' } : {}),
+    ...(log?.tag === undefined ? {} : { logTag: log.tag }),
+  };
+}
