@@ -1,4 +1,5 @@
 import { registryFlags } from './registry-flags.ts';
+import { superviseFlags } from './supervise-flags.ts';
 import type { FlagTable } from './flag-table.ts';
 
 /** The flags `run` and `create` share: everything that says what the container is. */
@@ -85,15 +86,17 @@ export const createFlags = {
   pidfile: { type: 'text', value: 'FILE', help: "Write the first process's id to a file" },
   'log-driver': {
     type: 'text',
-    choices: ['k8s-file', 'json-file', 'none'],
+    choices: ['k8s-file', 'json-file', 'journald', 'none', 'passthrough'],
+    value: 'DRIVER',
     standard: 'k8s-file',
-    help: 'How output is kept; json-file is an alias of k8s-file',
+    help: "How output is kept: k8s-file (alias json-file), journald, none, or passthrough: it has this command's streams",
   },
   'log-opt': {
     type: 'list',
-    value: 'max-size=SIZE|max-file=N',
-    help: 'Size of a log file before it is rotated, and how many are kept',
+    value: 'KEY=VALUE',
+    help: 'max-size=SIZE of a log file before it is rotated, max-file=N that are kept, tag=TEXT of messages in the journal',
   },
+  ...superviseFlags,
   pull: {
     type: 'text',
     choices: ['missing', 'always', 'never', 'newer'],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { CreateOptions, MountRequest, ResourceLimits } from '../engine/create-options.ts';
+import type { LogDriver } from '../engine/record.ts';
 import { normalCapability } from '../spec/capabilities.ts';
 import { parseUlimit } from '../spec/rlimits.ts';
 import { parseSignal } from '../spec/signals.ts';
@@ -9,6 +10,7 @@ import { readEnvFile, variable } from './environment.ts';
 import type { FlagValues } from './flag-table.ts';
 import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.ts';
 import { registryAccess } from './registry-flags.ts';
+import { healthOf, restartOf } from './supervise-flags.ts';
 import { UsageError } from './usage-error.ts';
 import { parseInteger, parseSize } from './values.ts';
 
@@ -69,6 +71,9 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     stopSignal: flags['stop-signal'],
     stopTimeoutSeconds: flags['stop-timeout'],
     log: logOf(flags),
+    restart: restartOf(flags.restart),
+    timeoutSeconds: flags.timeout,
+    health: healthOf(flags),
     terminal: flags.tty,
     openStdin: flags.interactive,
     autoRemove: flags.rm,
@@ -191,15 +196,18 @@ function logOf(flags: CreateFlagValues): CreateOptions['log'] | undefined {
   const driver = flags['log-driver'];
   let maxSizeBytes: number | undefined;
   let maxFiles: number | undefined;
+  let tag: string | undefined;
   for (const option of flags['log-opt']) {
     const [key, value] = keyValue('--log-opt', option);
     if (key === 'max-size') maxSizeBytes = value === '-1' ? undefined : parseSize('--log-opt max-size', value);
     else if (key === 'max-file') maxFiles = parseInteger('--log-opt max-file', value, 1);
-    else throw new UsageError(`Cannot use --log-opt ${option}: expected max-size=SIZE or max-file=N`);
+    else if (key === 'tag') tag = value;
+    else throw new UsageError(`Cannot use --log-opt ${option}: expected max-size=SIZE, max-file=N or tag=TEXT`);
   }
-  if (driver === undefined && maxSizeBytes === undefined && maxFiles === undefined) return undefined;
+  if (driver === undefined && (maxSizeBytes ?? maxFiles ?? tag) === undefined) return undefined;
   return dropUndefined({
-    driver: driver === undefined ? undefined : driver === 'none' ? ('none' as const) : ('k8s-file' as const),
+    driver: driver === 'json-file' ? ('k8s-file' as const) : (driver as LogDriver | undefined),
+    tag,
     maxSizeBytes,
     maxFiles,
   });

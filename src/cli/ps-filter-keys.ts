@@ -11,6 +11,7 @@ export const psFilterKeys = [
   'until',
   'exited',
   'health',
+  'restart-policy',
   'network',
   'volume',
   'pod',
@@ -21,11 +22,15 @@ export const psStates = ['created', 'running', 'paused', 'restarting', 'removing
 /** Values of `--filter health=`. */
 export const psHealths = ['none', 'starting', 'healthy', 'unhealthy'] as const;
 
+/** Values of `--filter restart-policy=`. */
+export const psRestartPolicies = ['no', 'on-failure', 'always', 'unless-stopped'] as const;
+
 /** What completion offers for `ps --filter`. */
 export const psFilterOffers: readonly string[] = [
   ...psFilterKeys.map((key) => `${key}=`),
   ...psStates.map((state) => `status=${state}`),
   ...psHealths.map((health) => `health=${health}`),
+  ...psRestartPolicies.map((policy) => `restart-policy=${policy}`),
   'network=none',
   'network=host',
 ];

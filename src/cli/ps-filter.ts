@@ -5,7 +5,7 @@ import { resolveContainer } from '../engine/names.ts';
 import { readConfig, readRecord } from '../engine/record.ts';
 import type { Context } from './context.ts';
 import { type Filters, hasLabel, parseFilters } from './filters.ts';
-import { psFilterKeys, psHealths, psStates } from './ps-filter-keys.ts';
+import { psFilterKeys, psHealths, psRestartPolicies, psStates } from './ps-filter-keys.ts';
 import { UsageError } from './usage-error.ts';
 import { parseInteger, parseTime } from './values.ts';
 
@@ -56,6 +56,9 @@ async function testOf(context: FilterContext, key: string, value: string): Promi
     case 'health':
       requireOne(key, value, psHealths);
       return ({ health }) => (health ?? 'none') === value;
+    case 'restart-policy':
+      requireOne(key, value, psRestartPolicies);
+      return ({ restartPolicy }) => (restartPolicy ?? 'no') === value;
     case 'exited': {
       const code = parseInteger('--filter exited=', value);
       return (container) => container.state === 'exited' && container.exitCode === code;

@@ -71,8 +71,13 @@ export function statusText(container: ContainerSummary, nowMs: number): string {
       return 'Created';
     case 'running': {
       const since = container.startedAt === undefined ? Number.NaN : Date.parse(container.startedAt);
-      return Number.isNaN(since) ? 'Up' : `Up ${humanDuration(Math.max(0, nowMs - since))}`;
+      const up = Number.isNaN(since) ? 'Up' : `Up ${humanDuration(Math.max(0, nowMs - since))}`;
+      return container.health === undefined
+        ? up
+        : `${up} (${container.health === 'starting' ? 'health: starting' : container.health})`;
     }
+    case 'restarting':
+      return `Restarting (${container.exitCode ?? 0}) ${ago(container.finishedAt, nowMs)}`.trimEnd();
     case 'exited':
       return `Exited (${container.exitCode ?? 0}) ${ago(container.finishedAt, nowMs)}`.trimEnd();
     case 'removing':

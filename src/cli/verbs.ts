@@ -86,6 +86,18 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/inspect.ts')).verb,
   },
   {
+    name: 'events',
+    group: 'containers',
+    summary: 'Print what happens to containers and images',
+    load: async () => (await import('./verbs/events.ts')).verb,
+  },
+  {
+    name: 'healthcheck run',
+    group: 'containers',
+    summary: 'Check the health of a container now',
+    load: async () => (await import('./verbs/healthcheck-run.ts')).verb,
+  },
+  {
     name: 'diff',
     group: 'containers',
     summary: 'List what a container changed in its file system',
@@ -248,13 +260,16 @@ export const verbs: readonly VerbEntry[] = [
 const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: string, ...flags: string[]]>>>> = {
   container: {
     ...Object.fromEntries(
-      verbs.filter((verb) => verb.group === 'containers').map(({ name }) => [name, [name] as [string]]),
+      verbs
+        .filter((verb) => verb.group === 'containers' && !verb.name.includes(' '))
+        .map(({ name }) => [name, [name] as [string]]),
     ),
     ls: ['ps'],
     list: ['ps'],
     remove: ['rm'],
     inspect: ['inspect', '--type=container'],
   },
+  healthcheck: { run: ['healthcheck run'] },
   image: {
     ls: ['images'],
     list: ['images'],

@@ -16,7 +16,7 @@ const flags = {
     short: 'f',
     value: 'KEY=VALUE',
     offers: psFilterOffers,
-    help: 'Only those with this id, name, status, label, ancestor, exited (code), health, network, volume or pod, made before, since or until',
+    help: 'Only those with this id, name, status, label, ancestor, exited (code), health, restart-policy, network, volume or pod, made before, since or until',
   },
   format: {
     type: 'text',
@@ -67,7 +67,9 @@ export const verb = defineVerb({
     const last = values.latest === true ? 1 : values.last;
     const all = values.all === true || last !== undefined || filter?.wantsAll === true;
     let containers = (await collectedContainers(context.engine)).filter(
-      (container) => (all || container.state === 'running') && filter?.passes(container) !== false,
+      (container) =>
+        (all || container.state === 'running' || container.state === 'restarting') &&
+        filter?.passes(container) !== false,
     );
     if (last !== undefined) containers = containers.slice(0, last);
     context.print(await render(context, containers, values, format));

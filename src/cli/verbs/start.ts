@@ -1,6 +1,7 @@
 import { resolveContainer } from '../../engine/names.ts';
 import { readRecord } from '../../engine/record.ts';
 import { startContainer } from '../../engine/start.ts';
+import type { Context } from '../context.ts';
 import { attachFlags } from '../create-flags.ts';
 import { forEach } from '../for-each.ts';
 import { stayAttached, streamsOf } from '../stay-attached.ts';
@@ -13,13 +14,24 @@ export const verb = defineVerb({
   flags: {
     attach: { type: 'switch', short: 'a', help: 'Connect its output and forward signals' },
     interactive: { type: 'switch', short: 'i', help: 'Connect its standard input' },
+    all: { type: 'switch', help: 'Start all that do not run, or those that the filters let pass' },
+    filter: {
+      type: 'list',
+      short: 'f',
+      value: 'KEY=VALUE',
+      help: 'With --all: only those that pass, as for ps; not what a user stopped under unless-stopped',
+    },
     ...attachFlags,
   },
-  args: { min: 1 },
-  examples: [['start -ai job', 'Start a container and stay connected']],
-  async run(context, values, names) {
+  args: { min: 0 },
+  examples: [
+    ['start -ai job', 'Start a container and stay connected'],
+    ['start --all --filter restart-policy=always', 'What a boot does'],
+  ],
+  async run(context, values, given) {
+    const names = await chosen(context, values, given);
     const stdin = values.interactive === true;
-    if (values.attach !== true && !stdin) {
+    if (values.all === true || (values.attach !== true && !stdin)) {
       return forEach(context, names, async (name) => {
         const container = await startContainer(context.engine, name, { attach: false, stdin: false });
         context.warn(container.warnings);
@@ -36,3 +48,21 @@ export const verb = defineVerb({
     return stay(container, record.autoRemove);
   },
 });
+
+/** The names that are meant. Errors: UsageError. */
+async function chosen(
+  context: Context,
+  values: { readonly all: boolean | undefined; readonly filter: readonly string[] },
+  names: readonly string[],
+): Promise<readonly string[]> {
+  if (values.all !== true) {
+    if (values.filter.length > 0) throw new UsageError('Cannot use --filter without --all');
+    if (names.length === 0) throw new UsageError('Cannot start a container: a name is needed, or --all');
+    return names;
+  }
+  if (names.length > 0) throw new UsageError('Cannot use --all with names');
+  const { startable } = await import('../../engine/startable.ts');
+  const { compilePsFilter } = await import('../ps-filter.ts');
+  const filter = await compilePsFilter(context, values.filter);
+  return (await startable(context.engine)).filter(filter.passes).map(({ name }) => name);
+}
