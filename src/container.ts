@@ -4,6 +4,9 @@ import type { CommitOptions, CommittedImage } from './engine/commit.ts';
 import type { ExecOptions } from './engine/create-options.ts';
 import type { Engine } from './engine/engine.ts';
 import type { Running } from './engine/running.ts';
+import type { StatsOptions, StatsSample } from './engine/stats.ts';
+import type { ProcessTable } from './engine/top.ts';
+import type { ContainerUpdate } from './engine/update.ts';
 import type { ExitRecord } from './runtime/state.ts';
 import { parseSignal } from './spec/signals.ts';
 
@@ -29,8 +32,6 @@ export interface ContainerProcess {
  */
 export class Container implements AsyncDisposable {
   readonly id: string;
-  readonly name: string;
-  readonly pid: number;
   /** Things that could not be set as asked on this machine. */
   readonly warnings: readonly string[];
   /** Needs `openStdin`. */
@@ -39,9 +40,27 @@ export class Container implements AsyncDisposable {
   readonly stdout: Readable;
   readonly stderr: Readable;
   readonly #engine: Engine;
-  readonly #running: Running;
+  readonly #signal: AbortSignal | undefined;
   readonly #exit: Promise<ExitRecord>;
   readonly #streams: OutputStreams;
+  #running: Running;
+  #name: string;
+  /** The next run of it, while it is being restarted. */
+  #next: Promise<Running> | undefined;
+  /** Restarts take turns. */
+  #turn: Promise<void> = Promise.resolve();
+  /** Settles when the run is over and let go. */
+  #ended: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Of its first process, as the machine counts. */
+  get pid(): number {
+    return this.#running.pid;
+  }
 
   /** @internal Settles when it is removed; unlike `wait` it leaves unread output alone. */
   get gone(): Promise<unknown> {
@@ -52,12 +71,13 @@ export class Container implements AsyncDisposable {
   constructor(engine: Engine, running: Running, signal: AbortSignal | undefined) {
     this.#engine = engine;
     this.#running = running;
+    this.#signal = signal;
     this.id = running.id;
-    this.name = running.name;
-    this.pid = running.pid;
+    this.#name = running.name;
     this.warnings = running.warnings;
-    this.stdin = stdinOf(running);
-    this.#streams = new OutputStreams(running);
+    this.stdin = stdinOf(() => this.#running);
+    this.#streams = new OutputStreams();
+    this.#streams.connect(running);
     this.stdout = this.#streams.stdout;
     this.stderr = this.#streams.stderr;
     this.#exit = this.#end();
@@ -69,10 +89,85 @@ export class Container implements AsyncDisposable {
   }
 
   async #end(): Promise<ExitRecord> {
-    const exit = await this.#running.exit;
-    this.#streams.end();
-    await this.#running.finish();
-    return exit;
+    for (;;) {
+      const running = this.#running;
+      const ended = running.exit.then(async (exit) => {
+        if (this.#next === undefined) this.#streams.end();
+        await running.finish();
+        return exit;
+      });
+      this.#ended = ended.catch(() => {});
+      const exit = await ended;
+      const next = await this.#next?.catch(() => undefined);
+      if (next === undefined) {
+        this.#streams.end();
+        return exit;
+      }
+    }
+  }
+
+  /**
+   * Stops it and starts it again; output goes on in the same streams, and `wait` settles when it has ended for good. Errors: LaunchError when it cannot start again, it is gone
+   * then; not-found when it is gone already.
+   */
+  async restart(options: { readonly timeoutSeconds?: number; readonly signal?: string } = {}): Promise<void> {
+    const turn = this.#turn.then(() => this.#restart(options));
+    this.#turn = turn.catch(() => {});
+    await turn;
+  }
+
+  async #restart(options: { readonly timeoutSeconds?: number; readonly signal?: string }): Promise<void> {
+    const { restartOwned } = await import('./engine/restart-owned.ts');
+    const next = restartOwned(this.#engine, this.id, options, () => this.#ended).then((running) => {
+      this.#running = running;
+      this.#streams.connect(running);
+      if (this.#disposed || this.#signal?.aborted === true) running.kill(9).catch(() => {});
+      return running;
+    });
+    this.#next = next;
+    try {
+      await next;
+    } finally {
+      this.#next = undefined;
+    }
+  }
+
+  /** Lets all its processes stand still until `unpause`. Errors: failed-precondition when it has ended or is paused. */
+  async pause(): Promise<void> {
+    const { pauseContainer } = await import('./engine/pause.ts');
+    await pauseContainer(this.#engine, this.id);
+  }
+
+  /** Lets it go on. Errors: failed-precondition when it has ended or is not paused. */
+  async unpause(): Promise<void> {
+    const { unpauseContainer } = await import('./engine/pause.ts');
+    await unpauseContainer(this.#engine, this.id);
+  }
+
+  /** Gives it another name. Errors: already-exists; invalid. */
+  async rename(name: string): Promise<void> {
+    const { renameContainer } = await import('./engine/rename.ts');
+    await renameContainer(this.#engine, this.id, name);
+    this.#name = name;
+  }
+
+  /** Changes its limits: all that are given, or none. Returns warnings. Errors: invalid; failed-precondition when more is in use. */
+  async update(update: ContainerUpdate): Promise<readonly string[]> {
+    const { updateContainer } = await import('./engine/update.ts');
+    return updateContainer(this.#engine, this.id, update);
+  }
+
+  /** Samples what it uses, until it is gone, the loop is left or `signal` aborts. */
+  async *stats(options: Omit<StatsOptions, 'all'> = {}): AsyncGenerator<StatsSample> {
+    const { containerStats } = await import('./engine/stats.ts');
+    for await (const [sample] of containerStats(this.#engine, [this.id], options))
+      if (sample !== undefined) yield sample;
+  }
+
+  /** Its processes. `columns`: descriptors as of `tare top`. Errors: invalid; failed-precondition when it has ended. */
+  async top(columns: readonly string[] = []): Promise<ProcessTable> {
+    const { containerProcesses } = await import('./engine/top.ts');
+    return containerProcesses(this.#engine, this.id, columns);
   }
 
   /**
@@ -93,7 +188,8 @@ export class Container implements AsyncDisposable {
       { ...options, argv, openStdin: options.openStdin ?? false },
       'pipe',
     );
-    const streams = new OutputStreams(session);
+    const streams = new OutputStreams();
+    streams.connect(session);
     const exit = session.exit.finally(() => {
       streams.end();
       session.close();
@@ -101,7 +197,7 @@ export class Container implements AsyncDisposable {
     exit.catch(() => {});
     return {
       pid: session.pid,
-      stdin: stdinOf(session),
+      stdin: stdinOf(() => session),
       stdout: streams.stdout,
       stderr: streams.stderr,
       wait: () => {
@@ -164,6 +260,7 @@ export class Container implements AsyncDisposable {
 
   /** Kills it if it still runs and returns when it is removed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     this.#streams.discardUnread();
     await this.kill();
     await this.#exit.catch(() => {});
@@ -180,13 +277,15 @@ function signalNumber(signal: string | number): number {
 
 type Output = Pick<Running, 'onOutput'>;
 
-function stdinOf(target: Pick<Running, 'writeStdin' | 'endStdin'>): Writable {
+function stdinOf(target: () => Pick<Running, 'writeStdin' | 'endStdin'>): Writable {
   return new Writable({
     write(chunk: Uint8Array, _encoding, callback) {
-      target.writeStdin(chunk).then(() => callback(), callback);
+      target()
+        .writeStdin(chunk)
+        .then(() => callback(), callback);
     },
     final(callback) {
-      target.endStdin();
+      target().endStdin();
       callback();
     },
   });
@@ -197,10 +296,11 @@ class OutputStreams {
   readonly stdout = new PassThrough();
   readonly stderr = new PassThrough();
 
-  constructor(source: Output) {
+  /** Output of this comes from now on. */
+  connect(source: Output): void {
     source.onOutput((stream, bytes) => {
       const target = stream === 1 ? this.stdout : this.stderr;
-      if (target.write(bytes)) return;
+      if (target.writableEnded || target.write(bytes)) return;
       return new Promise<void>((resolve) => {
         const go = (): void => {
           target.off('drain', go).off('close', go);

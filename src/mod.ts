@@ -28,6 +28,10 @@ import type { EventOptions } from './engine/read-events.ts';
 import { rootlessUser } from './engine/rootless.ts';
 import type { HealthState } from './engine/supervision-state.ts';
 import { standardPlaces } from './engine/storage-places.ts';
+import type { DiskUsage } from './engine/disk-usage.ts';
+import type { StatsOptions, StatsSample } from './engine/stats.ts';
+import type { ProcessTable } from './engine/top.ts';
+import type { ContainerUpdate } from './engine/update.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
 import { nativeDir } from './sys/native.ts';
@@ -41,10 +45,14 @@ export type { ImportImageOptions, MadeImage } from './engine/import-image.ts';
 export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './engine/create-options.ts';
 export type { EngineInfo } from './engine/info.ts';
 export type { Lack } from './engine/lacks.ts';
+export type { DiskUsage } from './engine/disk-usage.ts';
 export type { ContainerState, ContainerSummary } from './engine/list.ts';
 export type { EventType, TareEvent } from './engine/event.ts';
 export type { HealthOptions } from './engine/health-options.ts';
 export type { HealthResult, HealthState, HealthStatus } from './engine/supervision-state.ts';
+export type { StatsOptions, StatsSample } from './engine/stats.ts';
+export type { ProcessTable } from './engine/top.ts';
+export type { ContainerUpdate } from './engine/update.ts';
 export type { PullEvent } from './image/pull.ts';
 
 /** Where Tare keeps its state; the defaults are the command line's. */
@@ -153,6 +161,57 @@ export class Tare implements AsyncDisposable {
   async info(): Promise<EngineInfo> {
     const { engineInfo } = await import('./engine/info.ts');
     return engineInfo(this.#engine);
+  }
+
+  /** Lets all processes of a container stand still, whoever started it, until `unpause`. Errors: not-found; failed-precondition. */
+  async pause(nameOrId: string): Promise<void> {
+    const { pauseContainer } = await import('./engine/pause.ts');
+    await pauseContainer(this.#engine, nameOrId);
+  }
+
+  /** Lets a paused container go on. Errors: not-found; failed-precondition when it is not paused. */
+  async unpause(nameOrId: string): Promise<void> {
+    const { unpauseContainer } = await import('./engine/pause.ts');
+    await unpauseContainer(this.#engine, nameOrId);
+  }
+
+  /** Stops and starts a container that no program owns; one of this program has its own `restart`. Returns warnings. Errors: not-found; LaunchError. */
+  async restart(
+    nameOrId: string,
+    options: { readonly timeoutSeconds?: number; readonly signal?: string } = {},
+  ): Promise<readonly string[]> {
+    const { restartContainer } = await import('./engine/restart.ts');
+    return restartContainer(this.#engine, nameOrId, options);
+  }
+
+  /** Gives a container another name. Errors: not-found; already-exists; invalid. */
+  async rename(nameOrId: string, name: string): Promise<void> {
+    const { renameContainer } = await import('./engine/rename.ts');
+    await renameContainer(this.#engine, nameOrId, name);
+  }
+
+  /** Changes the limits of a container, now and for its next starts: all that are given, or none. Returns warnings. Errors: not-found; invalid; failed-precondition. */
+  async update(nameOrId: string, update: ContainerUpdate): Promise<readonly string[]> {
+    const { updateContainer } = await import('./engine/update.ts');
+    return updateContainer(this.#engine, nameOrId, update);
+  }
+
+  /** Samples what containers use: those named, or whichever run. One list for each interval, until the loop is left or `signal` aborts. Errors: not-found. */
+  async *stats(names: readonly string[] = [], options: StatsOptions = {}): AsyncGenerator<readonly StatsSample[]> {
+    const { containerStats } = await import('./engine/stats.ts');
+    yield* containerStats(this.#engine, names, options);
+  }
+
+  /** The processes of a container. `columns`: descriptors as of `tare top`. Errors: not-found; invalid; failed-precondition. */
+  async top(nameOrId: string, columns: readonly string[] = []): Promise<ProcessTable> {
+    const { containerProcesses } = await import('./engine/top.ts');
+    return containerProcesses(this.#engine, nameOrId, columns);
+  }
+
+  /** What images, containers and kept blobs take of the disk. */
+  async diskUsage(): Promise<DiskUsage> {
+    const { diskUsage } = await import('./engine/disk-usage.ts');
+    return diskUsage(this.#engine);
   }
 
   /**

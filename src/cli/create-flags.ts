@@ -63,6 +63,7 @@ export const createFlags = {
   'cpu-period': { type: 'integer', value: 'MICROSECONDS', help: 'Length of the period' },
   'cpuset-cpus': { type: 'text', value: 'LIST', help: 'CPUs to run on, like 0-2,4' },
   'cpuset-mems': { type: 'text', value: 'LIST', help: 'Memory nodes to use' },
+  'blkio-weight': { type: 'integer', help: "Share of the disks' time, 10 to 1000" },
   'pids-limit': { type: 'integer', minusOne: true, help: 'Greatest number of processes; 0 or -1: unlimited' },
   ulimit: { type: 'list', value: 'NAME=SOFT[:HARD]', help: 'Resource limit of a process' },
   'shm-size': { type: 'size', help: 'Size of /dev/shm (default 64m)' },

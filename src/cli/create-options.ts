@@ -189,6 +189,7 @@ function resourcesOf(flags: CreateFlagValues): ResourceLimits {
     cpusetCpus: flags['cpuset-cpus'],
     cpusetMems: flags['cpuset-mems'],
     pidsLimit: pids === 0 ? -1 : pids,
+    blkioWeight: flags['blkio-weight'],
   });
 }
 

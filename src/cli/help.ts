@@ -21,7 +21,10 @@ export function overview(): string {
   return [
     'Usage:  tare [OPTIONS] VERB\n\nContainers without a daemon\n',
     ...sections,
-    `${groups.map((group) => `tare ${group} VERB`).join(' and ')} take the verbs docker has there.\n`,
+    `${groups
+      .map((group) => `tare ${group} VERB`)
+      .join(', ')
+      .replace(/, ([^,]*)$/, ' and $1')} take the verbs docker has there.\n`,
     `Global options, before the verb:\n${flagLines(globalFlags)}`,
     "Run 'tare VERB --help' for a verb's flags and an example.\n",
   ].join('\n');

@@ -33,3 +33,15 @@ export function humanSize(bytes: number): string {
   }
   return `${Number(value.toPrecision(3))}${units[unit] ?? ''}`;
 }
+
+/** A size in powers of 1024 with four significant digits, as docker shows memory: "1.504MiB". */
+export function binarySize(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${Number(value.toPrecision(4))}${units[unit] ?? ''}`;
+}

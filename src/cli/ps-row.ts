@@ -69,12 +69,14 @@ export function statusText(container: ContainerSummary, nowMs: number): string {
   switch (container.state) {
     case 'created':
       return 'Created';
-    case 'running': {
+    case 'running':
+    case 'paused': {
       const since = container.startedAt === undefined ? Number.NaN : Date.parse(container.startedAt);
       const up = Number.isNaN(since) ? 'Up' : `Up ${humanDuration(Math.max(0, nowMs - since))}`;
       return container.health === undefined
         ? up
         : `${up} (${container.health === 'starting' ? 'health: starting' : container.health})`;
+      return container.state === 'paused' ? `${up} (Paused)` : up;
     }
     case 'restarting':
       return `Restarting (${container.exitCode ?? 0}) ${ago(container.finishedAt, nowMs)}`.trimEnd();

@@ -122,6 +122,72 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/commit.ts')).verb,
   },
   {
+    name: 'restart',
+    group: 'containers',
+    summary: 'Stop containers and start them again',
+    load: async () => (await import('./verbs/restart.ts')).verb,
+  },
+  {
+    name: 'pause',
+    group: 'containers',
+    summary: 'Let all processes of containers stand still',
+    load: async () => (await import('./verbs/pause.ts')).verb,
+  },
+  {
+    name: 'unpause',
+    group: 'containers',
+    summary: 'Let paused containers go on',
+    load: async () => (await import('./verbs/unpause.ts')).verb,
+  },
+  {
+    name: 'rename',
+    group: 'containers',
+    summary: 'Give a container another name',
+    load: async () => (await import('./verbs/rename.ts')).verb,
+  },
+  {
+    name: 'update',
+    group: 'containers',
+    summary: 'Change the limits of containers',
+    load: async () => (await import('./verbs/update.ts')).verb,
+  },
+  {
+    name: 'top',
+    group: 'containers',
+    summary: 'List the processes of a container',
+    load: async () => (await import('./verbs/top.ts')).verb,
+  },
+  {
+    name: 'stats',
+    group: 'containers',
+    summary: 'Show what containers use, live',
+    load: async () => (await import('./verbs/stats.ts')).verb,
+  },
+  {
+    name: 'port',
+    group: 'containers',
+    summary: 'Print the published ports of a container',
+    load: async () => (await import('./verbs/port.ts')).verb,
+  },
+  {
+    name: 'container exists',
+    group: 'containers',
+    summary: 'Tell by the exit code whether there is such a container',
+    load: async () => (await import('./verbs/container-exists.ts')).verb,
+  },
+  {
+    name: 'container clone',
+    group: 'containers',
+    summary: 'Create a container like another one',
+    load: async () => (await import('./verbs/container-clone.ts')).verb,
+  },
+  {
+    name: 'container prune',
+    group: 'containers',
+    summary: 'Remove all containers that do not run',
+    load: async () => (await import('./verbs/container-prune.ts')).verb,
+  },
+  {
     name: 'pull',
     group: 'images',
     summary: 'Fetch an image',
@@ -249,6 +315,18 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/system-install-units.ts')).verb,
   },
   {
+    name: 'system df',
+    group: 'system',
+    summary: 'Show what images, containers and kept blobs take of the disk',
+    load: async () => (await import('./verbs/system-df.ts')).verb,
+  },
+  {
+    name: 'system prune',
+    group: 'system',
+    summary: 'Remove what nobody uses',
+    load: async () => (await import('./verbs/system-prune.ts')).verb,
+  },
+  {
     name: 'cleanup',
     group: 'hidden',
     summary: 'Collect a container that has ended (called by its monitor)',
@@ -262,12 +340,18 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     ...Object.fromEntries(
       verbs
         .filter((verb) => verb.group === 'containers' && !verb.name.includes(' '))
+  },
+  {
+        .filter(({ group, name }) => group === 'containers' && !name.includes(' '))
         .map(({ name }) => [name, [name] as [string]]),
     ),
     ls: ['ps'],
     list: ['ps'],
     remove: ['rm'],
     inspect: ['inspect', '--type=container'],
+    exists: ['container exists'],
+    prune: ['container prune'],
+    clone: ['container clone'],
   },
   healthcheck: { run: ['healthcheck run'] },
   image: {
@@ -286,6 +370,8 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     info: ['info'],
     migrate: ['system migrate'],
     'install-units': ['system install-units'],
+    df: ['system df'],
+    prune: ['system prune'],
   },
 };
 

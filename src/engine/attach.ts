@@ -1,6 +1,7 @@
 import { connectMonitor } from './connect.ts';
 import { connection } from './connection.ts';
 import type { Engine } from './engine.ts';
+import { refusePaused } from './pause.ts';
 import { readRecord } from './record.ts';
 import type { Running } from './running.ts';
 
@@ -14,6 +15,12 @@ export async function attachContainer(
 ): Promise<Running> {
   const { id, monitor } = await connectMonitor(engine, nameOrId, 'attach to');
   const record = readRecord(engine, id);
+  try {
+    refusePaused(engine, record, 'attach to');
+  } catch (error) {
+    monitor.close();
+    throw error;
+  }
   monitor.attach({ stdin: how.stdin && record.openStdin, stdout: true, stderr: true });
   const { pid } = await monitor.hello;
   return connection(monitor, { id, name: record.name, pid, warnings: [] });

@@ -1,11 +1,12 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isKind } from '../base/errors.ts';
 import { readCgroupHost, type CgroupHost } from '../runtime/cgroup/host.ts';
-import { planCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
+import { type CgroupPlace, type CgroupPlan, isCgroupFrozen, locateCgroup, planCgroup } from '../runtime/cgroup/mod.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
 import { delegatedHost, delegatedParent } from './delegated-cgroups.ts';
 import type { Engine } from './engine.ts';
-import { findRecord } from './record.ts';
+import { type ContainerRecord, findRecord } from './record.ts';
 
 /** What podman sets: enough for anything but a fork bomb. */
 const DEFAULT_PIDS_LIMIT = 2048;
@@ -74,6 +75,24 @@ export function containerCgroupPlan(
 export function containerCgroup(engine: Engine, id: string, record = findRecord(engine, id)): CgroupPlan {
   // Without a record it died before it had a cgroup.
   return containerCgroupPlan(engine, record?.cgroupPath ?? cgroupPathOf(engine, id), undefined);
+}
+
+/** Where the cgroup of a container is, without planning it. */
+export function cgroupPlace(
+  engine: Pick<Engine, 'rootless'>,
+  record: Pick<ContainerRecord, 'cgroupPath'>,
+): CgroupPlace {
+  return locateCgroup(usableCgroups(engine, record.cgroupPath), record.cgroupPath);
+}
+
+/** Whether all processes of a running container stand still, whoever paused it. False when its cgroup is gone, or nothing here can pause. */
+export function isPaused(engine: Pick<Engine, 'rootless'>, record: Pick<ContainerRecord, 'cgroupPath'>): boolean {
+  try {
+    return isCgroupFrozen(cgroupPlace(engine, record));
+  } catch (error) {
+    if (isKind(error, 'not-found') || isKind(error, 'unsupported')) return false;
+    throw error;
+  }
 }
 
 /** "/tare/ID". */

@@ -46,6 +46,8 @@ export interface ResourceLimits {
   readonly cpusetMems?: string;
   /** -1 unlimited. */
   readonly pidsLimit?: number;
+  /** 10 to 1000: share of the disks' time. */
+  readonly blkioWeight?: number;
 }
 
 /** Everything `create` and `run` take. All values are data: names are resolved in the container, never on the host. */

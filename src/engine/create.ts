@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { TareError, isKind } from '../base/errors.ts';
+import { TareError } from '../base/errors.ts';
 import type { PullEvent } from '../image/pull.ts';
 import { changePhase, createStateDir } from '../runtime/state.ts';
 import { ComingMonitor } from '../runtime/launch.ts';
@@ -11,14 +11,14 @@ import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
 import { buildConfig } from './build-config.ts';
 import { cgroupPathOf } from './cgroups.ts';
+import { claimName } from './claim-name.ts';
 import type { CreateOptions } from './create-options.ts';
 import { containerActor, emit } from './emit.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { generatedName, newId } from './ids.ts';
-import { checkName, releaseName, reserveName, resolveContainer } from './names.ts';
+import { checkName, releaseName, reserveName } from './names.ts';
 import { prepareSource, resolveSource } from './prepare-source.ts';
-import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, diskDir, writeRecord } from './record.ts';
 import { checkSupervised, supervised } from './supervised.ts';
 import { deleteContainer } from './delete.ts';
@@ -96,7 +96,7 @@ export async function prepareContainer(
   const life = stack.use(makeStateDir(dir, transient ? join(engine.volatileDir, id) : undefined));
   let name: string | undefined;
   try {
-    name = await claimName(engine, options.name, id);
+    name = await nameFor(engine, options.name, id);
     if (disk !== dir) mkdirSync(disk, { mode: 0o700 });
     const prepared = await prepareSource(engine, { dir, disk }, resolved, {
       id,
@@ -145,6 +145,8 @@ export async function prepareContainer(
       privileged: options.privileged === true,
       cgroupPath: cgroupPathOf(engine, id),
       ...supervised(options, image?.healthcheck),
+      ...(image?.healthcheck === undefined ? {} : { healthcheck: image.healthcheck }),
+      ...(transient ? {} : { created: withoutCredentials(options) }),
     };
     writeRecord(dir, record, config);
     emit(engine, { ...containerActor(record), action: 'create' });
@@ -175,6 +177,12 @@ async function ownNamespace(engine: Engine, userns: string | undefined): Promise
   );
 }
 
+/** What is kept of the options: not how the registry was reached, nor how large the terminal was. */
+function withoutCredentials(options: CreateOptions): CreateOptions {
+  const { registry: _registry, terminalSize: _size, ...kept } = options;
+  return kept;
+}
+
 function makeStateDir(dir: string, place: string | undefined): Fd {
   try {
     return createStateDir(dir, place);
@@ -203,16 +211,9 @@ function mountRootfs(mount: Mount): Fd {
   }
 }
 
-async function claimName(engine: Engine, wanted: string | undefined, id: string): Promise<string> {
+async function nameFor(engine: Engine, wanted: string | undefined, id: string): Promise<string> {
   if (wanted !== undefined) {
-    try {
-      reserveName(engine, wanted, id);
-    } catch (error) {
-      if (!isKind(error, 'already-exists')) throw error;
-      // Its holder may be what a crash left: a dead creation or removal, or an ended container that was to remove itself.
-      await collectHolder(engine, wanted);
-      reserveName(engine, wanted, id);
-    }
+    await claimName(engine, wanted, id);
     return wanted;
   }
   for (let attempt = 0; ; attempt++) {
@@ -223,13 +224,5 @@ async function claimName(engine: Engine, wanted: string | undefined, id: string)
     } catch (error) {
       if (attempt === NAME_TRIES || !(error instanceof TareError) || error.kind !== 'already-exists') throw error;
     }
-  }
-}
-
-async function collectHolder(engine: Engine, name: string): Promise<void> {
-  try {
-    await reconcile(engine, resolveContainer(engine, name));
-  } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
   }
 }

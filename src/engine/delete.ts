@@ -4,8 +4,9 @@ import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { containerCgroup } from './cgroups.ts';
 import { containerActor, emit } from './emit.ts';
+import { wasChanged } from './change.ts';
 import { type Engine, socketPath } from './engine.ts';
-import { dropName } from './names.ts';
+import { dropName, releaseOtherNames } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord } from './record.ts';
 
 /**
@@ -32,6 +33,8 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   if (record !== undefined) emit(engine, { ...containerActor(record), action: 'destroy' });
+  // It was renamed, maybe by somebody we did not see.
+  if (wasChanged(trash)) releaseOtherNames(engine, id);
   removeTrash(engine, id);
 }
 

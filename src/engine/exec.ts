@@ -17,6 +17,7 @@ import { newId } from './ids.ts';
 import { openInit } from './init-process.ts';
 import { toLaunchError } from './launch-error.ts';
 import { OutputQueue } from './output-queue.ts';
+import { refusePaused } from './pause.ts';
 import { containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import type { OutputHandler } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -55,6 +56,7 @@ export async function execContainer(
   const { id, monitor } = await connectMonitor(engine, nameOrId, 'exec in', { greet: false });
   try {
     const record = readRecord(engine, id);
+    refusePaused(engine, record, 'exec in');
     const config = readConfig(engine, id);
     using pidfd = openInit(engine, id);
     if (pidfd === undefined) throw ended(id);

@@ -4,7 +4,7 @@ import { readExit } from '../runtime/state.ts';
 import { signalName } from '../spec/signals.ts';
 import { healthView, healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
-import { summarize } from './list.ts';
+import { isUp, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, LOG_NAME, containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import { reconcile } from './reconcile.ts';
@@ -39,6 +39,8 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       Running: summary.state === 'running' || summary.state === 'restarting',
       Paused: false,
       Restarting: summary.state === 'restarting',
+      Running: isUp(summary),
+      Paused: summary.state === 'paused',
       OOMKilled: exit?.oom ?? false,
       Dead: summary.state === 'dead',
       Pid: summary.pid ?? 0,
@@ -77,8 +79,14 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       CapabilitiesBounding: process?.capabilities?.bounding ?? [],
       Memory: resources?.memory?.limit ?? 0,
       MemorySwap: resources?.memory?.swap ?? 0,
+      MemoryReservation: resources?.memory?.reservation ?? 0,
+      CpuShares: resources?.cpu?.shares ?? 0,
+      CpuQuota: resources?.cpu?.quota ?? 0,
+      CpuPeriod: resources?.cpu?.period ?? 0,
+      BlkioWeight: resources?.blockIO?.weight ?? 0,
       NanoCpus: nanoCpus(resources?.cpu?.quota, resources?.cpu?.period),
       CpusetCpus: resources?.cpu?.cpus ?? '',
+      CpusetMems: resources?.cpu?.mems ?? '',
       PidsLimit: resources?.pids?.limit ?? 0,
       RestartPolicy: {
         Name: record.restart?.policy ?? 'no',

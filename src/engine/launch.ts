@@ -16,6 +16,7 @@ import { toLaunchError } from './launch-error.ts';
 import { LOG_NAME, containerDir, type ContainerRecord, diskDir } from './record.ts';
 import { deleteContainer } from './delete.ts';
 import { rootlessVariables } from './rootless.ts';
+import { isRestarting } from './restarting.ts';
 import type { Running } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
 import { superviseSettings } from './supervise-settings.ts';
@@ -85,7 +86,7 @@ export async function launchContainer(
       pid: 0,
       warnings,
       cleanUp: () =>
-        record.autoRemove || options.owner
+        (record.autoRemove || options.owner) && !isRestarting(dir)
           ? deleteContainer(engine, record.id, record)
           : countMount(engine, record, false),
       lost: async () => (lives ? (await import('./cleanup.ts')).collectLost(engine, record.id) : undefined),

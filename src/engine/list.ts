@@ -1,4 +1,5 @@
 import { type LifeState, readExit, readLifeState, readPid, readStartedAt } from '../runtime/state.ts';
+import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
@@ -9,6 +10,10 @@ import { type HealthStatus, readHealth, readRestart } from './supervision-state.
 
 /** What people call the state of a container. `restarting`: it ended and waits for its next start. `dead`: its monitor died and nothing collected it yet. */
 export type ContainerState = 'created' | 'running' | 'restarting' | 'exited' | 'removing' | 'dead';
+import { type ContainerRecord, containerDir, findRecord } from './record.ts';
+
+/** What people call the state of a container. `dead`: its monitor died and nothing collected it yet. */
+export type ContainerState = 'created' | 'running' | 'paused' | 'exited' | 'removing' | 'dead';
 
 /** One line of `ps`. */
 export interface ContainerSummary {
@@ -76,6 +81,18 @@ export function summarize(engine: Engine, id: string): ContainerSummary | undefi
   return summaryOf(engine, id, readLifeState(containerDir(engine, id)));
 }
 
+function stateOf(engine: Engine, life: LifeState, record: ContainerRecord): ContainerState {
+  if (life.phase === 'creating') return 'created';
+  if (life.phase !== 'running') return life.phase;
+  if (!life.held) return 'dead';
+  return isPaused(engine, record) ? 'paused' : 'running';
+}
+
+/** Its processes exist: it runs, or stands still. */
+export function isUp(container: Pick<ContainerSummary, 'state'>): boolean {
+  return container.state === 'running' || container.state === 'paused';
+}
+
 function summaryOf(engine: Engine, id: string, life: LifeState | undefined): ContainerSummary | undefined {
   if (life === undefined || life.phase === 'creating') return undefined;
   const dir = containerDir(engine, id);
@@ -86,6 +103,9 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
   const state: ContainerState = waits ? 'restarting' : life.phase === 'running' && !life.held ? 'dead' : life.phase;
   const exit = waits || life.phase === 'exited' ? readExit(dir) : undefined;
   const pid = lives && !waits ? readPid(dir) : undefined;
+  const state = stateOf(engine, life, record);
+  const exit = life.phase === 'exited' ? readExit(dir) : undefined;
+  const pid = life.phase === 'running' && life.held ? readPid(dir) : undefined;
   const startedAt = pid === undefined ? undefined : readStartedAt(dir);
   const health = lives && !waits ? readHealth(dir, record) : undefined;
   return {

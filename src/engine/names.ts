@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
+import { wasChanged } from './change.ts';
+import { findRecord } from './record.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const ID_PREFIX = /^[0-9a-f]{1,64}$/;
@@ -82,7 +84,14 @@ export function releaseStaleNames(engine: Engine): void {
   }
 }
 
-function holderOf(engine: Engine, name: string): string | undefined {
+/** Releases every name of `id` but `kept`. */
+export function releaseOtherNames(engine: Engine, id: string, kept?: string): void {
+  for (const name of readdirSync(engine.namesDir))
+    if (name !== kept && holderOf(engine, name) === id) releaseName(engine, name, id);
+}
+
+/** The id that a name leads to, whether it is still the container's name or not. */
+export function holderOf(engine: Engine, name: string): string | undefined {
   try {
     return readlinkSync(join(engine.namesDir, name));
   } catch {
@@ -98,7 +107,7 @@ function holderOf(engine: Engine, name: string): string | undefined {
 export function resolveContainer(engine: Engine, nameOrId: string): string {
   if (NAME.test(nameOrId)) {
     const id = holderOf(engine, nameOrId);
-    if (id !== undefined && existsSync(join(engine.containersDir, id))) return id;
+    if (id !== undefined && existsSync(join(engine.containersDir, id)) && isNameOf(engine, nameOrId, id)) return id;
   }
   if (ID_PREFIX.test(nameOrId)) {
     const matches = containerIds(engine).filter((id) => id.startsWith(nameOrId));
@@ -107,6 +116,13 @@ export function resolveContainer(engine: Engine, nameOrId: string): string {
       throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);
   }
   throw new TareError('not-found', `Cannot find container ${nameOrId}: no such container`);
+}
+
+/** While a container is being renamed, and when that was killed, two names lead to it: its record knows the right one. */
+function isNameOf(engine: Engine, name: string, id: string): boolean {
+  if (!wasChanged(join(engine.containersDir, id))) return true;
+  const record = findRecord(engine, id);
+  return record === undefined || record.name === name;
 }
 
 /** Ids of all container directories, in no order. Empty when nothing was ever created. */

@@ -20,6 +20,8 @@ import { type ContainerRecord, containerDir, findRecord, readRecord } from './re
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
 import { endAbandonedPause } from './while-paused.ts';
+import { isRestarting } from './restarting.ts';
+import { settleHolder } from './settle-names.ts';
 
 /** Exit code of a container whose monitor died: it was killed, and nobody saw how it would have ended. */
 const LOST_EXIT = 137;
@@ -89,7 +91,10 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
 
 /** Collects every container, frees the names of those that are gone and empties the trash. Called by verbs that list or clean; each container is independent of the others. */
 export async function reconcileAll(engine: Engine): Promise<void> {
-  for (const id of containerIds(engine)) await reconcile(engine, id);
+  for (const id of containerIds(engine)) {
+    await reconcile(engine, id);
+    await settleHolder(engine, id);
+  }
   releaseStaleNames(engine);
   emptyTrash(engine);
 }
@@ -128,5 +133,5 @@ function recordLostExit(dir: string): void {
 }
 
 async function removeIfWanted(engine: Engine, id: string): Promise<void> {
-  if (readRecord(engine, id).autoRemove) await deleteContainer(engine, id);
+  if (readRecord(engine, id).autoRemove && !isRestarting(containerDir(engine, id))) await deleteContainer(engine, id);
 }

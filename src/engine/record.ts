@@ -4,6 +4,7 @@ import { TareError } from '../base/errors.ts';
 import type { Healthcheck } from '../spec/image-config.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
+import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 
 /** Where a container's root file system comes from. */
@@ -28,6 +29,7 @@ export interface RestartPolicy {
 }
 
 /** What Tare remembers of a container besides its OCI config. Written once at creation; state lives in the phase, the life lock and the exit record. */
+/** What Tare remembers of a container besides its OCI config. Written at creation, and replaced as a whole by a change (change.ts); state lives in the phase, the life lock and the exit record. */
 export interface ContainerRecord {
   readonly version: 1;
   readonly id: string;
@@ -62,6 +64,9 @@ export interface ContainerRecord {
   /** Cgroup path, "/tare/ID". */
   readonly cgroupPath: string;
   /** The image's, changed by who created it. */
+  /** How it was created, for another one like it; without credentials. Absent in records of older versions. */
+  readonly created?: CreateOptions;
+  /** Healthcheck of the image config, kept as data. */
   readonly healthcheck?: Healthcheck;
   readonly healthOnFailure?: 'kill' | 'restart' | 'stop';
   /** It is checked only when somebody asks. */

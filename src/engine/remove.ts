@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs';
 import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { changePhase, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
+import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { deleteContainer } from './delete.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
-import { containerDir } from './record.ts';
+import { containerDir, readRecord } from './record.ts';
 import { stopContainer } from './stop.ts';
 import { waitContainer } from './wait.ts';
 
@@ -36,7 +37,7 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
       if (options.force !== true) {
         throw new TareError(
           'failed-precondition',
-          `Cannot remove container ${nameOrId}: it is running; stop it first (tare stop ${nameOrId}) or use --force`,
+          `Cannot remove container ${nameOrId}: it is ${isPaused(engine, readRecord(engine, id)) ? 'paused' : 'running'}; stop it first (tare stop ${nameOrId}) or use --force`,
         );
       }
       await stopForRemoval(engine, id, options.timeoutSeconds ?? 0);

@@ -7,6 +7,7 @@ import { type Engine, ensureLayout } from './engine.ts';
 import { countMount } from './count-mount.ts';
 import { launchContainer } from './launch.ts';
 import { resolveContainer } from './names.ts';
+import { refusePaused } from './pause.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
 import type { Running } from './running.ts';
@@ -16,6 +17,8 @@ import { clearSupervision } from './supervision-state.ts';
 export interface StartHow {
   readonly attach: boolean;
   readonly stdin: boolean;
+  /** When the handle's process dies or closes it, the container is killed and removed. */
+  readonly owner?: boolean;
 }
 
 /** A monitor needs this long at the most between the exit record and its own end. */
@@ -37,7 +40,10 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
     await sleep(5);
     state = readLifeState(dir);
   }
-  if (state?.phase === 'running' && state.held) return attachContainer(engine, id, { stdin: how.stdin });
+  if (state?.phase === 'running' && state.held) {
+    refusePaused(engine, readRecord(engine, id), 'start');
+    return attachContainer(engine, id, { stdin: how.stdin });
+  }
   using life = takeLife(dir, `start container ${nameOrId}`);
   const phase = readPhase(dir);
   if (phase !== 'created' && phase !== 'exited') {
@@ -53,7 +59,7 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   try {
     running = await launchContainer(engine, record, readConfig(engine, id), rootfs, life, {
       attach: { stdin: how.stdin && how.attach, output: how.attach },
-      owner: false,
+      owner: how.owner === true,
       detach: !how.attach,
       warnings: [],
     });

@@ -1,11 +1,13 @@
+import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { parseSignal } from '../spec/signals.ts';
 import { cleanupContainer } from './cleanup.ts';
 import { connectMonitor, UnreachableMonitor } from './connect.ts';
 import type { Engine } from './engine.ts';
-import { summarize } from './list.ts';
+import { isUp, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
+import { thawIfPaused } from './pause.ts';
 import { containerDir, findRecord } from './record.ts';
 import { signalUnreachable, stopUnreachable } from './stop-unreachable.ts';
 import { waitContainer } from './wait.ts';
@@ -24,7 +26,7 @@ const REMOVAL_DEADLINE_MS = 10_000;
 
 /**
  * Stops a container and returns when it has ended and its exit is recorded. The grace period runs in the monitor, so a client that dies changes nothing.
- * Stopping what does not run is no error. Errors: not-found, invalid signal.
+ * Stopping what does not run is no error; a paused one goes on to get the signal. Errors: not-found, invalid signal.
  */
 export async function stopContainer(engine: Engine, nameOrId: string, options: StopOptions = {}): Promise<void> {
   const id = resolveContainer(engine, nameOrId);
@@ -50,10 +52,17 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
   }
   const { monitor } = connection;
   try {
-    await monitor.stop({ signal, timeoutMs });
+    const stopping = monitor.stop({ signal, timeoutMs });
+    stopping.catch(() => {});
+    // The signal waits for it: now it can act on it.
+    const record = findRecord(engine, id);
+    if (record !== undefined) thawIfPaused(engine, record);
+    await stopping;
   } catch (error) {
     // It ended by itself between our look and the request.
     if (['running', 'restarting'].includes(summarize(engine, id)?.state ?? '')) throw error;
+    const now = summarize(engine, id);
+    if (now !== undefined && isUp(now)) throw error;
   } finally {
     monitor.close();
   }
@@ -71,14 +80,20 @@ async function untilRemoved(engine: Engine, id: string): Promise<void> {
   const deadline = { signal: AbortSignal.timeout(REMOVAL_DEADLINE_MS) };
   try {
     // The first round may find that the other one does it: the second then waits for it.
-    while (ended()) await cleanupContainer(engine, id, deadline);
+    while (ended()) {
+      await cleanupContainer(engine, id, deadline);
+      // Somebody restarts it.
+      if (ended()) await sleep(5);
+    }
   } catch (error) {
     if (!isKind(error, 'cancelled')) throw error;
   }
 }
 
+const SIGKILL = 9;
+
 /**
- * Sends a signal to a container's first process. Errors: not-found, failed-precondition when it does not run, invalid signal.
+ * Sends a signal to a container's first process. A paused one gets it when it goes on, which it does at once when the signal is to end it. Errors: not-found, failed-precondition when it does not run, invalid signal.
  */
 export async function killContainer(
   engine: Engine,
@@ -92,9 +107,11 @@ export async function killContainer(
     return undefined;
   });
   if (connection === undefined) return signalUnreachable(engine, resolveContainer(engine, nameOrId), number);
-  const { monitor } = connection;
+  const { id, monitor } = connection;
   try {
     await monitor.signal(number, { all: options.all === true });
+    const record = findRecord(engine, id);
+    if (record !== undefined && (number === SIGKILL || number === record.stopSignal)) thawIfPaused(engine, record);
   } catch (cause) {
     throw new TareError('failed-precondition', `Cannot kill container ${nameOrId}: it ended meanwhile`, { cause });
   } finally {

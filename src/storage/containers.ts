@@ -134,6 +134,28 @@ async function dropDead(parts: StoreParts, layers: LockedTable, volatile: boolea
   await dropIncompleteLayers(parts, layers, rows, temp);
 }
 
+/** Gives a container another name. Idempotent. Errors: `not-found`; `already-exists` for a name of another container, podman's too. */
+export async function renameContainer(
+  parts: StoreParts,
+  id: string,
+  name: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  requireId(id, 'container id');
+  const isNamed = (row: Row | undefined): boolean => row !== undefined && texts(row.raw, 'names')[0] === name;
+  if (isNamed(parts.containers.mentioning(id).find((row) => row.id === id))) return;
+  using containers = await parts.containers.lock(signal);
+  const row = containers.find(id);
+  if (row === undefined) throw new TareError('not-found', `Cannot rename container ${id}: it is not in the store`);
+  const holder = containers.rows().find((other) => other.id !== id && texts(other.raw, 'names').includes(name));
+  if (holder !== undefined)
+    throw new TareError(
+      'already-exists',
+      `Cannot use name ${name}: container ${holder.id.slice(0, 12)} of the image store has it; choose another name`,
+    );
+  containers.put([{ ...row, raw: { ...row.raw, names: [name] } }], syncOf(row));
+}
+
 /**
  * Deletes a container with its writable layer. Idempotent: resolves to false when there is none. Its files are renamed away under the locks and deleted
  * after them.

@@ -7,7 +7,13 @@ import { readCapped, storageError } from './_file.ts';
 import { createParts, ensureLayout, imageDir, type StoreParts, tarSplitPath } from './_parts.ts';
 import { bigDataFile } from './big-data.ts';
 import type { ImageCommit } from './commit-image.ts';
-import { type ContainerCreate, containerRootfs, createContainer, removeContainer } from './containers.ts';
+import {
+  type ContainerCreate,
+  containerRootfs,
+  createContainer,
+  removeContainer,
+  renameContainer,
+} from './containers.ts';
 import type { RemovedImage } from './image-changes.ts';
 import { findImage } from './image-names.ts';
 import type { LayerWriter, StageOptions } from './layer-writer.ts';
@@ -211,6 +217,11 @@ export class Store {
   /** Deletes a container with its layer; false when there was none. */
   removeContainer(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
     return this.#change(`remove container ${id}`, removeContainer(this.#parts, id, options.signal));
+  }
+
+  /** Gives a container another name. See `renameContainer`. */
+  renameContainer(id: string, name: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#change(`rename container ${id}`, renameContainer(this.#parts, id, name, options.signal));
   }
 
   /** All containers, podman's too. One whose layer is not complete is being made or removed, or its maker was killed: it is left out. */

@@ -12,7 +12,7 @@ export async function referenceBlocks(): Promise<string[]> {
     blocks.push(`## tare ${entry.name}\n\n\`\`\`text\n${verbHelp(entry, await entry.load())}\`\`\`\n`);
   }
   blocks.push(
-    '## Grouped names\n\n`tare container VERB` takes every verb for containers, and `ls`, `list` (`ps`) and `remove` (`rm`). `tare image VERB` takes `ls`, `list` (`images`),\n`rm`, `remove` (`rmi`), `inspect`, `exists`, `prune`, and the verbs for images above but `login` and `logout`.\n',
+    '## Grouped names\n\n`tare container VERB` takes every verb for containers, and `ls`, `list` (`ps`), `remove` (`rm`), `exists`, `prune` and `clone`. `tare system VERB` takes `df`, `prune` and `info`. `tare image VERB` takes `ls`, `list` (`images`),\n`rm`, `remove` (`rmi`), `inspect`, `exists`, `prune`, and the verbs for images above but `login` and `logout`.\n',
   );
   return blocks;
 }

@@ -1,4 +1,4 @@
-import { type ContainerSummary, collectedContainers } from '../../engine/list.ts';
+import { type ContainerSummary, collectedContainers, isUp } from '../../engine/list.ts';
 import type { Context } from '../context.ts';
 import type { FlagTable, FlagValues } from '../flag-table.ts';
 import type { Format } from '../format.ts';
@@ -70,6 +70,7 @@ export const verb = defineVerb({
       (container) =>
         (all || container.state === 'running' || container.state === 'restarting') &&
         filter?.passes(container) !== false,
+      (container) => (all || isUp(container)) && filter?.passes(container) !== false,
     );
     if (last !== undefined) containers = containers.slice(0, last);
     context.print(await render(context, containers, values, format));

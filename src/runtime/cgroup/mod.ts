@@ -10,10 +10,12 @@
  */
 export { detectCgroups, readCgroupHost, type CgroupHost, type CgroupTexts, type Hierarchy } from './host.ts';
 export type { CgroupPlan, CgroupWrite } from './plan.ts';
-export { defaultCgroupParent, planCgroup, type CgroupRequest } from './plan-cgroup.ts';
+export { defaultCgroupParent, locateCgroup, type CgroupPlace } from './locate.ts';
+export { planCgroup, type CgroupRequest } from './plan-cgroup.ts';
 export { createCgroup } from './create.ts';
 export { killCgroup, type KillOptions } from './kill.ts';
 export { removeCgroup } from './remove.ts';
 export { cgroupProcesses } from './members.ts';
 export { freezeCgroup, isCgroupFrozen, thawCgroup, type FreezeOptions } from './freeze.ts';
-export { cgroupStats, type CgroupStats } from './stats.ts';
+export { updateCgroup } from './update.ts';
+export { cgroupStats, type CgroupStats, cgroupUsage, type CgroupUsage } from './stats.ts';

@@ -10,6 +10,7 @@ import {
 } from './device-rules.ts';
 import type { CgroupHost, Hierarchy } from './host.ts';
 import { Limits, limitsV1, limitsV2 } from './limits.ts';
+import { cgroupComponents, joinPath as join, locateCgroup } from './locate.ts';
 import type { CgroupPlan, CgroupWrite } from './plan.ts';
 import { checkResources } from './resources.ts';
 
@@ -24,9 +25,6 @@ export interface CgroupRequest {
   /** Entries in addition to `resources.unified`. */
   readonly unified?: Readonly<Record<string, string>>;
 }
-
-/** The parent of the cgroups of containers that name none. */
-export const defaultCgroupParent = '/tare';
 
 /** Where the monitors of the containers beside it live on cgroup v2. */
 const MONITORS = 'tare-monitors';
@@ -51,10 +49,8 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
   const usable = host.hierarchies.filter((h) => !h.readOnly);
   const v2 = usable.find((h) => h.version === 2);
   const v1 = usable.filter((h) => h.version === 1);
-  const controllers: Record<string, string> = {};
-  for (const hierarchy of usable)
-    for (const name of hierarchy.controllers) controllers[name] = join(hierarchy.dir, path);
-  const unified = v2 && join(v2.dir, path);
+  const place = locateCgroup(host, request.cgroupPath);
+  const { controllers, unified } = place;
   const warnings = [...host.warnings];
 
   const limits = new Limits((controller) =>
@@ -91,17 +87,12 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
   if (devices.warning !== undefined) warnings.push(devices.warning);
 
   const order = [...v1, ...(v2 ? [v2] : [])];
-  const freezer = controllers['freezer'];
-  const procs = unified ?? freezer ?? controllers['pids'] ?? (v1[0] && join(v1[0].dir, path));
-  const memory = controllers['memory'];
   const parent = ancestors.at(-1);
   const monitors = v1.length === 0 && v2 !== undefined && parent !== undefined && join(v2.dir, `${parent}/${MONITORS}`);
-  const memoryIsV2 = v2?.controllers.includes('memory') ?? false;
   return {
-    root: host.root,
+    ...place,
     parents: order.flatMap((h) => ancestors.map((ancestor) => join(h.dir, ancestor))),
     parentWrites,
-    dirs: order.map((h) => join(h.dir, path)),
     writes: [...limits.writes, ...devices.writes],
     tasks: v1.map((h) => `${join(h.dir, path)}/tasks`),
     ...(monitors === false ? {} : { monitors }),
@@ -111,43 +102,10 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
             .filter((h) => h.name !== undefined && parent !== undefined)
             .map((h) => `${join(h.dir, parent ?? '')}/tasks`)
         : [`${monitors}/cgroup.procs`],
-    ...(unified === undefined ? {} : { unified }),
-    controllers,
-    kill: unified === undefined ? '' : `${unified}/cgroup.kill`,
-    procs: procs === undefined ? '' : `${procs}/cgroup.procs`,
-    freezer: freezer === undefined || v1.length === 0 ? '' : `${freezer}/freezer.state`,
-    ...(memory === undefined
-      ? {}
-      : { oom: { file: `${memory}/${memoryIsV2 ? 'memory.events' : 'memory.oom_control'}`, key: 'oom_kill' } }),
     devices: devices.by,
     ...(devices.program && { devicesBpf: devices.program }),
     warnings,
   };
-}
-
-const join = (dir: string, path: string): string => (dir === '' ? path : `${dir}/${path}`);
-
-/** The components of a cgroup path. Errors: invalid, unsupported for systemd's "slice:prefix:name". */
-function cgroupComponents(path: string): string[] {
-  if (/^[^/]*\.slice:[^/:]*:[^/:]*$/.test(path)) {
-    throw new TareError(
-      'unsupported',
-      `Cannot use cgroup path ${path}: it is in systemd's form, and cgroups are made in the file system here; give a path like /parent/name`,
-    );
-  }
-  const components = (path.startsWith('/') ? path : `${defaultCgroupParent}/${path}`)
-    .split('/')
-    .filter((part) => part !== '' && part !== '.');
-  if (path === '' || components.length === 0)
-    throw new TareError('invalid', 'Cannot use the root cgroup for a container: give a path like /parent/name');
-  for (const part of components) {
-    if (part === '..' || part.length > 255 || /[\n\0]/.test(part))
-      throw new TareError(
-        'invalid',
-        `Cannot use cgroup path ${JSON.stringify(path)}: ${JSON.stringify(part)} is not a directory name`,
-      );
-  }
-  return components;
 }
 
 /** A v1 cpuset takes processes only once both lists are set, and starts with empty ones. */

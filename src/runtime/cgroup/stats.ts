@@ -37,10 +37,7 @@ const V1_UNLIMITED = 2 ** 62;
 
 /** Reads the counters of a container's cgroup, of either version. Empty when the cgroup is gone. Errors: Node's, for a file that cannot be read. */
 export function cgroupStats(plan: Pick<CgroupPlan, 'root' | 'controllers' | 'unified'>): CgroupStats {
-  const read = (controller: string, file: string): string | undefined => {
-    const dir = plan.controllers[controller];
-    return dir === undefined ? undefined : readKernelFile(`${plan.root}/${dir}/${file}`);
-  };
+  const read = readerOf(plan);
   const cpu = readCpu(plan, read);
   const memory = readMemory(read);
   const pids = number(read('pids', 'pids.current'));
@@ -51,6 +48,78 @@ export function cgroupStats(plan: Pick<CgroupPlan, 'root' | 'controllers' | 'uni
     ...(memory && { memory }),
     ...(pids === undefined ? {} : { pids: { current: pids, ...(limit === undefined ? {} : { limit }) } }),
     ...(io && { io }),
+  };
+}
+
+/** The part of `cgroupStats` that people watch, with half as many files to read. */
+export function cgroupUsage(plan: Pick<CgroupPlan, 'root' | 'controllers' | 'unified'>): CgroupUsage {
+  const read = readerOf(plan);
+  const cpu = readCpuTime(plan, read);
+  const memory = readMemoryUse(read);
+  const pids = number(read('pids', 'pids.current'));
+  const io = readIoBytes(read);
+  return {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memory === undefined ? {} : { memory }),
+    ...(pids === undefined ? {} : { pids: { current: pids } }),
+    ...(io === undefined ? {} : { io }),
+  };
+}
+
+/** See `CgroupStats`. */
+export interface CgroupUsage {
+  readonly cpu?: { readonly usageUsec: number };
+  readonly memory?: { readonly usageBytes: number; readonly workingSetBytes: number; readonly limitBytes?: number };
+  readonly pids?: { readonly current: number };
+  readonly io?: { readonly readBytes: number; readonly writeBytes: number };
+}
+
+function readCpuTime(plan: Pick<CgroupPlan, 'root' | 'unified'>, read: Read): CgroupUsage['cpu'] {
+  const v1 = divided(number(read('cpuacct', 'cpuacct.usage')), 1000);
+  if (v1 !== undefined) return { usageUsec: v1 };
+  const v2 = plan.unified === undefined ? undefined : readKernelFile(`${plan.root}/${plan.unified}/cpu.stat`);
+  const usage = keyedNumber(v2, 'usage_usec');
+  return usage === undefined ? undefined : { usageUsec: usage };
+}
+
+function readMemoryUse(read: Read): CgroupUsage['memory'] {
+  const v2 = number(read('memory', 'memory.current'));
+  const usage = v2 ?? number(read('memory', 'memory.usage_in_bytes'));
+  if (usage === undefined) return undefined;
+  const stat = read('memory', 'memory.stat');
+  const inactive = keyedNumber(stat, v2 === undefined ? 'total_inactive_file' : 'inactive_file') ?? 0;
+  const limit = number(read('memory', v2 === undefined ? 'memory.limit_in_bytes' : 'memory.max'));
+  return {
+    usageBytes: usage,
+    workingSetBytes: Math.max(0, usage - inactive),
+    ...(limit === undefined || limit >= V1_UNLIMITED ? {} : { limitBytes: limit }),
+  };
+}
+
+function readIoBytes(read: Read): CgroupUsage['io'] {
+  const v2 = read('io', 'io.stat');
+  if (v2 !== undefined) return { readBytes: sumOfKey(v2, 'rbytes'), writeBytes: sumOfKey(v2, 'wbytes') };
+  const bytes = read('blkio', 'blkio.throttle.io_service_bytes_recursive');
+  return bytes === undefined
+    ? undefined
+    : { readBytes: sumOfWord(bytes, 'Read'), writeBytes: sumOfWord(bytes, 'Write') };
+}
+
+function sumOfKey(text: string, key: string): number {
+  return [...text.matchAll(new RegExp(`\\b${key}=(\\d+)`, 'g'))].reduce((total, match) => total + Number(match[1]), 0);
+}
+
+function sumOfWord(text: string, word: string): number {
+  return [...text.matchAll(new RegExp(`^\\d+:\\d+ ${word} (\\d+)$`, 'gm'))].reduce(
+    (total, match) => total + Number(match[1]),
+    0,
+  );
+}
+
+function readerOf(plan: Pick<CgroupPlan, 'root' | 'controllers'>): Read {
+  return (controller, file) => {
+    const dir = plan.controllers[controller];
+    return dir === undefined ? undefined : readKernelFile(`${plan.root}/${dir}/${file}`);
   };
 }
 
@@ -93,40 +162,17 @@ const divided = (value: number | undefined, by: number): number | undefined =>
   value === undefined ? undefined : Math.floor(value / by);
 
 function readMemory(read: Read): CgroupStats['memory'] {
-  const v2 = number(read('memory', 'memory.current'));
-  const usage = v2 ?? number(read('memory', 'memory.usage_in_bytes'));
-  if (usage === undefined) return undefined;
-  const stat = read('memory', 'memory.stat');
-  const inactive = keyedNumber(stat, v2 === undefined ? 'total_inactive_file' : 'inactive_file') ?? 0;
-  const limit = number(read('memory', v2 === undefined ? 'memory.limit_in_bytes' : 'memory.max'));
-  const kills = keyedNumber(read('memory', v2 === undefined ? 'memory.oom_control' : 'memory.events'), 'oom_kill') ?? 0;
-  return {
-    usageBytes: usage,
-    workingSetBytes: Math.max(0, usage - inactive),
-    ...(limit === undefined || limit >= V1_UNLIMITED ? {} : { limitBytes: limit }),
-    oomKills: kills,
-  };
+  const use = readMemoryUse(read);
+  if (use === undefined) return undefined;
+  const kills = keyedNumber(read('memory', 'memory.events') ?? read('memory', 'memory.oom_control'), 'oom_kill') ?? 0;
+  return { ...use, oomKills: kills };
 }
 
 function readIo(read: Read): CgroupStats['io'] {
+  const use = readIoBytes(read);
+  if (use === undefined) return undefined;
   const v2 = read('io', 'io.stat');
-  if (v2 !== undefined) {
-    const sum = (key: string): number =>
-      [...v2.matchAll(new RegExp(`\\b${key}=(\\d+)`, 'g'))].reduce((total, match) => total + Number(match[1]), 0);
-    return { readBytes: sum('rbytes'), writeBytes: sum('wbytes'), readOps: sum('rios'), writeOps: sum('wios') };
-  }
-  const bytes = read('blkio', 'blkio.throttle.io_service_bytes_recursive');
-  if (bytes === undefined) return undefined;
+  if (v2 !== undefined) return { ...use, readOps: sumOfKey(v2, 'rios'), writeOps: sumOfKey(v2, 'wios') };
   const ops = read('blkio', 'blkio.throttle.io_serviced_recursive') ?? '';
-  const sum = (text: string, word: string): number =>
-    [...text.matchAll(new RegExp(`^\\d+:\\d+ ${word} (\\d+)$`, 'gm'))].reduce(
-      (total, match) => total + Number(match[1]),
-      0,
-    );
-  return {
-    readBytes: sum(bytes, 'Read'),
-    writeBytes: sum(bytes, 'Write'),
-    readOps: sum(ops, 'Read'),
-    writeOps: sum(ops, 'Write'),
-  };
+  return { ...use, readOps: sumOfWord(ops, 'Read'), writeOps: sumOfWord(ops, 'Write') };
 }

@@ -1,0 +1,80 @@
+import { containerStats, type StatsSample } from '../../engine/stats.ts';
+import { compileFormat } from '../format.ts';
+import { binarySize, humanSize } from '../human.ts';
+import { renderRows } from '../rows.ts';
+import { UsageError } from '../usage-error.ts';
+import { defineVerb } from '../verb.ts';
+
+const columns = ['ID', 'Name', 'CPUPerc', 'MemUsage', 'MemPerc', 'NetIO', 'BlockIO', 'PIDs'] as const;
+const headings = {
+  ID: 'CONTAINER ID',
+  CPUPerc: 'CPU %',
+  MemUsage: 'MEM USAGE / LIMIT',
+  MemPerc: 'MEM %',
+  NetIO: 'NET I/O',
+  BlockIO: 'BLOCK I/O',
+} as const;
+
+/** `tare stats`: one process samples all; on a terminal the table is drawn in place. */
+export const verb = defineVerb({
+  usage: '[OPTIONS] [CONTAINER...]',
+  flags: {
+    all: { type: 'switch', short: 'a', help: 'Also containers that do not run' },
+    'no-stream': { type: 'switch', help: 'Print one sample (over one interval) and leave' },
+    'no-trunc': { type: 'switch', help: 'Print ids in full' },
+    'no-reset': { type: 'switch', help: 'On a terminal, too, print one table after the other' },
+    interval: { type: 'number', short: 'i', value: 'SECONDS', standard: '1', help: 'Time between samples' },
+    format: {
+      type: 'text',
+      value: 'json|table ...|TEMPLATE',
+      help: 'Print fields: ID, Name, CPUPerc, MemUsage, MemPerc, NetIO, BlockIO, PIDs, Container, UpSince; json: one object a line',
+    },
+  },
+  args: { min: 0 },
+  examples: [
+    ['stats', 'What runs, every second'],
+    ["stats --no-stream --format '{{.Name}} {{.CPUPerc}} {{.MemUsage}}'", 'One line for each container'],
+  ],
+  async run(context, values, names) {
+    if (values.all === true && names.length > 0) throw new UsageError('Cannot use --all together with names');
+    const seconds = values.interval ?? 1;
+    if (seconds < 0.1 || seconds > 86_400) throw new UsageError('Cannot use --interval: expected 0.1 to 86400 seconds');
+    const format = values.format === undefined || values.format === 'table' ? undefined : compileFormat(values.format);
+    const once = values['no-stream'] === true;
+    const { isTerminal } = await import('../../sys/tty.ts');
+    const inPlace = !once && values['no-reset'] !== true && isTerminal(1) && (format === undefined || format.table);
+    const full = values['no-trunc'] === true;
+    if (inPlace) context.print('\x1b[2J');
+    const options = { all: values.all === true, intervalMs: seconds * 1000 };
+    for await (const samples of containerStats(context.engine, names, options)) {
+      const text = renderRows(
+        samples.map((sample) => row(sample, full)),
+        format,
+        columns,
+        headings,
+      );
+      context.print(inPlace ? `\x1b[H${text.replaceAll('\n', '\x1b[K\n')}\x1b[J` : text);
+      if (once) break;
+    }
+    return 0;
+  },
+});
+
+function row(sample: StatsSample, full: boolean): Readonly<Record<string, string>> {
+  const id = full ? sample.id : sample.id.slice(0, 12);
+  const shown = (text: string): string => (sample.up ? text : '--');
+  const share = sample.memoryLimitBytes > 0 ? (sample.memoryBytes / sample.memoryLimitBytes) * 100 : 0;
+  const pids = shown(String(sample.pids));
+  return {
+    ID: id,
+    Container: id,
+    Name: sample.name,
+    CPUPerc: shown(`${sample.cpuPercent.toFixed(2)}%`),
+    MemUsage: sample.up ? `${binarySize(sample.memoryBytes)} / ${binarySize(sample.memoryLimitBytes)}` : '-- / --',
+    MemPerc: shown(`${share.toFixed(2)}%`),
+    NetIO: sample.up ? `${humanSize(sample.netReceivedBytes)} / ${humanSize(sample.netSentBytes)}` : '-- / --',
+    BlockIO: sample.up ? `${humanSize(sample.blockReadBytes)} / ${humanSize(sample.blockWrittenBytes)}` : '-- / --',
+    PIDs: pids,
+    UpSince: sample.startedAt ?? '',
+  };
+}

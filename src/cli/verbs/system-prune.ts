@@ -1,0 +1,29 @@
+import { pruneSystem } from '../../engine/prune-system.ts';
+import { confirm } from '../confirm.ts';
+import { humanSize } from '../human.ts';
+import { defineVerb } from '../verb.ts';
+
+/** `tare system prune`. */
+export const verb = defineVerb({
+  usage: '[OPTIONS]',
+  flags: {
+    all: { type: 'switch', short: 'a', help: 'Every image that no container uses, not only those without a name' },
+    volumes: { type: 'switch', help: 'Accepted for compatibility: there are no volumes yet' },
+    force: { type: 'switch', short: 'f', help: 'Do not ask' },
+  },
+  args: { min: 0, max: 0 },
+  examples: [['system prune -f', 'Remove ended containers, images without a name, and blobs of layers that are gone']],
+  async run(context, values) {
+    const all = values.all === true;
+    const warning = `WARNING! This command removes:\n\t- all non running containers\n\t- ${
+      all ? 'all images without a container' : 'all images without a name and a container'
+    }\n\t- kept blobs of layers that are gone\n\n`;
+    if (!(await confirm(context, values.force === true, warning))) return 0;
+    const { containers, images, freedBytes } = await pruneSystem(context.engine, { all });
+    const section = (title: string, ids: readonly string[]): string =>
+      ids.length === 0 ? '' : `${title}:\n${ids.map((id) => `${id}\n`).join('')}\n`;
+    context.print(section('Deleted Containers', containers) + section('Deleted Images', images));
+    context.print(`Total reclaimed space: ${humanSize(freedBytes)}\n`);
+    return 0;
+  },
+});

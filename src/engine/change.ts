@@ -1,0 +1,100 @@
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { readPhase } from '../runtime/state.ts';
+import type { RuntimeConfig } from '../spec/runtime-config.ts';
+import { Fd } from '../sys/fd.ts';
+import { lockWait, tryLock } from '../sys/lock.ts';
+import { type Engine } from './engine.ts';
+import { type ContainerRecord, containerDir } from './record.ts';
+
+/** The lock file of changes; there once a container was changed for the first time. */
+const CHANGE = 'change';
+
+/** The right to change a container's record and config, until it is disposed. */
+export interface Change extends Disposable {
+  /** Replaces the record: whoever reads finds the old one or the new one. Errors: not-found when the container was removed meanwhile. */
+  writeRecord(record: ContainerRecord): void;
+  /** The same for the OCI config. */
+  writeConfig(config: RuntimeConfig): void;
+}
+
+/**
+ * Waits until nobody else changes the container's records. This is not the life lock, which the monitor of a running container holds: see docs/decisions/0020-changing-records.md.
+ *
+ * Errors: not-found; cancelled.
+ */
+export async function beginChange(
+  engine: Engine,
+  id: string,
+  what: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Change> {
+  const lock = openChange(engine, id, 'a+');
+  try {
+    if (lock === undefined) throw gone(id, what);
+    await lockWait(lock, 'write', options);
+    // It may have been removed while we waited.
+    const phase = readPhase(containerDir(engine, id));
+    if (phase === undefined || phase === 'removing') throw gone(id, what);
+    return changeUnder(engine, id, what, lock);
+  } catch (error) {
+    lock?.close();
+    throw error;
+  }
+}
+
+/** The same if nobody is at it and it was changed before; undefined otherwise. */
+export function tryChange(engine: Engine, id: string, what: string): Change | undefined {
+  const lock = openChange(engine, id, 'r+');
+  if (lock === undefined) return undefined;
+  if (tryLock(lock, 'write')) return changeUnder(engine, id, what, lock);
+  lock.close();
+  return undefined;
+}
+
+/** Whether the container's record was ever changed: its names have to be looked at twice. One stat(2). */
+export function wasChanged(dir: string): boolean {
+  return existsSync(join(dir, CHANGE));
+}
+
+function openChange(engine: Engine, id: string, flags: 'a+' | 'r+'): Fd | undefined {
+  try {
+    return Fd.adopt(openSync(join(containerDir(engine, id), CHANGE), flags, 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function changeUnder(engine: Engine, id: string, what: string, lock: Fd): Change {
+  const write = (name: string, value: object): void => {
+    try {
+      replace(join(containerDir(engine, id), name), JSON.stringify(value));
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? gone(id, what, error) : error;
+    }
+  };
+  return {
+    writeRecord: (record) => write('container.json', record),
+    writeConfig: (config) => write('config.json', config),
+    [Symbol.dispose]: () => lock.close(),
+  };
+}
+
+/** The lock makes one name for the new file enough: what a kill leaves there, the next change writes over. */
+function replace(path: string, text: string): void {
+  const next = `${path}.next`;
+  const fd = openSync(next, 'w', 0o600);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(next, path);
+}
+
+function gone(id: string, what: string, cause?: unknown): TareError {
+  return new TareError('not-found', `Cannot ${what} container ${id.slice(0, 12)}: it was removed`, { cause });
+}

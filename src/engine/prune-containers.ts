@@ -1,0 +1,53 @@
+import { isKind } from '../base/errors.ts';
+import { containerDiskSize } from './container-disk-size.ts';
+import type { Engine } from './engine.ts';
+import { collectedContainers } from './list.ts';
+import { findRecord } from './record.ts';
+import { removeContainer } from './remove.ts';
+
+export interface PruneContainersOptions {
+  /** Only those created before, RFC 3339. */
+  readonly createdBefore?: string;
+  /** `key` or `key=value`; all of them must be there. */
+  readonly labels?: readonly string[];
+  /** None of these may be there. */
+  readonly withoutLabels?: readonly string[];
+  /** Measure what is freed. */
+  readonly measure?: boolean;
+}
+
+/**
+ * Removes all containers that do not run. One that somebody starts, or removes, at that moment is left to them. Returns the ids, newest first, and with `measure` the bytes
+ * freed. Errors: denied.
+ */
+export async function pruneContainers(
+  engine: Engine,
+  options: PruneContainersOptions = {},
+): Promise<{ readonly removed: readonly string[]; readonly freedBytes: number }> {
+  const removed: string[] = [];
+  let freedBytes = 0;
+  for (const container of await collectedContainers(engine)) {
+    const has = (label: string): boolean => hasLabel(container.labels, label);
+    if (container.state !== 'created' && container.state !== 'exited') continue;
+    if (options.createdBefore !== undefined && Date.parse(container.createdAt) >= Date.parse(options.createdBefore))
+      continue;
+    if (options.labels?.every(has) === false || options.withoutLabels?.some(has) === true) continue;
+    const record = findRecord(engine, container.id);
+    const size = options.measure === true && record !== undefined ? await containerDiskSize(engine, record) : undefined;
+    try {
+      await removeContainer(engine, container.id);
+    } catch (error) {
+      if (isKind(error, 'failed-precondition') || isKind(error, 'not-found')) continue;
+      throw error;
+    }
+    removed.push(container.id);
+    freedBytes += size === undefined ? 0 : size.writableBytes + size.logBytes;
+  }
+  return { removed, freedBytes };
+}
+
+function hasLabel(labels: Readonly<Record<string, string>>, label: string): boolean {
+  const equals = label.indexOf('=');
+  const key = equals < 0 ? label : label.slice(0, equals);
+  return Object.hasOwn(labels, key) && (equals < 0 || labels[key] === label.slice(equals + 1));
+}

@@ -1,0 +1,28 @@
+import type { Engine } from './engine.ts';
+import { pruneBlobs } from './kept-blobs.ts';
+import { pruneContainers } from './prune-containers.ts';
+import { pruneImages } from './prune-images.ts';
+import { reconcileAll } from './reconcile.ts';
+
+/** What a clean-up removed. */
+export interface PrunedSystem {
+  readonly containers: readonly string[];
+  readonly images: readonly string[];
+  readonly freedBytes: number;
+}
+
+/**
+ * Removes what nobody uses: containers that do not run, images without a name (with `all` every image that no container is of), kept blobs whose layers are gone, and what killed
+ * processes left. Errors: denied; those of the store.
+ */
+export async function pruneSystem(engine: Engine, options: { readonly all?: boolean } = {}): Promise<PrunedSystem> {
+  await reconcileAll(engine);
+  const containers = await pruneContainers(engine, { measure: true });
+  const store = await engine.store();
+  const layerBytes = (): number => store.layers().reduce((bytes, layer) => bytes + (layer.sizeBytes ?? 0), 0);
+  const before = layerBytes();
+  const images = await pruneImages(engine, { all: options.all === true });
+  const ofLayers = Math.max(0, before - layerBytes());
+  const ofBlobs = await pruneBlobs(engine, store);
+  return { containers: containers.removed, images, freedBytes: containers.freedBytes + ofLayers + ofBlobs };
+}

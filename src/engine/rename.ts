@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs';
+import { TareError, isKind } from '../base/errors.ts';
+import { beginChange } from './change.ts';
+import { claimName } from './claim-name.ts';
+import type { Engine } from './engine.ts';
+import { fileError } from './file-error.ts';
+import { checkName, dropName, releaseName, resolveContainer } from './names.ts';
+import { reconcile } from './reconcile.ts';
+import { type ContainerRecord, containerDir, readRecord } from './record.ts';
+import { settleNames } from './settle-names.ts';
+
+/**
+ * Gives a container another name, running or not. It has one of both at every moment: the record says which. Two that want one name: one gets it.
+ *
+ * Errors: not-found; already-exists, naming the holder; invalid for a bad name, or the one it has.
+ */
+export async function renameContainer(engine: Engine, nameOrId: string, name: string): Promise<void> {
+  checkName(name);
+  const id = resolveContainer(engine, nameOrId);
+  await reconcile(engine, id);
+  using change = await beginChange(engine, id, 'rename');
+  const record = readRecord(engine, id);
+  if (record.name === name)
+    throw new TareError('invalid', `Cannot rename container ${nameOrId}: ${name} is its name already`);
+  await settleNames(engine, record);
+  await claimName(engine, name, id);
+  try {
+    await nameInStore(engine, record, name);
+    // From here on it is the other name that counts.
+    change.writeRecord({ ...record, name });
+  } catch (error) {
+    releaseName(engine, name, id);
+    await nameInStore(engine, record, record.name).catch(() => {});
+    throw fileError(error, `rename container ${nameOrId}`);
+  }
+  dropName(engine, record.name, id);
+  if (existsSync(containerDir(engine, id))) return;
+  // Removed while we were at it, by somebody who did not know of this name yet.
+  releaseName(engine, name, id);
+  throw new TareError('not-found', `Cannot rename container ${nameOrId}: it was removed meanwhile`);
+}
+
+/** Podman and the others see the containers of the store by name. */
+async function nameInStore(engine: Engine, record: ContainerRecord, name: string): Promise<void> {
+  if (record.source.kind !== 'image') return;
+  try {
+    await (await engine.store()).renameContainer(record.id, name);
+  } catch (error) {
+    if (!isKind(error, 'not-found')) throw error;
+  }
+}

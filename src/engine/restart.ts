@@ -1,0 +1,42 @@
+import { isKind } from '../base/errors.ts';
+import type { Engine } from './engine.ts';
+import { beginRestart } from './restarting.ts';
+import { resolveContainer } from './names.ts';
+import { reconcile } from './reconcile.ts';
+import { containerDir, readRecord } from './record.ts';
+import { startContainer } from './start.ts';
+import { type StopOptions, stopContainer } from './stop.ts';
+
+/**
+ * Stops a container, if it runs, and starts it again; one that is to remove itself when it has ended stays for it. Restarts of one container at a time take turns. Returns
+ * warnings. Whoever is attached to it sees it end.
+ *
+ * Errors: not-found; invalid signal; LaunchError when it cannot start again; failed-precondition while somebody removes it.
+ */
+export async function restartContainer(
+  engine: Engine,
+  nameOrId: string,
+  options: Omit<StopOptions, 'untilRemoved'> = {},
+): Promise<readonly string[]> {
+  const id = resolveContainer(engine, nameOrId);
+  await reconcile(engine, id);
+  if (!readRecord(engine, id).autoRemove) return stopAndStart(engine, id, options);
+  const hold = await beginRestart(containerDir(engine, id));
+  try {
+    return await stopAndStart(engine, id, options);
+  } finally {
+    hold[Symbol.dispose]();
+    // When it could not start again, it has ended for good.
+    await reconcile(engine, id);
+  }
+}
+
+async function stopAndStart(engine: Engine, id: string, options: StopOptions): Promise<readonly string[]> {
+  try {
+    await stopContainer(engine, id, options);
+  } catch (error) {
+    // It ended in another way at the same time.
+    if (!isKind(error, 'unavailable')) throw error;
+  }
+  return (await startContainer(engine, id, { attach: false, stdin: false })).warnings;
+}
