@@ -73,10 +73,10 @@ export function statusText(container: ContainerSummary, nowMs: number): string {
     case 'paused': {
       const since = container.startedAt === undefined ? Number.NaN : Date.parse(container.startedAt);
       const up = Number.isNaN(since) ? 'Up' : `Up ${humanDuration(Math.max(0, nowMs - since))}`;
+      if (container.state === 'paused') return `${up} (Paused)`;
       return container.health === undefined
         ? up
         : `${up} (${container.health === 'starting' ? 'health: starting' : container.health})`;
-      return container.state === 'paused' ? `${up} (Paused)` : up;
     }
     case 'restarting':
       return `Restarting (${container.exitCode ?? 0}) ${ago(container.finishedAt, nowMs)}`.trimEnd();

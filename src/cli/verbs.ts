@@ -339,9 +339,6 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
   container: {
     ...Object.fromEntries(
       verbs
-        .filter((verb) => verb.group === 'containers' && !verb.name.includes(' '))
-  },
-  {
         .filter(({ group, name }) => group === 'containers' && !name.includes(' '))
         .map(({ name }) => [name, [name] as [string]]),
     ),

@@ -145,7 +145,6 @@ export async function prepareContainer(
       privileged: options.privileged === true,
       cgroupPath: cgroupPathOf(engine, id),
       ...supervised(options, image?.healthcheck),
-      ...(image?.healthcheck === undefined ? {} : { healthcheck: image.healthcheck }),
       ...(transient ? {} : { created: withoutCredentials(options) }),
     };
     writeRecord(dir, record, config);

@@ -36,11 +36,9 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     Name: record.name,
     State: {
       Status: summary.state,
-      Running: summary.state === 'running' || summary.state === 'restarting',
-      Paused: false,
-      Restarting: summary.state === 'restarting',
-      Running: isUp(summary),
+      Running: isUp(summary) || summary.state === 'restarting',
       Paused: summary.state === 'paused',
+      Restarting: summary.state === 'restarting',
       OOMKilled: exit?.oom ?? false,
       Dead: summary.state === 'dead',
       Pid: summary.pid ?? 0,

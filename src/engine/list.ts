@@ -9,11 +9,7 @@ import { type ContainerRecord, type RestartPolicy, containerDir, findRecord } fr
 import { type HealthStatus, readHealth, readRestart } from './supervision-state.ts';
 
 /** What people call the state of a container. `restarting`: it ended and waits for its next start. `dead`: its monitor died and nothing collected it yet. */
-export type ContainerState = 'created' | 'running' | 'restarting' | 'exited' | 'removing' | 'dead';
-import { type ContainerRecord, containerDir, findRecord } from './record.ts';
-
-/** What people call the state of a container. `dead`: its monitor died and nothing collected it yet. */
-export type ContainerState = 'created' | 'running' | 'paused' | 'exited' | 'removing' | 'dead';
+export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'removing' | 'dead';
 
 /** One line of `ps`. */
 export interface ContainerSummary {
@@ -100,12 +96,9 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
   if (record === undefined) return undefined;
   const lives = life.phase === 'running' && life.held;
   const waits = lives && startsAgain(record) && readRestart(dir).waiting;
-  const state: ContainerState = waits ? 'restarting' : life.phase === 'running' && !life.held ? 'dead' : life.phase;
+  const state: ContainerState = waits ? 'restarting' : stateOf(engine, life, record);
   const exit = waits || life.phase === 'exited' ? readExit(dir) : undefined;
   const pid = lives && !waits ? readPid(dir) : undefined;
-  const state = stateOf(engine, life, record);
-  const exit = life.phase === 'exited' ? readExit(dir) : undefined;
-  const pid = life.phase === 'running' && life.held ? readPid(dir) : undefined;
   const startedAt = pid === undefined ? undefined : readStartedAt(dir);
   const health = lives && !waits ? readHealth(dir, record) : undefined;
   return {

@@ -60,9 +60,8 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
     await stopping;
   } catch (error) {
     // It ended by itself between our look and the request.
-    if (['running', 'restarting'].includes(summarize(engine, id)?.state ?? '')) throw error;
     const now = summarize(engine, id);
-    if (now !== undefined && isUp(now)) throw error;
+    if (now !== undefined && (isUp(now) || now.state === 'restarting')) throw error;
   } finally {
     monitor.close();
   }

@@ -68,9 +68,7 @@ export const verb = defineVerb({
     const all = values.all === true || last !== undefined || filter?.wantsAll === true;
     let containers = (await collectedContainers(context.engine)).filter(
       (container) =>
-        (all || container.state === 'running' || container.state === 'restarting') &&
-        filter?.passes(container) !== false,
-      (container) => (all || isUp(container)) && filter?.passes(container) !== false,
+        (all || isUp(container) || container.state === 'restarting') && filter?.passes(container) !== false,
     );
     if (last !== undefined) containers = containers.slice(0, last);
     context.print(await render(context, containers, values, format));
