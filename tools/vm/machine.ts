@@ -63,6 +63,8 @@ export class Machine implements AsyncDisposable {
   /** Starts it and waits until its agent answers. Errors: Error with the console's last lines. */
   async boot(): Promise<void> {
     this.#hello = Promise.withResolvers();
+    // Of a machine whose power was cut.
+    rmSync(join(this.#dir, 'agent'), { force: true });
     const log = openSync(join(this.#dir, 'qemu.log'), 'a');
     const child = spawn('qemu-system-x86_64', this.#argv, { stdio: ['ignore', log, log] });
     closeSync(log);
@@ -106,8 +108,11 @@ export class Machine implements AsyncDisposable {
       ...(env === undefined ? {} : { env }),
     };
     const { promise, resolve } = Promise.withResolvers<GuestOutcome | Error>();
+    const socket = this.#socket;
+    if (socket === undefined || socket.destroyed)
+      throw new Error(`Cannot run ${argv.join(' ')} in the virtual machine: it is off`);
     this.#pending.set(id, { options, done: resolve });
-    this.#socket?.write(`${JSON.stringify(request)}\n`);
+    socket.write(`${JSON.stringify(request)}\n`);
     const answer = await promise;
     if (answer instanceof Error) throw answer;
     return answer;
