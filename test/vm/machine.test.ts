@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
-import { guestCheckout } from '../../tools/vm/root.ts';
+import { guestCheckout, guestUser } from '../../tools/vm/root.ts';
 import { Machine } from '../../tools/vm/machine.ts';
 import { needs } from '../support/needs.ts';
 import type { GuestTest } from './guest-test.ts';
@@ -57,3 +57,26 @@ test('limits hold after systemd reloads and starts units of its own', { skip }, 
   assert.equal(await machine.sh(`cat /sys/fs/cgroup/tare/${id}/memory.max`), `${64 * 2 ** 20}`);
   await machine.sh(`${tare} rm -f limited`);
 });
+
+test(
+  'a lingering user: limits hold in the delegated subtree, and a container outlives the unit that started it',
+  { skip },
+  async () => {
+    await machine.sh(
+      `loginctl enable-linger ${guestUser}; until [ -S /run/user/1000/systemd/private ]; do sleep 1; done`,
+    );
+    const unit = `runuser -u ${guestUser} -- env XDG_RUNTIME_DIR=/run/user/1000 HOME=/home/${guestUser} systemd-run --user --wait --pipe --quiet`;
+    const limits = "sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max'";
+    assert.equal(
+      await machine.sh(`${unit} ${tare} run --rm --memory 64m --pids-limit 44 host: ${limits}`),
+      `${64 * 2 ** 20}\n44`,
+    );
+    await machine.sh(`${unit} ${tare} run -d --name outlives host: sleep 1000`);
+    assert.equal(await machine.sh(`${unit} ${tare} ps --format '{{.Names}} {{.State}}'`), 'outlives running');
+    assert.equal(
+      await machine.sh(`cat /proc/$(pgrep -f '^tare: monitor outlives')/cgroup`),
+      '0::/user.slice/user-1000.slice/user@1000.service/tare/tare-monitors',
+    );
+    await machine.sh(`${unit} ${tare} rm -f outlives`);
+  },
+);

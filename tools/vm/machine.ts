@@ -163,11 +163,18 @@ export class Machine implements AsyncDisposable {
     socket.on('data', (text: string) => {
       const lines = `${rest}${text}`.split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) if (line !== '') this.#answer(JSON.parse(line) as Answer);
+      for (const line of lines) this.#answer(line);
     });
   }
 
-  #answer(answer: Answer): void {
+  #answer(line: string): void {
+    let answer: Answer;
+    try {
+      answer = JSON.parse(line) as Answer;
+    } catch {
+      // Nothing, or the half of a line that an agent died over.
+      return;
+    }
     if ('hello' in answer) {
       this.#lost('the machine was rebooted');
       this.#hello.resolve();

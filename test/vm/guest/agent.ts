@@ -60,4 +60,6 @@ function runCommand({ id, argv, env, input, timeoutMs, lines }: Request): void {
 }
 
 listen();
+// Ends what an agent before us may have begun.
+writeSync(1, '\n');
 say({ hello: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() });
