@@ -66,7 +66,9 @@ export class Machine implements AsyncDisposable {
     // Of a machine whose power was cut.
     rmSync(join(this.#dir, 'agent'), { force: true });
     const log = openSync(join(this.#dir, 'qemu.log'), 'a');
-    const child = spawn('qemu-system-x86_64', this.#argv, { stdio: ['ignore', log, log] });
+    // It dies with us, however we die.
+    const argv = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...this.#argv];
+    const child = spawn('setpriv', argv, { stdio: ['ignore', log, log] });
     closeSync(log);
     this.#process = child;
     child.on('error', (error) => this.#hello.reject(error));
