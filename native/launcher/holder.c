@@ -17,12 +17,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "launcher.h"
 
-enum { BYTE_HOLDER = 0 };
+enum { BYTE_HOLDER = 0, FRAME_BYTES = 12288, STACK_BYTES = 131072 };
 
 int close_range(unsigned first, unsigned last, int flags);
 extern char **launcher_argv;
@@ -40,22 +41,37 @@ pid_t holder_find(int lock) {
   return -1;
 }
 
+/* A system call without libc: the kernel brings in the neighbourhood of each page of code that is used, and
+ * libc's would be as much again as ours. */
+static inline __attribute__((always_inline)) long bare_call(long number, long a, long b, long c) {
+#if defined(__x86_64__)
+  register long fourth __asm__("r10") = 0, fifth __asm__("r8") = 8;
+  __asm__ volatile("syscall"
+                   : "+a"(number)
+                   : "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
+                   : "rcx", "r11", "memory");
+  return number;
+#else
+  long result = syscall(number, a, b, c, 0, 8);
+  return result < 0 ? -errno : result;
+#endif
+}
+
 /* Our program is read from its file again should we wake up: until then its pages are nobody's but ours. */
-static void drop_program(void) {
-  extern const ElfW(Ehdr) __ehdr_start;
-  const char *base = (const char *)&__ehdr_start;
-  const ElfW(Phdr) *segment = (const void *)(base + __ehdr_start.e_phoff);
-  uintptr_t page = (uintptr_t)getpagesize() - 1;
-  for (int i = 0; i < __ehdr_start.e_phnum; i++, segment++) {
+static inline __attribute__((always_inline)) void drop_program(const char *base, uintptr_t page) {
+  const ElfW(Ehdr) *header = (const void *)base;
+  const ElfW(Phdr) *segment = (const void *)(base + header->e_phoff);
+  for (int i = 0, n = header->e_phnum; i < n; i++, segment++) {
     uintptr_t first = (uintptr_t)segment->p_vaddr & ~page;
     if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
-      madvise((void *)first, (uintptr_t)segment->p_vaddr + segment->p_memsz - first, MADV_DONTNEED);
+      bare_call(SYS_madvise, (long)first, (long)(segment->p_vaddr + segment->p_memsz - first), MADV_DONTNEED);
   }
 }
 
 /* Waits until the lock file has lost its name: a logout unmounts the run directory, and a lock nobody can
  * find is of no use. */
 static void wait_for_end(int dir, int lock, const char *run_dir) {
+  extern const ElfW(Ehdr) __ehdr_start;
   char path[PATH_MAX];
   struct stat ours, there;
   if (fstat(lock, &ours) < 0 || !join(path, run_dir, "/tare/userns")) return;
@@ -67,12 +83,17 @@ static void wait_for_end(int dir, int lock, const char *run_dir) {
     return;
   int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   close(dir);
-  drop_program();
+  uintptr_t page = (uintptr_t)getpagesize() - 1;
+  /* What those who called and returned have left on the stack, well below this frame. */
+  uintptr_t below = ((uintptr_t)__builtin_frame_address(0) & ~page) - FRAME_BYTES;
+  bare_call(SYS_madvise, (long)(below - STACK_BYTES), STACK_BYTES, MADV_DONTNEED);
   for (;;) {
     struct pollfd wait[] = {{.fd = watch, .events = POLLIN}, {.fd = mounts, .events = POLLPRI}};
     char events[4096];
     if (lstat(path, &there) < 0 || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino) return;
-    if (poll(wait, 2, -1) < 0 && errno != EINTR) return;
+    drop_program((const char *)&__ehdr_start, page);
+    long woken = bare_call(SYS_ppoll, (long)wait, 2, 0);
+    if (woken < 0 && woken != -EINTR) return;
     while (read(watch, events, sizeof events) > 0)
       ;
   }

@@ -163,6 +163,10 @@ static bool needs_namespace(char **args) {
 int main(int argc, char **argv, char **env) {
   char self[PATH_MAX], root[PATH_MAX], node[PATH_MAX], entry[PATH_MAX];
   launcher_argv = argv;
+  static struct user user;
+  bool rootless = geteuid() != 0 && needs_namespace(argv + (argc > 0));
+  /* First: a holder that is made has what we have touched by then. */
+  if (rootless && (!user_find(&user) || !userns_enter(&user))) return EXIT_ENGINE;
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   if (n <= 0) {
     SAY("Cannot find itself: /proc is not mounted");
@@ -180,9 +184,6 @@ int main(int argc, char **argv, char **env) {
     return EXIT_ENGINE;
   }
   const char *called = package_called(env, argc > 0 ? argv[0] : "tare");
-  static struct user user;
-  bool rootless = geteuid() != 0 && needs_namespace(argv + (argc > 0));
-  if (rootless && (!user_find(&user) || !userns_enter(&user))) return EXIT_ENGINE;
   char **args = malloc(((size_t)argc + FLAGS + 3) * sizeof *args);
   if (!args) return EXIT_ENGINE;
   int at = 0;

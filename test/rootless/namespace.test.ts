@@ -120,7 +120,7 @@ test(
     // Its streams would never end otherwise.
     await lab.exec(['sh', '-c', `${launcher} unshare true | cat`]);
     const [holder = 0] = lab.holders();
-    assert.ok(pssOf(holder) <= 300, `${pssOf(holder)} kB`);
+    assert.ok(pssOf(holder) <= 200, `${pssOf(holder)} kB`);
     rmSync(join(lab.run, 'tare/userns'));
     await until(() => !isAlive(holder), 10_000, 'the holder has left');
     await namespaceOf(lab);
