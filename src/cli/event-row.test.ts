@@ -36,7 +36,7 @@ test("eventRow: docker's and podman's fields", () => {
       row['time'],
       row['timeNano'],
     ],
-    ['container', 'die', 'die', event.id, 'web', 'alpine', 3, 1767323045, 1767323045123456789],
+    ['container', 'die', 'die', event.id, 'web', 'alpine', 3, 1767323045, Number('1767323045123456789')],
   );
   assert.deepEqual(row['Actor'], {
     ID: event.id,
