@@ -7,6 +7,7 @@ import { fstat } from '../sys/stat.ts';
 import { committedProcess } from './commit-config.ts';
 import { type ContainerFiles, openContainerRootfs } from './container-files.ts';
 import { containerChanges } from './diff.ts';
+import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { wantedPlatform } from './images.ts';
 import type { MadeImage } from './import-image.ts';
@@ -83,6 +84,11 @@ export async function commitContainer(
       ...(options.message === undefined ? {} : { comment: options.message }),
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    emit(engine, {
+      ...containerActor(record),
+      action: 'commit',
+      attributes: { imageID: image.id, comment: options.message ?? '' },
     });
     return { imageId: image.id, ...(name === undefined ? {} : { name }), warnings };
   };

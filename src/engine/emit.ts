@@ -13,6 +13,8 @@ export const OLD_EVENTS_NAME = 'log.1';
 const LOCK_NAME = 'lock';
 /** One line, one write: what is longer loses its labels, then its attributes. The monitor knows the same limit (native/helper/event.c). */
 export const EVENT_MAX_BYTES = 4096;
+/** How often an event of a container looks at the size of the file. */
+const RARELY = 1 / 16;
 /** A file that has become larger is put aside. The monitor knows the same limit. */
 export const EVENTS_MAX_BYTES = 1024 * 1024;
 
@@ -33,7 +35,9 @@ export function containerActor(
  */
 export function emit(engine: Engine, event: NewEvent): void {
   try {
-    append(engine.eventsDir, eventLine(event, new Date().toISOString()));
+    // A start and an end are in a hurry, and their monitor looks, too.
+    const looks = event.type !== 'container' || Math.random() < RARELY;
+    append(engine.eventsDir, eventLine(event, new Date().toISOString()), looks);
   } catch {
     // Told to nobody.
   }
@@ -57,7 +61,7 @@ function eventLine(event: NewEvent, time: string): string {
   return `${JSON.stringify({ time, action, type, id, name: name.slice(0, 512) })}\n`;
 }
 
-function append(dir: string, line: string): void {
+function append(dir: string, line: string, looks: boolean): void {
   const path = join(dir, EVENTS_NAME);
   let fd: number;
   try {
@@ -68,7 +72,9 @@ function append(dir: string, line: string): void {
   }
   try {
     writeSync(fd, line);
-    if (fstatSync(fd).size > EVENTS_MAX_BYTES) rotate(dir, fstatSync(fd).ino);
+    if (!looks) return;
+    const { size, ino } = fstatSync(fd);
+    if (size > EVENTS_MAX_BYTES) rotate(dir, ino);
   } finally {
     closeSync(fd);
   }

@@ -75,7 +75,7 @@ test(
   async () => {
     using place = new Place();
     // Less than two files in all: nothing that the slowest listener could miss.
-    const each = 220;
+    const each = 200;
     const script = `
     import { emit } from ${JSON.stringify(join(import.meta.dirname, 'emit.ts'))};
     const engine = { eventsDir: ${JSON.stringify(place.engine.eventsDir)} };
@@ -112,13 +112,14 @@ test(
 test('emit: the spool stays bounded', async () => {
   using place = new Place();
   const labels = { fill: 'x'.repeat(1500) };
-  for (let n = 0; n < 3000; n++) emit(place.engine, started(String(n), { labels }));
+  for (let n = 0; n < 6000; n++) emit(place.engine, started(String(n), { labels }));
   const sizes = readdirSync(place.engine.eventsDir).map((name) => statSync(join(place.engine.eventsDir, name)).size);
-  assert.ok(Math.max(...sizes) <= EVENTS_MAX_BYTES + EVENT_MAX_BYTES, String(sizes));
+  // One of sixteen looks: a thousand that do not, in a row, are not to be expected.
+  assert.ok(Math.max(...sizes) <= EVENTS_MAX_BYTES + 1000 * 1700, String(sizes));
   const events = await known(place.engine);
   assert.deepEqual(
     events.map(({ id }) => Number(id)),
-    Array.from({ length: events.length }, (_, n) => 3000 - events.length + n),
+    Array.from({ length: events.length }, (_, n) => 6000 - events.length + n),
   );
 });
 

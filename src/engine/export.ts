@@ -1,5 +1,6 @@
 import { bytesOf } from '../archive/byte-string.ts';
 import { openContainerRootfs } from './container-files.ts';
+import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 
 /**
@@ -25,4 +26,5 @@ export async function* exportContainer(
     ...(hidden.size === 0 ? {} : { keep: (path: string) => !hidden.has(path) }),
     ...(options.signal && { signal: options.signal }),
   });
+  emit(engine, { ...containerActor(record), action: 'export' });
 }

@@ -4,6 +4,7 @@ import { TareError, messageOf } from '../base/errors.ts';
 import { changeImageProcess } from '../spec/image-change.ts';
 import { parsePlatform } from '../spec/platform.ts';
 import { streamOf } from '../sys/read-stream.ts';
+import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { wantedPlatform } from './images.ts';
@@ -55,6 +56,7 @@ export async function importImage(engine: Engine, options: ImportImageOptions): 
     ...(name === undefined ? {} : { name }),
     ...(signal === undefined ? {} : { signal }),
   });
+  emit(engine, { type: 'image', action: 'import', id: image.id, name: full ?? image.id });
   return { imageId: image.id, ...(full === undefined ? {} : { name: full }) };
 }
 

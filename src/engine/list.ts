@@ -1,4 +1,4 @@
-import { type LifeState, readExit, readLifeState, readPid, readStartedAt } from '../runtime/state.ts';
+import { type LifeState, isInPhase, readExit, readLifeState, readPid, readStartedAt } from '../runtime/state.ts';
 import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
@@ -37,9 +37,15 @@ export function listContainers(engine: Engine): ContainerSummary[] {
   return scan(engine).containers;
 }
 
-/** All containers, newest first, after what dead processes left was collected. */
-export async function collectedContainers(engine: Engine): Promise<ContainerSummary[]> {
-  const { containers, dead, ended } = scan(engine);
+/**
+ * All containers, newest first, after what dead processes left was collected. With `only: 'live'` those that were created or have ended are left out, for the price of a look at their
+ * directory's names.
+ */
+export async function collectedContainers(
+  engine: Engine,
+  options: { readonly only?: 'live' } = {},
+): Promise<ContainerSummary[]> {
+  const { containers, dead, ended } = scan(engine, options.only);
   if (ended.length > 0 && anyMounts(engine)) {
     const mounted = new Set((await engine.store()).mountedContainers().map(({ id }) => id));
     for (const id of ended) if (mounted.has(id)) await reconcile(engine, id);
@@ -47,23 +53,29 @@ export async function collectedContainers(engine: Engine): Promise<ContainerSumm
   emptyTrash(engine);
   if (dead.length === 0) return containers;
   for (const id of dead) await reconcile(engine, id);
-  return listContainers(engine);
+  return scan(engine, options.only).containers;
 }
 
 interface Scan {
   readonly containers: ContainerSummary[];
   /** Left by dead processes. */
   readonly dead: readonly string[];
-  /** Ended, and nobody is at them any more. */
+  /** Ended; `reconcile` leaves alone what somebody is still at. */
   readonly ended: readonly string[];
 }
 
-function scan(engine: Engine): Scan {
+function scan(engine: Engine, only?: 'live'): Scan {
   const containers: ContainerSummary[] = [];
   const dead: string[] = [];
   const ended: string[] = [];
   for (const id of containerIds(engine)) {
-    const life = readLifeState(containerDir(engine, id));
+    const dir = containerDir(engine, id);
+    if (only !== undefined && isInPhase(dir, 'exited')) {
+      ended.push(id);
+      continue;
+    }
+    if (only !== undefined && isInPhase(dir, 'created')) continue;
+    const life = readLifeState(dir);
     if (life === undefined || (!life.held && life.phase !== 'created' && life.phase !== 'exited')) dead.push(id);
     else if (!life.held && life.phase === 'exited') ended.push(id);
     const summary = summaryOf(engine, id, life);

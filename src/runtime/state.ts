@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -113,6 +114,11 @@ export function readPhase(dir: string): Phase | undefined {
   return phaseIn(names);
 }
 
+/** Whether this is its phase now: one look, cheaper than reading which it is. */
+export function isInPhase(dir: string, phase: Phase): boolean {
+  return existsSync(join(dir, `phase.${phase}`));
+}
+
 /** The phase among the entries of a container directory. */
 export function phaseIn(names: readonly string[]): Phase | undefined {
   for (const name of names) {
@@ -131,7 +137,7 @@ export function readLifeState(dir: string): LifeState | undefined {
     const phase = readPhase(dir);
     const held = isLifeHeld(dir);
     if (held === undefined) return undefined;
-    const again = readPhase(dir);
+    const again = phase !== undefined && isInPhase(dir, phase) ? phase : readPhase(dir);
     if (phase !== undefined && phase === again) return { phase, held };
     // Between the two names of a rename, or a creation in progress: look again.
     if (again === undefined && !held) return undefined;

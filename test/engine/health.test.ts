@@ -1,5 +1,6 @@
 /** Health checks, which the monitor runs on its own. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -18,6 +19,7 @@ import {
 import { readHealth } from '../../src/engine/supervision-state.ts';
 import { readRecord } from '../../src/engine/record.ts';
 import { readCgroupHost } from '../../src/runtime/cgroup/mod.ts';
+import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { canRun, Lab, until } from './lab.ts';
 
 const skip = canRun;
@@ -228,3 +230,50 @@ test('health: a paused container is not ill', { skip, timeout }, async (t) => {
   assert.ok(isKind(error, 'failed-precondition') && /it is paused/.test(String(error)), String(error));
   assert.equal((await checkHealth(lab.engine, id)).health.status, 'healthy');
 });
+
+test(
+  'health: the HEALTHCHECK of an image is honoured, replaced in part, and turned off; images tell their events',
+  { skip, timeout },
+  async () => {
+    await using lab = new Lab();
+    const layer = spawnSync('tar', ['-C', lab.rootfs, '-c', '.'], { maxBuffer: 1 << 28 }).stdout;
+    const image = buildImage({
+      layers: [layer],
+      config: { Healthcheck: { Test: ['CMD-SHELL', 'test -e /etc/passwd'], Interval: 3.6e12, Retries: 2 } },
+    });
+    const layout = join(lab.dir, 'layout');
+    writeLayout(layout, blobsOf(image), { checked: image.manifest });
+    const pulled = await lab.tare('pull', '-q', `oci:${layout}:checked`);
+    assert.equal(pulled.code, 0, pulled.stderr);
+    const imageId = pulled.stdout.trim();
+    const run = async (...args: string[]): Promise<{ id: string; check: object }> => {
+      const { stdout, code, stderr } = await lab.tare('run', '-d', ...args, imageId, 'sleep', '1000');
+      assert.equal(code, 0, stderr);
+      const { Config } = (await inspectContainer(lab.engine, stdout.trim())) as { Config: { Healthcheck: object } };
+      return { id: stdout.trim(), check: JSON.parse(JSON.stringify(Config.Healthcheck)) as object };
+    };
+    const whole = await run();
+    const check = { Test: ['CMD-SHELL', 'test -e /etc/passwd'], Interval: 3.6e12, Retries: 2 };
+    assert.deepEqual(whole.check, check);
+    assert.equal((await checkHealth(lab.engine, whole.id)).health.status, 'healthy');
+    assert.deepEqual((await run('--health-retries=5')).check, { ...check, Retries: 5 });
+    const off = await run('--no-healthcheck');
+    assert.deepEqual(off.check, { Test: ['NONE'] });
+    assert.ok(isKind(await checkHealth(lab.engine, off.id).catch((error: unknown) => error), 'failed-precondition'));
+    await lab.tare('commit', whole.id, 'copy');
+    await lab.tare('tag', imageId, 'other');
+    await lab.tare('untag', imageId, 'other');
+    await lab.tare('rmi', 'copy');
+    const known = ['events', '--stream=false'];
+    const told = await lab.tare(...known, '--filter', 'type=image', '--format', '{{.Action}} {{.Name}}');
+    const lines = told.stdout.trimEnd().split('\n');
+    assert.match(lines.shift() ?? '', /^pull /);
+    const expected = ['tag localhost/other', 'untag localhost/other', 'untag localhost/copy', 'remove localhost/copy'];
+    assert.deepEqual(
+      lines,
+      expected.map((line) => `${line}:latest`),
+    );
+    const commits = await lab.tare(...known, '--filter', 'event=commit', '--format', '{{.ID}}');
+    assert.equal(commits.stdout, `${whole.id}\n`);
+  },
+);

@@ -66,7 +66,7 @@ export const verb = defineVerb({
       );
     const last = values.latest === true ? 1 : values.last;
     const all = values.all === true || last !== undefined || filter?.wantsAll === true;
-    let containers = (await collectedContainers(context.engine)).filter(
+    let containers = (await collectedContainers(context.engine, all ? {} : { only: 'live' })).filter(
       (container) =>
         (all || isUp(container) || container.state === 'restarting') && filter?.passes(container) !== false,
     );
