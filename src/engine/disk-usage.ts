@@ -96,7 +96,8 @@ async function containersUsage(engine: Engine): Promise<UsageOfKind<ContainerUsa
   return usageOf(items, isUp, ({ writableBytes, logBytes }) => writableBytes + logBytes);
 }
 
-async function blobsUsage(engine: Engine): Promise<UsageOfKind<BlobUsage>> {
+/** What the blobs kept of pulls take. */
+export async function blobsUsage(engine: Engine): Promise<UsageOfKind<BlobUsage>> {
   const dir = join(engine.cacheDir, 'blobs');
   const wanted = new Set<string>(
     (await engine.store()).layers().flatMap(({ compressedDigest }) => compressedDigest ?? []),

@@ -33,8 +33,8 @@ function isFullDisk(error: unknown): boolean {
   return false;
 }
 
-/** Deletes the kept blobs of layers that are no longer in the store, whoever removed them. Returns the bytes that freed. */
-export async function pruneBlobs(engine: Engine, store: Store): Promise<number> {
+/** Deletes the kept blobs of layers that are no longer in the store, whoever removed them. */
+export async function pruneBlobs(engine: Engine, store: Store): Promise<void> {
   const wanted = new Set(store.layers().flatMap(({ compressedDigest }) => compressedDigest ?? []));
-  return (await keptBlobs(engine)).prune(wanted);
+  (await keptBlobs(engine)).prune(wanted);
 }

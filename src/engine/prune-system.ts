@@ -1,3 +1,4 @@
+import { blobsUsage } from './disk-usage.ts';
 import type { Engine } from './engine.ts';
 import { pruneBlobs } from './kept-blobs.ts';
 import { pruneContainers } from './prune-containers.ts';
@@ -19,10 +20,11 @@ export async function pruneSystem(engine: Engine, options: { readonly all?: bool
   await reconcileAll(engine);
   const containers = await pruneContainers(engine, { measure: true });
   const store = await engine.store();
-  const layerBytes = (): number => store.layers().reduce((bytes, layer) => bytes + (layer.sizeBytes ?? 0), 0);
-  const before = layerBytes();
+  const measure = async (): Promise<number> =>
+    store.layers().reduce((bytes, layer) => bytes + (layer.sizeBytes ?? 0), (await blobsUsage(engine)).sizeBytes);
+  const before = await measure();
   const images = await pruneImages(engine, { all: options.all === true });
-  const ofLayers = Math.max(0, before - layerBytes());
-  const ofBlobs = await pruneBlobs(engine, store);
-  return { containers: containers.removed, images, freedBytes: containers.freedBytes + ofLayers + ofBlobs };
+  await pruneBlobs(engine, store);
+  const freedBytes = containers.freedBytes + Math.max(0, before - (await measure()));
+  return { containers: containers.removed, images, freedBytes };
 }

@@ -59,7 +59,7 @@ test(
     writeFileSync(join(lab.engine.cacheDir, 'blobs', `sha256-${'0'.repeat(64)}`), Buffer.alloc(1000));
     const pruned = await pruneSystem(lab.engine, { all: true });
     assert.deepEqual([pruned.containers.length, pruned.images], [1, [image]]);
-    assert.ok(pruned.freedBytes > images.sizeBytes + 1000);
+    assert.ok(pruned.freedBytes >= images.sizeBytes + 1000);
     assert.deepEqual(readdirSync(join(lab.engine.cacheDir, 'blobs')), []);
     assert.deepEqual(await lab.leftovers(), []);
   },

@@ -55,18 +55,18 @@ test(
   { skip },
   async () => {
     await using lab = new Lab();
-    const names = ['a', 'b', 'c', 'd'];
+    const names = ['one', 'two', 'three', 'four'];
     for (const name of names) await created(lab, name);
     const all = await Promise.all(names.map((name) => outcome(lab.startTare(['rename', name, 'wanted']))));
     assert.deepEqual(all.map(({ code }) => code).sort(), [0, 1, 1, 1]);
     for (const { code, stderr } of all)
       if (code !== 0) assert.match(stderr, /^Error: Cannot use name wanted: container /);
     assert.equal(listContainers(lab.engine).filter(({ name }) => name === 'wanted').length, 1);
-    const [one = '', two = ''] = names.filter((name) => finds(lab, name) !== undefined);
+    const [first = '', second = ''] = names.filter((name) => finds(lab, name) !== undefined);
     for (let round = 0; round < 10; round++) {
       const results = await Promise.allSettled([
-        renameContainer(lab.engine, one, two),
-        renameContainer(lab.anotherEngine(), two, one),
+        renameContainer(lab.engine, first, second),
+        renameContainer(lab.anotherEngine(), second, first),
       ]);
       for (const result of results)
         assert.ok(result.status === 'rejected' && isKind(result.reason, 'already-exists'), JSON.stringify(result));
