@@ -57,7 +57,7 @@ void restart_note(const struct monitor *m) {
   text_add(&t, "{\"count\":");
   text_num(&t, m->restart.count);
   text_add(&t, m->restart.waiting ? ",\"waiting\":true}\n" : ",\"waiting\":false}\n");
-  if (record_replace(m->state_dir, "restart", t.s, t.len, m->is_volatile) < 0) errno = 0;
+  if (record_replace(m->state_dir, "restarts", t.s, t.len, m->is_volatile) < 0) errno = 0;
 }
 
 void restart_schedule(struct monitor *m) {

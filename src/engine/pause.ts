@@ -2,6 +2,7 @@ import { TareError, isKind } from '../base/errors.ts';
 import { freezeCgroup, thawCgroup } from '../runtime/cgroup/mod.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { cgroupPlace, isPaused } from './cgroups.ts';
+import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
@@ -26,6 +27,7 @@ export async function pauseContainer(
   } catch (error) {
     throw endedMeanwhile(error, 'pause', nameOrId);
   }
+  emit(engine, { ...containerActor(record), action: 'pause' });
 }
 
 /** Lets a paused container go on. Errors: not-found; failed-precondition when it does not run or is not paused. */
@@ -38,6 +40,7 @@ export async function unpauseContainer(engine: Engine, nameOrId: string): Promis
   } catch (error) {
     throw endedMeanwhile(error, 'unpause', nameOrId);
   }
+  emit(engine, { ...containerActor(record), action: 'unpause' });
 }
 
 /** Lets it go on if it is paused: for a signal that is to end it. One that has ended is fine. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { TareError, isKind } from '../base/errors.ts';
 import { beginChange } from './change.ts';
 import { claimName } from './claim-name.ts';
+import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { checkName, dropName, releaseName, resolveContainer } from './names.ts';
@@ -34,6 +35,7 @@ export async function renameContainer(engine: Engine, nameOrId: string, name: st
     throw fileError(error, `rename container ${nameOrId}`);
   }
   dropName(engine, record.name, id);
+  emit(engine, { ...containerActor({ ...record, name }), action: 'rename', attributes: { oldName: record.name } });
   if (existsSync(containerDir(engine, id))) return;
   // Removed while we were at it, by somebody who did not know of this name yet.
   releaseName(engine, name, id);

@@ -1,4 +1,5 @@
 import { isKind } from '../base/errors.ts';
+import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { beginRestart } from './restarting.ts';
 import { resolveContainer } from './names.ts';
@@ -38,5 +39,7 @@ async function stopAndStart(engine: Engine, id: string, options: StopOptions): P
     // It ended in another way at the same time.
     if (!isKind(error, 'unavailable')) throw error;
   }
-  return (await startContainer(engine, id, { attach: false, stdin: false })).warnings;
+  const { warnings } = await startContainer(engine, id, { attach: false, stdin: false });
+  emit(engine, { ...containerActor(readRecord(engine, id)), action: 'restart' });
+  return warnings;
 }

@@ -31,7 +31,7 @@ export interface RestartState {
   readonly waiting: boolean;
 }
 
-const RESTART_FILE = 'restart';
+const RESTART_FILE = 'restarts';
 const HEALTH_FILE = 'health';
 
 /** Written by the monitor. None before the first restart. */

@@ -8,6 +8,7 @@ import { beginChange } from './change.ts';
 import { usableCgroups } from './cgroups.ts';
 import { changedResources } from './config-resources.ts';
 import type { ResourceLimits } from './create-options.ts';
+import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { resolveContainer } from './names.ts';
@@ -52,6 +53,7 @@ export async function updateContainer(
         const warnings = await inCgroup(engine, record.cgroupPath, before, after);
         if (warnings === undefined) continue;
         change.writeConfig(next);
+        emit(engine, { ...containerActor(record), action: 'update' });
         return warnings;
       }
       if (state?.held === false && (state.phase === 'created' || state.phase === 'exited')) {
@@ -59,6 +61,7 @@ export async function updateContainer(
         using life = tryLife(dir);
         if (life !== undefined) {
           change.writeConfig(next);
+          emit(engine, { ...containerActor(record), action: 'update' });
           return [];
         }
       }

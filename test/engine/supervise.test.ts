@@ -65,7 +65,7 @@ async function restarted(lab: Lab, id: string, count: number): Promise<void> {
 }
 
 function restarts(lab: Lab, id: string): { count: number; waiting: boolean } {
-  const text = read(lab.at(id, 'restart'));
+  const text = read(lab.at(id, 'restarts'));
   return text === '' ? { count: 0, waiting: false } : (JSON.parse(text) as { count: number; waiting: boolean });
 }
 
@@ -366,5 +366,32 @@ test(
     assert.match(logs.stderr, /Cannot read logs of through: it was created with --log-driver passthrough/);
     const terminal = await lab.tare(...run, '-t', 'true');
     assert.equal(terminal.code, 125);
+  },
+);
+
+test(
+  'events: pause, unpause, rename, update and restart; the monitor goes on under the new name',
+  { skip, timeout },
+  async () => {
+    await using lab = new Lab();
+    const { id } = await lab.detached(['sleep', '1000'], { name: 'one' });
+    for (const line of ['pause one', 'unpause one', 'rename one two', 'update --pids-limit 50 two', 'restart -t 0 two'])
+      assert.deepEqual([line, (await lab.tare(...line.split(' '))).code], [line, 0]);
+    const events = (await toldUntil(lab, id, 'restart')).filter(({ action }) => action !== 'create');
+    assert.deepEqual(
+      events.map(({ action, name }) => `${action} ${name}`),
+      [
+        'start one',
+        'pause one',
+        'unpause one',
+        'rename two',
+        'update two',
+        'die two',
+        'stop two',
+        'start two',
+        'restart two',
+      ],
+    );
+    assert.deepEqual(events[3]?.attributes, { oldName: 'one' });
   },
 );

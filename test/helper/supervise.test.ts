@@ -71,7 +71,7 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
     const exit = await c.client.exit;
     assert.equal(exit.code, 3);
     assert.equal(c.stdout, 'run\n'.repeat(3));
-    assert.equal(c.read('restart'), '{"count":2,"waiting":false}\n');
+    assert.equal(c.read('restarts'), '{"count":2,"waiting":false}\n');
     assert.deepEqual(c.phases(), ['phase.exited']);
     c.client.close();
     await c.left();
@@ -98,7 +98,7 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
     });
     await c.client.started;
     await c.client.stdin(Buffer.from('one\n'));
-    await until(() => c.has('restart') && c.read('restart').includes('"count":1'), 10_000, 'it starts again');
+    await until(() => c.has('restarts') && c.read('restarts').includes('"count":1'), 10_000, 'it starts again');
     await until(() => c.stdout.split('/dev/').length === 3, 10_000, 'it has a terminal');
     await c.client.stdin(Buffer.from('two\n'));
     assert.equal((await c.client.exit).code, 1);
@@ -109,13 +109,17 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
     using bench = new Bench();
     for (const how of ['stop', 'kill'] as const) {
       const c = bench.container({ argv: ['/bin/false'], settings: () => [restart(planConstants.RESTART_ALWAYS)] });
-      await until(() => c.has('restart') && c.read('restart').includes('"count":3,"waiting":true'), 10_000, 'it waits');
+      await until(
+        () => c.has('restarts') && c.read('restarts').includes('"count":3,"waiting":true'),
+        10_000,
+        'it waits',
+      );
       const other = await c.connect();
       await assert.rejects(other.signal(1), (error) => isErrno(error, 'ESRCH'));
       await (how === 'stop' ? other.stop() : other.signal(9));
       assert.equal((await c.client.exit).code, 1);
       assert.match(c.read('exit'), /"stopped":true/);
-      assert.equal(c.read('restart'), '{"count":3,"waiting":false}\n');
+      assert.equal(c.read('restarts'), '{"count":3,"waiting":false}\n');
       other.close();
       c.client.close();
       await c.left();
@@ -130,7 +134,7 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
     });
     const pid = await c.client.started;
     process.kill(pid, 'SIGKILL');
-    await until(() => c.has('restart') && c.read('restart').includes('"count":1,"waiting":false'), 10_000, 'again');
+    await until(() => c.has('restarts') && c.read('restarts').includes('"count":1,"waiting":false'), 10_000, 'again');
     await until(() => c.has('pid'), 10_000, 'it runs');
     using mount = c.client.mount();
     writeFileSync(`/proc/self/fd/${mount.number}/tmp/seen`, 'x');
@@ -203,7 +207,7 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
       ],
     });
     await until(
-      () => c.has('restart') && c.read('restart').includes('"count":3,"waiting":false') && c.has('pid'),
+      () => c.has('restarts') && c.read('restarts').includes('"count":3,"waiting":false') && c.has('pid'),
       20_000,
       'it restarted',
     );
