@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createFlags } from '../../src/cli/create-flags.ts';
 import { guestCheckout } from '../../tools/vm/root.ts';
 import { Machine } from '../../tools/vm/machine.ts';
 import { needs } from '../support/needs.ts';
@@ -67,27 +66,20 @@ test('after a loss of power in the middle of work ps, images and run tell the tr
   );
 });
 
-// --restart comes with the supervision of containers.
-const noRestart = skip || (Object.hasOwn(createFlags, 'restart') ? false : 'cannot here: this Tare has no --restart');
-
-test(
-  'at boot the installed unit starts what is to run always, and not what a user stopped',
-  { skip: noRestart },
-  async () => {
-    assert.equal(await machine.sh(`${tare} system install-units`), '/etc/systemd/system/tare-restart.service');
-    await machine.sh('systemd-analyze verify tare-restart.service');
-    await machine.sh(`
+test('at boot the installed unit starts what is to run always, and not what a user stopped', { skip }, async () => {
+  assert.equal(await machine.sh(`${tare} system install-units`), '/etc/systemd/system/tare-restart.service');
+  await machine.sh('systemd-analyze verify tare-restart.service');
+  await machine.sh(`
     ${tare} run -d --name never host: sleep 1000
     ${tare} run -d --name always --restart always host: sleep 1000
     ${tare} run -d --name unless --restart unless-stopped host: sleep 1000
     ${tare} run -d --name stopped --restart unless-stopped host: sleep 1000
     ${tare} stop -t 0 stopped`);
-    await machine.reboot();
-    await machine.sh('systemctl start tare-restart');
-    const rows = (await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}}'`)).split('\n').sort();
-    assert.deepEqual(rows, ['always running', 'never exited', 'stopped exited', 'unless running']);
-    await machine.sh('systemctl stop tare-restart');
-    assert.match(await machine.sh(`${tare} ps --format '{{.Names}}'`), /always/);
-    await machine.sh(`${tare} rm -f $(${tare} ps -aq)`);
-  },
-);
+  await machine.reboot();
+  await machine.sh('systemctl start tare-restart');
+  const rows = (await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}}'`)).split('\n').sort();
+  assert.deepEqual(rows, ['always running', 'never exited', 'stopped exited', 'unless running']);
+  await machine.sh('systemctl stop tare-restart');
+  assert.match(await machine.sh(`${tare} ps --format '{{.Names}}'`), /always/);
+  await machine.sh(`${tare} rm -f $(${tare} ps -aq)`);
+});
