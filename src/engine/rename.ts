@@ -35,8 +35,11 @@ export async function renameContainer(engine: Engine, nameOrId: string, name: st
     throw fileError(error, `rename container ${nameOrId}`);
   }
   dropName(engine, record.name, id);
-  emit(engine, { ...containerActor({ ...record, name }), action: 'rename', attributes: { oldName: record.name } });
-  if (existsSync(containerDir(engine, id))) return;
+  if (existsSync(containerDir(engine, id))) {
+    const attributes = { oldName: record.name };
+    emit(engine, { ...containerActor({ ...record, name }), action: 'rename', attributes });
+    return;
+  }
   // Removed while we were at it, by somebody who did not know of this name yet.
   releaseName(engine, name, id);
   throw new TareError('not-found', `Cannot rename container ${nameOrId}: it was removed meanwhile`);

@@ -4,7 +4,7 @@ import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
 import { beginRestart } from './restarting.ts';
 import type { Running } from './running.ts';
-import { startContainer } from './start.ts';
+import { startAgain } from './start-again.ts';
 import { type StopOptions, stopContainer } from './stop.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function restartOwned(
       if (!isKind(error, 'unavailable')) throw error;
     });
     await ended();
-    return await startContainer(engine, id, { attach: true, stdin: openStdin, owner: true });
+    return await startAgain(engine, id, { attach: true, stdin: openStdin, owner: true });
   } finally {
     hold[Symbol.dispose]();
     await reconcile(engine, id);

@@ -5,7 +5,7 @@ import { beginRestart } from './restarting.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
-import { startContainer } from './start.ts';
+import { startAgain } from './start-again.ts';
 import { type StopOptions, stopContainer } from './stop.ts';
 
 /**
@@ -39,7 +39,7 @@ async function stopAndStart(engine: Engine, id: string, options: StopOptions): P
     // It ended in another way at the same time.
     if (!isKind(error, 'unavailable')) throw error;
   }
-  const { warnings } = await startContainer(engine, id, { attach: false, stdin: false });
+  const { warnings } = await startAgain(engine, id, { attach: false, stdin: false });
   emit(engine, { ...containerActor(readRecord(engine, id)), action: 'restart' });
   return warnings;
 }

@@ -4,7 +4,7 @@ import { Fd } from '../sys/fd.ts';
 import { isLocked, lockWait } from '../sys/lock.ts';
 
 /** The lock file of restarts, in the directory of a container that would remove itself. */
-const RESTART = 'restart';
+const RESTART = 'restarting';
 
 /** Until it is disposed, or this process dies, a container that removes itself is not removed for having ended. Waits for other restarts of it. */
 export async function beginRestart(dir: string): Promise<Disposable> {

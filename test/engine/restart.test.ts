@@ -9,7 +9,7 @@ import {
   waitContainer,
 } from '../../src/engine/mod.ts';
 import { readExit } from '../../src/runtime/state.ts';
-import { canRun, clear, Lab, outcome, until } from './lab.ts';
+import { canRun, clear, Lab, outcome, read, until } from './lab.ts';
 
 const skip = canRun;
 const service = ['sh', '-c', 'trap "exit 5" TERM; while :; do sleep 0.01; done'];
@@ -21,6 +21,12 @@ test(
     await using lab = new Lab();
     const { id } = await lab.detached(service, { name: 'web' });
     const pid = listContainers(lab.engine)[0]?.pid;
+    // Its handler of SIGTERM is set.
+    await until(
+      () => (/^SigCgt:\t[0-9a-f]+[4-7c-f][0-9a-f]{3}$/m.exec(read(`/proc/${pid}/status`))?.length ?? 0) > 0,
+      10_000,
+      'it handles SIGTERM',
+    );
     await restartContainer(lab.engine, 'web', { timeoutSeconds: 30 });
     const [now] = listContainers(lab.engine);
     assert.equal(now?.state, 'running');
