@@ -21,7 +21,7 @@ export async function restartContainer(
 ): Promise<readonly string[]> {
   const id = resolveContainer(engine, nameOrId);
   await reconcile(engine, id);
-  if (!readRecord(engine, id).autoRemove) return stopAndStart(engine, id, options);
+  // Of two at once, one would wait for the end of what the other has started.
   const hold = await beginRestart(containerDir(engine, id));
   try {
     return await stopAndStart(engine, id, options);

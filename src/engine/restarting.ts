@@ -1,20 +1,30 @@
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
 import { Fd } from '../sys/fd.ts';
 import { isLocked, lockWait } from '../sys/lock.ts';
 
-/** The lock file of restarts, in the directory of a container that would remove itself. */
+/** The lock file of restarts, in the container's directory. */
 const RESTART = 'restarting';
 
-/** Until it is disposed, or this process dies, a container that removes itself is not removed for having ended. Waits for other restarts of it. */
+/** Until it is disposed, or this process dies, a container that removes itself is not removed for having ended. Waits for other restarts of it. Errors: not-found. */
 export async function beginRestart(dir: string): Promise<Disposable> {
-  const hold = Fd.adopt(openSync(join(dir, RESTART), 'a+', 0o600));
+  const hold = Fd.adopt(openRestart(dir));
   try {
     await lockWait(hold, 'write');
     return hold;
   } catch (error) {
     hold.close();
     throw error;
+  }
+}
+
+function openRestart(dir: string): number {
+  try {
+    return openSync(join(dir, RESTART), 'a+', 0o600);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    throw new TareError('not-found', 'Cannot restart container: it was removed', { cause });
   }
 }
 
