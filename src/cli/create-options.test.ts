@@ -121,7 +121,7 @@ test('createOptions: bad values are errors of kind invalid', () => {
     ['-e', '=x', 'I'],
     ['-l', '=x', 'I'],
     ['--annotation', 'x', 'I'],
-    ['--log-opt', 'tag=x', 'I'],
+    ['--log-opt', 'colour=x', 'I'],
     ['--log-opt', 'max-file=0', 'I'],
     ['--cpus', '1', '--cpu-quota', '5', 'I'],
     ['-v', '/a:/d', '--tmpfs', '/d/', 'I'],
