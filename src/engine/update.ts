@@ -51,10 +51,11 @@ export async function updateContainer(
       const state = readLifeState(dir);
       if (state?.held === true && state.phase === 'running') {
         const warnings = await inCgroup(engine, record.cgroupPath, before, after);
-        if (warnings === undefined) continue;
-        change.writeConfig(next);
-        emit(engine, { ...containerActor(record), action: 'update' });
-        return warnings;
+        if (warnings !== undefined) {
+          change.writeConfig(next);
+          emit(engine, { ...containerActor(record), action: 'update' });
+          return warnings;
+        }
       }
       if (state?.held === false && (state.phase === 'created' || state.phase === 'exited')) {
         // A start reads the config under the life lock: it has the new one, or its cgroup is there for the next round.
