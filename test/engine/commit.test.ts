@@ -231,9 +231,11 @@ describe('commit', { skip, concurrency: 1, timeout: 240_000 }, () => {
     const cgroup = containerCgroup(lab.engine, id);
     for (let round = 0; round < 12; round++) {
       const child = lab.startTare(['commit', 'box', 'killed']);
+      // It may end before we are there.
+      const ended = outcome(child);
       await new Promise((resolve) => setTimeout(resolve, 30 + round * 25));
       child.kill('SIGKILL');
-      await outcome(child);
+      await ended;
       assert.equal((await lab.tare('exec', 'box', 'echo', 'on')).stdout, 'on\n');
       assert.ok(!isCgroupFrozen(cgroup));
     }
