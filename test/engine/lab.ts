@@ -292,7 +292,10 @@ export function makeRootfs(dir: string): void {
 
 /** Collects what a child prints and how it ends. */
 export async function outcome(child: ChildProcess): Promise<Outcome> {
-  const code = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  const isOver = child.exitCode !== null || child.signalCode !== null;
+  const code = isOver
+    ? Promise.resolve(child.exitCode)
+    : new Promise<number | null>((resolve) => child.on('exit', resolve));
   const [stdout, stderr] = await Promise.all([
     child.stdout ? text(child.stdout) : '',
     child.stderr ? text(child.stderr) : '',
