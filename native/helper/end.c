@@ -64,13 +64,14 @@ void container_end(struct monitor *m) {
   m->restart.waiting = false;
   m->over = true;
   bool recorded = record_end(m);
-  /* Without a record the phase stays: the next command repairs it. */
-  if (recorded) phase_set(m, PHASE_EXITED);
-  m->phase = PHASE_EXITED;
+  /* First: who sees the phase finds the event. */
   if (told)
     restart_note(m);
   else
     tell_end(m);
+  /* Without a record the phase stays: the next command repairs it. */
+  if (recorded) phase_set(m, PHASE_EXITED);
+  m->phase = PHASE_EXITED;
   if (m->stop_asked) event_emit(m, "stop", NULL);
   if (m->starter)
     client_error(m, m->starter, m->start_req, ECANCELED, "the container was stopped before it started");
