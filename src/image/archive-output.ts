@@ -6,7 +6,9 @@ import { promisify } from 'node:util';
 import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { duplicate, type Fd } from '../sys/fd.ts';
-import { AT_FDCWD, O_CREAT, O_EXCL, O_NOCTTY, O_WRONLY, openat2 } from '../sys/open.ts';
+import { linkat } from '../sys/at.ts';
+import { isErrno } from '../sys/error.ts';
+import { AT_FDCWD, O_CREAT, O_EXCL, O_NOCTTY, O_TMPFILE, O_WRONLY, openat2 } from '../sys/open.ts';
 import { TEMP_PREFIX, writeError } from './_blob-file.ts';
 
 const writeSome = promisify(write);
@@ -30,31 +32,46 @@ export async function fileOutput(path: string): Promise<ArchiveOutput> {
   }
   const temp = join(dirname(path), `${TEMP_PREFIX}${basename(path).slice(0, 64)}-${randomUUID()}`);
   const what = `archive ${path}`;
-  let fd: Fd;
-  try {
-    fd = openat2(AT_FDCWD, temp, { flags: O_CREAT | O_EXCL | O_WRONLY | O_NOCTTY, mode: 0o644 });
-  } catch (cause) {
-    if (cause instanceof TareError)
-      throw new TareError(cause.kind, `Cannot write ${what}: its directory cannot be written to`, { cause });
-    throw cause;
-  }
-  let committed = false;
+  const { fd, ...place } = openNew(temp, what);
+  let hasName = place.hasName;
   return {
     write: (bytes) => writeTo(fd, bytes, what),
     async commit() {
       try {
         fdatasyncSync(fd.number);
+        if (!hasName) linkat(fd, '', AT_FDCWD, temp);
+        hasName = true;
         renameSync(temp, path);
       } catch (error) {
         throw writeError(error, what);
       }
-      committed = true;
+      hasName = false;
     },
     async [Symbol.asyncDispose]() {
       fd.close();
-      if (!committed) unlinkSync(temp);
+      if (hasName) unlinkSync(temp);
     },
   };
+}
+
+/** A file without a name, of which a kill leaves nothing; where the file system has none of those, one that is called `temp`. */
+function openNew(temp: string, what: string): { readonly fd: Fd; readonly hasName: boolean } {
+  const mode = 0o644;
+  try {
+    return { fd: openat2(AT_FDCWD, dirname(temp), { flags: O_TMPFILE | O_WRONLY, mode }), hasName: false };
+  } catch (error) {
+    if (!isErrno(error, 'EOPNOTSUPP', 'EISDIR')) throw unwritable(error, what);
+  }
+  try {
+    return { fd: openat2(AT_FDCWD, temp, { flags: O_CREAT | O_EXCL | O_WRONLY | O_NOCTTY, mode }), hasName: true };
+  } catch (error) {
+    throw unwritable(error, what);
+  }
+}
+
+function unwritable(cause: unknown, what: string): unknown {
+  if (!(cause instanceof TareError)) return cause;
+  return new TareError(cause.kind, `Cannot write ${what}: its directory cannot be written to`, { cause });
 }
 
 /** A descriptor that is only borrowed: a pipe, a socket, a file that is open. What was written before a failure stays. */
