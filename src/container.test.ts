@@ -78,9 +78,11 @@ describe('Container', { skip: canRun, concurrency: 1, timeout: 120_000 }, () => 
     await until(/bye\nup\n/);
     box.stdin.write('two\n');
     await until(/got two\n/);
-    // One at a time.
-    await Promise.all([box.restart({ timeoutSeconds: 30 }), box.restart({ timeoutSeconds: 30 })]);
+    // One at a time; the second may come before the first has set its trap.
+    await Promise.all([box.restart({ timeoutSeconds: 0 }), box.restart({ timeoutSeconds: 0 })]);
     assert.equal(tare.ps()[0]?.state, 'running');
+    box.stdin.write('three\n');
+    await until(/got three\n/);
     await box.kill('TERM');
     assert.equal((await box.wait()).code, 3);
     assert.deepEqual(await lab.leftovers(), []);

@@ -20,7 +20,7 @@ export function takeTraces(lane: string): Traces {
     'temporary file': new Set(
       ['/tmp', '/var/tmp', '/run'].flatMap((dir) =>
         names(dir)
-          .filter((name) => /^tare-/.test(name) && name !== 'tare-test-cache')
+          .filter((name) => /^(tare|podman-run)-/.test(name) && name !== 'tare-test-cache')
           .map((name) => `${dir}/${name}`),
       ),
     ),
@@ -41,7 +41,7 @@ export function stragglers(lane: string): number[] {
     .map(({ pid }) => pid);
 }
 
-/** Monitors of anybody, and everything that carries the mark. */
+/** Monitors and holders of anybody, and everything that carries the mark. */
 function readProcesses(lane: string): { pid: number; title: string; marked: boolean }[] {
   return names('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
@@ -53,7 +53,7 @@ function readProcesses(lane: string): { pid: number; title: string; marked: bool
         marked: text(`/proc/${name}/environ`).split('\0').includes(`TARE_LANE=${lane}`),
       };
     })
-    .filter(({ title, marked }) => marked || /^tare[-:] ?monitor/.test(title));
+    .filter(({ title, marked }) => marked || /^tare[-:] ?(monitor|user namespace)/.test(title));
 }
 
 function cgroups(dir: string, depth: number): string[] {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { checkExamples, checkLinks } from './check-docs.ts';
 import { checkLayers } from './check-layers.ts';
 import { checkNativeFormat, checkNativeSize } from './check-native.ts';
+import { ensurePackages } from './_packages.ts';
 import { formatProblem, runProgram, type CheckResult, type Problem } from './_problem.ts';
 
 const root = dirname(import.meta.dirname);
@@ -71,6 +72,12 @@ const chains: readonly (readonly [name: string, check: () => CheckResult | Promi
 async function main(): Promise<void> {
   const start = performance.now();
   let failed = 0;
+  // The formatter of C, and a program without libraries for an example.
+  await ensurePackages(
+    ['busybox-static', 'clang-format'],
+    root,
+    (line) => void process.stdout.write(`check: ${line}\n`),
+  );
   await Promise.all(
     chains.map(async (chain) => {
       for (const [name, check] of chain) {

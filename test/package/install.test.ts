@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { examplesOf } from '../../tools/check-docs.ts';
@@ -203,9 +212,11 @@ LD_LIBRARY_PATH=/mine "$3" run --rm host: /bin/sh -c 'echo "library path <$LD_LI
   it('an unprivileged user runs what root installed', { skip: needs.program('setpriv') }, async () => {
     const home = lab.folder();
     for (const path of [lab.dir, home]) chmodSync(path, 0o755);
-    chownSync(home, 65534, 65534);
+    const runDir = join(home, 'run');
+    mkdirSync(runDir, { mode: 0o700 });
+    for (const path of [home, runDir]) chownSync(path, 65534, 65534);
     const user = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-    const where = { cwd: '/', env: { PATH: '/usr/bin:/bin', HOME: home, XDG_RUNTIME_DIR: join(home, 'run') } };
+    const where = { cwd: '/', env: { PATH: '/usr/bin:/bin', HOME: home, XDG_RUNTIME_DIR: runDir } };
     const told = await succeed([...user, bin(project), 'run', '--rm', 'host:', 'id', '-u'], where);
     assert.equal(told.stdout, '0\n');
   });

@@ -2,23 +2,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { after, before } from 'node:test';
+import test from 'node:test';
 import { guestCheckout, guestUser } from '../../tools/vm/root.ts';
-import { Machine } from '../../tools/vm/machine.ts';
-import { needs } from '../support/needs.ts';
 import type { GuestTest } from './guest-test.ts';
+import { machine, skip, tare } from './the-machine.ts';
 
-const skip = needs.root() || needs.program('qemu-system-x86_64', 'qemu-img', 'mmdebstrap', 'mke2fs');
 const GUEST_TESTS_MS = 900_000;
-const tare = `${guestCheckout}/bin/tare`;
-let machine: Machine;
-
-before(async () => {
-  if (skip !== false) return;
-  machine = await Machine.create((line) => console.error(`vm: ${line}`));
-  await machine.boot();
-});
-after(async () => machine?.[Symbol.asyncDispose]());
 
 test('inside: every test of test/vm/guest', { skip }, async (t) => {
   const files = readdirSync(join(import.meta.dirname, 'guest')).filter((name) => name.endsWith('.test.ts'));

@@ -1,23 +1,11 @@
 /** The store beside podman, loss of power, and a boot that starts containers, in a virtual machine of its own: the long part of `npm run test:vm`. */
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
+import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { guestCheckout } from '../../tools/vm/root.ts';
-import { Machine } from '../../tools/vm/machine.ts';
-import { needs } from '../support/needs.ts';
+import { machine, skip, tare } from './the-machine.ts';
 
-const skip = needs.root() || needs.program('qemu-system-x86_64', 'qemu-img', 'mmdebstrap', 'mke2fs');
 /** The machine works this long before its power is cut. */
 const BUSY_MS = 30_000;
-const tare = `${guestCheckout}/bin/tare`;
-let machine: Machine;
-
-before(async () => {
-  if (skip !== false) return;
-  machine = await Machine.create((line) => console.error(`vm: ${line}`));
-  await machine.boot();
-});
-after(async () => machine?.[Symbol.asyncDispose]());
 
 test('podman and tare on the same store: each sees and runs what the other brought', { skip }, async () => {
   await machine.sh(`
