@@ -28,6 +28,11 @@ static int open_child(int dir, const char *name) {
   return fd < 0 ? -errno : (int)fd;
 }
 
+static int open_top(const char *path) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
 /* Moves a directory to where no path has to be long to reach it. */
 static int move_up(struct removal *removal, int dir, const char *name) {
   char place[40];
@@ -38,8 +43,8 @@ static int move_up(struct removal *removal, int dir, const char *name) {
   return errno == ENOENT ? 0 : -errno;
 }
 
-/* 0: it is gone; `more`: the budget is used up. What somebody else deletes at the same time is gone as well.
- */
+/* 0: it is gone; `more`: the budget is used up. What somebody else deletes meanwhile is gone as well. The
+ * entry of depth -1 is the top, a path. */
 static int remove_entry(struct removal *removal, int dir, const char *name, bool directory, int depth) {
   if (removal->left-- <= 0) return more;
   if (!directory && unlinkat(dir, name, 0) == 0) return 0;
@@ -49,7 +54,7 @@ static int remove_entry(struct removal *removal, int dir, const char *name, bool
     if (errno == ENOTDIR) return unlinkat(dir, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
     if (errno != ENOTEMPTY && errno != EEXIST) return -errno;
     if (depth == max_depth) return move_up(removal, dir, name);
-    int fd = open_child(dir, name);
+    int fd = depth < 0 ? open_top(name) : open_child(dir, name);
     if (fd == -ENOENT) return 0;
     if (fd < 0) return fd;
     int result = empty(removal, fd, depth + 1);
@@ -91,16 +96,7 @@ static napi_value remove_some(napi_env env, napi_callback_info info) {
   if (error == 0) error = tare_int(env, args[1], &budget);
   if (error < 0) return tare_number(env, error);
   struct removal removal = {.top = -1, .left = budget};
-  for (;;) {
-    if (unlink(path) == 0 || errno == ENOENT) return tare_number(env, 0);
-    if (errno != EISDIR) return tare_number(env, -errno);
-    if (rmdir(path) == 0 || errno == ENOENT) return tare_number(env, 0);
-    if (errno != ENOTEMPTY && errno != EEXIST) return tare_number(env, -errno);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return tare_number(env, errno == ENOENT ? 0 : -errno);
-    int result = empty(&removal, fd, 0);
-    if (result != 0) return tare_number(env, result);
-  }
+  return tare_number(env, remove_entry(&removal, AT_FDCWD, path, false, -1));
 }
 
 void tare_remove_init(napi_env env, napi_value exports) {

@@ -1,24 +1,11 @@
 /* What a container needs to start again. A detached mount can be attached once, so the Plan's mounts are
  * attached in a mount namespace nobody lives in, and cloned from there for each start. */
-#include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "monitor.h"
-
-int open_tree(int dir, const char *path, unsigned flags);
-int move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags);
-int fsopen(const char *type, unsigned flags);
-int fsconfig(int fs, unsigned command, const char *key, const void *value, int aux);
-int fsmount(int fs, unsigned flags, unsigned attrs);
-int mount_setattr(int dir, const char *path, unsigned flags, struct mount_attr *attr, size_t size);
-
-#define PROPAGATION_SLAVE (1u << 19)
-
-static int attach(int mount, int target) {
-  return move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
+#include "mount.h"
 
 static bool is_mount(const struct op *op) {
   return op->code == OP_ROOT || op->code == OP_MOUNT_FD;
@@ -30,7 +17,7 @@ static int make_floor(const char *path) {
   SCOPED_FD at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (fs < 0 || at < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
   SCOPED_FD floor = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-  return floor < 0 || attach(floor, at) < 0 ? -1 : fd_take(&floor);
+  return floor < 0 || mount_attach(floor, at) < 0 ? -1 : fd_take(&floor);
 }
 
 static int attach_at(int floor, int mount, uint32_t number) {
@@ -41,7 +28,7 @@ static int attach_at(int floor, int mount, uint32_t number) {
   if (S_ISDIR(st.st_mode) ? mkdirat(floor, name.s, 0700) < 0 : mknodat(floor, name.s, S_IFREG | 0600, 0) < 0)
     return -1;
   SCOPED_FD target = openat(floor, name.s, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  return target < 0 ? -1 : attach(mount, target);
+  return target < 0 ? -1 : mount_attach(mount, target);
 }
 
 /* In the namespace that is to keep them. */

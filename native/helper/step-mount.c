@@ -1,29 +1,15 @@
 /* Mounts: made, changed and attached only as descriptors. */
 #include <linux/magic.h>
-#include <linux/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "init.h"
-
-/* Declared here: <sys/mount.h> and <linux/mount.h> do not go together everywhere. */
-int umount2(const char *target, int flags);
-int open_tree(int dir, const char *path, unsigned flags);
-int move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags);
-int fsopen(const char *type, unsigned flags);
-int fsconfig(int fs, unsigned command, const char *key, const void *value, int aux);
-int fsmount(int fs, unsigned flags, unsigned attrs);
-int mount_setattr(int dir, const char *path, unsigned flags, struct mount_attr *attr, size_t size);
+#include "mount.h"
 
 #define DETACH 2
 #define PROPAGATION_RECURSIVE 16384u
-#define PROPAGATION_SLAVE (1u << 19)
 #define NULL_DEVICE makedev(1, 3)
-
-static int attach(int mount, int target) {
-  return move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
 
 static int clone_tree(int fd, unsigned recursive) {
   return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
@@ -64,7 +50,7 @@ int step_root(struct init *in, const struct op *op) {
   if (plan_find(in->plan, OP_SYSCTL, &any)) in->proc_all = proc_private(false);
   if (set_attr(host, 0, 0, op->f[2].n, false) < 0) return -1;
   SCOPED_FD at = open(op->f[1].s, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (at < 0 || attach(op->f[0].fd, at) < 0) return -1;
+  if (at < 0 || mount_attach(op->f[0].fd, at) < 0) return -1;
   in->root = op->f[0].fd;
   return 0;
 }
@@ -134,7 +120,7 @@ static int mount_new(struct init *in, const struct op *op) {
     SCOPED_FD old = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (old < 0 || copy_up(old, mount, 0) < 0) return -1;
   }
-  if (attach(mount, target) < 0) return -1;
+  if (mount_attach(mount, target) < 0) return -1;
   return set_attr(mount, 0, 0, f[7].n, false);
 }
 
@@ -146,7 +132,7 @@ static int mount_tree(struct init *in, const struct op *op) {
   const struct field *f = op->f;
   SCOPED_FD target = find_target(in, f[1].s, f[6].n == PLAN_KIND_FILE, f[7].n & PLAN_MOUNT_NOFOLLOW, 0755);
   if (target < 0) return -1;
-  if (set_attr(f[0].fd, f[2].n, f[3].n, 0, f[4].n == 1) < 0 || attach(f[0].fd, target) < 0) return -1;
+  if (set_attr(f[0].fd, f[2].n, f[3].n, 0, f[4].n == 1) < 0 || mount_attach(f[0].fd, target) < 0) return -1;
   return set_attr(f[0].fd, 0, 0, f[5].n, false);
 }
 
@@ -170,7 +156,7 @@ int step_readonly_path(struct init *in, const struct op *op) {
   if (target < 0) return target == -2 ? 0 : -1;
   SCOPED_FD tree = clone_tree(target, AT_RECURSIVE);
   if (tree < 0 || set_attr(tree, MOUNT_ATTR_RDONLY, 0, 0, true) < 0) return -1;
-  return attach(tree, target);
+  return mount_attach(tree, target);
 }
 
 static int new_mask_dir(void) {
@@ -187,9 +173,9 @@ static int new_mask_dir(void) {
 /* The first use attaches the tree itself (only an attached one can be cloned on every kernel); later ones a
  * clone. */
 static int cover(int tree, bool attached, int target) {
-  if (!attached) return attach(tree, target);
+  if (!attached) return mount_attach(tree, target);
   SCOPED_FD copy = clone_tree(tree, 0);
-  return copy < 0 ? -1 : attach(copy, target);
+  return copy < 0 ? -1 : mount_attach(copy, target);
 }
 
 int step_mask(struct init *in, const struct op *op) {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { dropUndefined } from '../base/defined.ts';
 import type { CreateOptions, MountRequest, ResourceLimits } from '../engine/create-options.ts';
 import type { LogDriver } from '../engine/record.ts';
 import { normalCapability } from '../spec/capabilities.ts';
@@ -8,6 +9,7 @@ import { parseSignal } from '../spec/signals.ts';
 import type { createFlags } from './create-flags.ts';
 import { readEnvFile, variable } from './environment.ts';
 import type { FlagValues } from './flag-table.ts';
+import { limitsGiven } from './limit-flags.ts';
 import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.ts';
 import { registryAccess } from './registry-flags.ts';
 import { healthOf, restartOf } from './supervise-flags.ts';
@@ -85,12 +87,6 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
         : registryAccess(caller, flags),
     platform: flags.platform,
   });
-}
-
-/** The same object without its undefined properties: "not given" is absence, as exactOptionalPropertyTypes wants it. */
-function dropUndefined<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  const kept = Object.entries(value).filter(([, member]) => member !== undefined);
-  return Object.fromEntries(kept) as T;
 }
 
 function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {
@@ -177,20 +173,7 @@ function resourcesOf(flags: CreateFlagValues): ResourceLimits {
   if (flags.cpus !== undefined && (flags['cpu-quota'] !== undefined || flags['cpu-period'] !== undefined)) {
     throw new UsageError('Cannot use --cpus with --cpu-quota or --cpu-period: both set the same limit');
   }
-  const pids = flags['pids-limit'];
-  return dropUndefined({
-    memoryBytes: flags.memory,
-    memorySwapBytes: flags['memory-swap'],
-    memoryReservationBytes: flags['memory-reservation'],
-    cpus: flags.cpus,
-    cpuShares: flags['cpu-shares'],
-    cpuQuotaUs: flags['cpu-quota'],
-    cpuPeriodUs: flags['cpu-period'],
-    cpusetCpus: flags['cpuset-cpus'],
-    cpusetMems: flags['cpuset-mems'],
-    pidsLimit: pids === 0 ? -1 : pids,
-    blkioWeight: flags['blkio-weight'],
-  });
+  return limitsGiven(flags);
 }
 
 function logOf(flags: CreateFlagValues): CreateOptions['log'] | undefined {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { filterSwitch, hasLabel, parseFilters } from './filters.ts';
+import { hasLabel } from '../engine/has-label.ts';
+import { filterSwitch, parseFilters } from './filters.ts';
 
 test('parseFilters: groups by key', () => {
   assert.deepEqual(

@@ -29,10 +29,3 @@ export function filterSwitch(key: string, value: string): boolean {
   if (/^(false|f|0)$/i.test(value)) return false;
   throw new UsageError(`Cannot use --filter ${key}=${value}: expected true or false`);
 }
-
-/** Whether there is a label, with its value when one is given: `app`, `app=web`. */
-export function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
-  const equals = wanted.indexOf('=');
-  const key = equals < 0 ? wanted : wanted.slice(0, equals);
-  return Object.hasOwn(labels, key) && (equals < 0 || labels[key] === wanted.slice(equals + 1));
-}

@@ -24,24 +24,29 @@ export function ago(time: string | undefined, nowMs: number): string {
 
 /** A size in powers of 1000 with three significant digits, as docker's image list: "7.8MB". */
 export function humanSize(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${Number(value.toPrecision(3))}${units[unit] ?? ''}`;
+  // 999.5 would be shown as 1000.
+  return scaled(bytes, { units: ['B', 'kB', 'MB', 'GB', 'TB', 'PB'], base: 1000, from: 999.5, digits: 3 });
 }
 
 /** A size in powers of 1024 with four significant digits, as docker shows memory: "1.504MiB". */
 export function binarySize(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  return scaled(bytes, { units: ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'], base: 1024, from: 1024, digits: 4 });
+}
+
+interface Scale {
+  readonly units: readonly string[];
+  readonly base: number;
+  /** From here on the next unit is taken. */
+  readonly from: number;
+  readonly digits: number;
+}
+
+function scaled(bytes: number, { units, base, from, digits }: Scale): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
+  while (value >= from && unit < units.length - 1) {
+    value /= base;
     unit++;
   }
-  return `${Number(value.toPrecision(4))}${units[unit] ?? ''}`;
+  return `${Number(value.toPrecision(digits))}${units[unit] ?? ''}`;
 }

@@ -1,5 +1,6 @@
 import type { ImageSummary } from '../engine/list-images.ts';
-import { type Filters, filterSwitch, hasLabel } from './filters.ts';
+import { hasLabel } from '../engine/has-label.ts';
+import { type Filters, filterSwitch } from './filters.ts';
 import { splitName } from './image-row.ts';
 import { UsageError } from './usage-error.ts';
 import { parseTime } from './values.ts';

@@ -1,3 +1,4 @@
+import { dropUndefined } from '../base/defined.ts';
 import type { ResourceLimits } from '../engine/create-options.ts';
 import type { FlagTable, FlagValues } from './flag-table.ts';
 
@@ -19,7 +20,7 @@ export const limitFlags = {
 /** The limits that were given. */
 export function limitsGiven(flags: FlagValues<typeof limitFlags>): ResourceLimits {
   const pids = flags['pids-limit'];
-  const limits = {
+  return dropUndefined({
     memoryBytes: flags.memory,
     memorySwapBytes: flags['memory-swap'],
     memoryReservationBytes: flags['memory-reservation'],
@@ -31,6 +32,5 @@ export function limitsGiven(flags: FlagValues<typeof limitFlags>): ResourceLimit
     cpusetMems: flags['cpuset-mems'],
     blkioWeight: flags['blkio-weight'],
     pidsLimit: pids === 0 ? -1 : pids,
-  };
-  return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined)) as ResourceLimits;
+  });
 }

@@ -1,11 +1,11 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { readPhase } from '../runtime/state.ts';
+import { readPhase, writeDurably } from '../runtime/state.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { Fd } from '../sys/fd.ts';
 import { lockWait, tryLock } from '../sys/lock.ts';
-import { type Engine } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
 
 /** The lock file of changes; there once a container was changed for the first time. */
@@ -46,7 +46,8 @@ export async function beginChange(
 
 /** The same if nobody is at it and it was changed before; undefined otherwise. */
 export function tryChange(engine: Engine, id: string, what: string): Change | undefined {
-  const lock = openChange(engine, id, 'r+');
+  // Most never were: a look is cheaper than an open that fails.
+  const lock = wasChanged(containerDir(engine, id)) ? openChange(engine, id, 'r+') : undefined;
   if (lock === undefined) return undefined;
   if (tryLock(lock, 'write')) return changeUnder(engine, id, what, lock);
   lock.close();
@@ -69,8 +70,9 @@ function openChange(engine: Engine, id: string, flags: 'a+' | 'r+'): Fd | undefi
 
 function changeUnder(engine: Engine, id: string, what: string, lock: Fd): Change {
   const write = (name: string, value: object): void => {
+    const path = join(containerDir(engine, id), name);
     try {
-      replace(join(containerDir(engine, id), name), JSON.stringify(value));
+      writeDurably(path, JSON.stringify(value), { temp: `${path}.next` });
     } catch (error) {
       throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? gone(id, what, error) : error;
     }
@@ -80,19 +82,6 @@ function changeUnder(engine: Engine, id: string, what: string, lock: Fd): Change
     writeConfig: (config) => write('config.json', config),
     [Symbol.dispose]: () => lock.close(),
   };
-}
-
-/** The lock makes one name for the new file enough: what a kill leaves there, the next change writes over. */
-function replace(path: string, text: string): void {
-  const next = `${path}.next`;
-  const fd = openSync(next, 'w', 0o600);
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(next, path);
 }
 
 function gone(id: string, what: string, cause?: unknown): TareError {

@@ -22,7 +22,8 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id, record);
   if (await killCgroup(cgroup)) removeCgroup(cgroup);
-  if (inStorage) await (await engine.store()).removeContainer(id);
+  // What others left in the store has nothing to do with it.
+  if (inStorage) await (await engine.openStore()).removeContainer(id);
   removeSocket(engine, id);
   mkdirSync(engine.trashDir, { recursive: true, mode: 0o700 });
   const trash = join(engine.trashDir, id);
@@ -61,7 +62,8 @@ export function emptyTrash(engine: Engine): void {
   for (const id of namesIn(engine.trashDir)) removeTrash(engine, id);
 }
 
-function namesIn(dir: string): string[] {
+/** What is in a directory; nothing in one that cannot be read. */
+export function namesIn(dir: string): string[] {
   try {
     return readdirSync(dir);
   } catch {

@@ -1,6 +1,7 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { containerDiskSize, type ContainerDiskSize } from './container-disk-size.ts';
+import { namesIn } from './delete.ts';
 import type { Engine } from './engine.ts';
 import { type ContainerSummary, isUp, listContainers } from './list.ts';
 import { type ImageSummary, listImages } from './list-images.ts';
@@ -119,12 +120,4 @@ function usageOf<T>(items: readonly T[], isActive: (item: T) => boolean, sizeOf:
   const sum = (list: readonly T[]): number => list.reduce((bytes, item) => bytes + sizeOf(item), 0);
   const idle = items.filter((item) => !isActive(item));
   return { items, active: items.length - idle.length, sizeBytes: sum(items), reclaimableBytes: sum(idle) };
-}
-
-function namesIn(dir: string): string[] {
-  try {
-    return readdirSync(dir);
-  } catch {
-    return [];
-  }
 }

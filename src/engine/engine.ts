@@ -109,6 +109,8 @@ export function createEngine(options: EngineOptions): Engine {
         await store.recover();
         return store;
       });
+      // The next one who asks tries again.
+      recovered.catch(() => (recovered = undefined));
       return recovered;
     },
   };

@@ -1,4 +1,5 @@
 import type { TareEvent } from './event.ts';
+import { hasLabel } from './has-label.ts';
 
 /** Keys of `--filter` for events. */
 export const eventFilterKeys = ['container', 'event', 'image', 'label', 'type', 'volume', 'network', 'pod'] as const;
@@ -29,11 +30,8 @@ function fitsOne(event: TareEvent, key: string, value: string): boolean {
       return isAction(event, value);
     case 'type':
       return event.type === value;
-    case 'label': {
-      const equals = value.indexOf('=');
-      const name = equals < 0 ? value : value.slice(0, equals);
-      return Object.hasOwn(event.labels, name) && (equals < 0 || event.labels[name] === value.slice(equals + 1));
-    }
+    case 'label':
+      return hasLabel(event.labels, value);
     case 'image':
       if (event.type === 'container') return isImage(event.image ?? '', value);
       return event.type === 'image' && (isImage(event.name, value) || isId(event.id.replace(/^sha256:/, ''), value));

@@ -1,3 +1,4 @@
+import { definedOf } from '../base/defined.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import type { PullEvent } from '../image/mod.ts';
 import { parseImageConfig, type ImageConfig } from '../spec/image-config.ts';
@@ -51,13 +52,6 @@ export async function pullImage(
 /** The platform that is asked for, or this machine's. */
 export function wantedPlatform(platform: string | undefined): Platform {
   return platform === undefined ? hostPlatform(process.arch) : parsePlatform(platform);
-}
-
-/** The same without what is undefined: "not given" is absence. */
-export function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }
 
 /** The image of a `run`. */

@@ -4,7 +4,7 @@ import { readExit } from '../runtime/state.ts';
 import { signalName } from '../spec/signals.ts';
 import { healthView, healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
-import { isUp, summarize } from './list.ts';
+import { isLive, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, LOG_NAME, containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import { reconcile } from './reconcile.ts';
@@ -36,7 +36,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     Name: record.name,
     State: {
       Status: summary.state,
-      Running: isUp(summary) || summary.state === 'restarting',
+      Running: isLive(summary),
       Paused: summary.state === 'paused',
       Restarting: summary.state === 'restarting',
       OOMKilled: exit?.oom ?? false,

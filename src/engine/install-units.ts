@@ -39,7 +39,7 @@ export function installUnits(engine: Engine, how: { readonly user: boolean }): I
   const wants = join(dir, `${target}.wants`, restartUnitName);
   try {
     mkdirSync(dirname(wants), { recursive: true });
-    writeDurably(path, restartUnit(engine, target), 0o644);
+    writeDurably(path, restartUnit(engine, target), { mode: 0o644 });
     link(`../${restartUnitName}`, wants);
   } catch (error) {
     throw fileError(error, 'install the unit');

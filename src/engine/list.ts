@@ -101,6 +101,11 @@ export function isUp(container: Pick<ContainerSummary, 'state'>): boolean {
   return container.state === 'running' || container.state === 'paused';
 }
 
+/** It is up, or waits for its next start: a monitor looks after it. */
+export function isLive(container: Pick<ContainerSummary, 'state'>): boolean {
+  return isUp(container) || container.state === 'restarting';
+}
+
 function summaryOf(engine: Engine, id: string, life: LifeState | undefined): ContainerSummary | undefined {
   if (life === undefined || life.phase === 'creating') return undefined;
   const dir = containerDir(engine, id);

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
+import { definedOf } from '../base/defined.ts';
 import type { PullEvent } from '../image/mod.ts';
 import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
-import { definedOf, wantedPlatform } from './images.ts';
+import { wantedPlatform } from './images.ts';
 import { keepingBlobs } from './kept-blobs.ts';
 
 export interface LoadImagesOptions {

@@ -2,7 +2,7 @@ import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { pidfdOpen, pidfdSendSignal, processStat } from '../sys/process.ts';
 import type { Engine } from './engine.ts';
-import { listContainers } from './list.ts';
+import { isLive, listContainers } from './list.ts';
 import { stopContainer } from './stop.ts';
 
 /** The name that the holder gives itself. */
@@ -26,10 +26,10 @@ export async function migrate(engine: Engine): Promise<string[]> {
         : 'Cannot migrate: this is the namespace of another program; run it outside',
     );
   }
-  const running = listContainers(engine).filter(({ state }) => state === 'running');
-  await Promise.all(running.map(({ id }) => stopContainer(engine, id, { untilRemoved: true })));
+  const live = listContainers(engine).filter(isLive);
+  await Promise.all(live.map(({ id }) => stopContainer(engine, id, { untilRemoved: true })));
   await endHolder(holder);
-  return running.map(({ name }) => name);
+  return live.map(({ name }) => name);
 }
 
 async function endHolder(pid: number): Promise<void> {

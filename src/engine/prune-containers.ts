@@ -1,6 +1,7 @@
 import { isKind } from '../base/errors.ts';
 import { containerDiskSize } from './container-disk-size.ts';
 import type { Engine } from './engine.ts';
+import { hasLabel } from './has-label.ts';
 import { collectedContainers } from './list.ts';
 import { findRecord } from './record.ts';
 import { removeContainer } from './remove.ts';
@@ -44,10 +45,4 @@ export async function pruneContainers(
     freedBytes += size === undefined ? 0 : size.writableBytes + size.logBytes;
   }
   return { removed, freedBytes };
-}
-
-function hasLabel(labels: Readonly<Record<string, string>>, label: string): boolean {
-  const equals = label.indexOf('=');
-  const key = equals < 0 ? label : label.slice(0, equals);
-  return Object.hasOwn(labels, key) && (equals < 0 || labels[key] === label.slice(equals + 1));
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { definedOf } from '../base/defined.ts';
 import { TareError } from '../base/errors.ts';
 import type {
   ImageDestination,
@@ -13,7 +14,7 @@ import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { storedImage } from './find-image.ts';
 import { placesOf, type ImagePlaceOptions } from './image-places.ts';
-import { definedOf, wantedPlatform } from './images.ts';
+import { wantedPlatform } from './images.ts';
 
 export interface PushImageOptions extends ImagePlaceOptions {
   /** All images of an index, from a source that has them all. */

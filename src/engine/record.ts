@@ -28,7 +28,6 @@ export interface RestartPolicy {
   readonly maxRetries?: number;
 }
 
-/** What Tare remembers of a container besides its OCI config. Written once at creation; state lives in the phase, the life lock and the exit record. */
 /** What Tare remembers of a container besides its OCI config. Written at creation, and replaced as a whole by a change (change.ts); state lives in the phase, the life lock and the exit record. */
 export interface ContainerRecord {
   readonly version: 1;
@@ -63,10 +62,9 @@ export interface ContainerRecord {
   readonly privileged: boolean;
   /** Cgroup path, "/tare/ID". */
   readonly cgroupPath: string;
-  /** The image's, changed by who created it. */
   /** How it was created, for another one like it; without credentials. Absent in records of older versions. */
   readonly created?: CreateOptions;
-  /** Healthcheck of the image config, kept as data. */
+  /** The image's, changed by who created it. */
   readonly healthcheck?: Healthcheck;
   readonly healthOnFailure?: 'kill' | 'restart' | 'stop';
   /** It is checked only when somebody asks. */

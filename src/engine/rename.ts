@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { TareError, isKind } from '../base/errors.ts';
+import { TareError } from '../base/errors.ts';
 import { beginChange } from './change.ts';
 import { claimName } from './claim-name.ts';
 import { containerActor, emit } from './emit.ts';
@@ -7,8 +7,8 @@ import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { checkName, dropName, releaseName, resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
-import { type ContainerRecord, containerDir, readRecord } from './record.ts';
-import { settleNames } from './settle-names.ts';
+import { containerDir, readRecord } from './record.ts';
+import { nameInStore, settleNames } from './settle-names.ts';
 
 /**
  * Gives a container another name, running or not. It has one of both at every moment: the record says which. Two that want one name: one gets it.
@@ -43,14 +43,4 @@ export async function renameContainer(engine: Engine, nameOrId: string, name: st
   // Removed while we were at it, by somebody who did not know of this name yet.
   releaseName(engine, name, id);
   throw new TareError('not-found', `Cannot rename container ${nameOrId}: it was removed meanwhile`);
-}
-
-/** Podman and the others see the containers of the store by name. */
-async function nameInStore(engine: Engine, record: ContainerRecord, name: string): Promise<void> {
-  if (record.source.kind !== 'image') return;
-  try {
-    await (await engine.store()).renameContainer(record.id, name);
-  } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
-  }
 }

@@ -1,11 +1,10 @@
-import { isKind } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
 import { beginRestart } from './restarting.ts';
 import type { Running } from './running.ts';
-import { startAgain } from './start-again.ts';
-import { type StopOptions, stopContainer } from './stop.ts';
+import { startAgain, stopFirst } from './start-again.ts';
+import type { StopOptions } from './stop.ts';
 
 /**
  * Restarts a container that belongs to this process, which stays its owner. `ended` settles when this process is done with the run before.
@@ -21,10 +20,7 @@ export async function restartOwned(
   const { openStdin } = readRecord(engine, id);
   const hold = await beginRestart(containerDir(engine, id));
   try {
-    await stopContainer(engine, id, options).catch((error: unknown) => {
-      // It ended in another way at the same time.
-      if (!isKind(error, 'unavailable')) throw error;
-    });
+    await stopFirst(engine, id, options);
     await ended();
     return await startAgain(engine, id, { attach: true, stdin: openStdin, owner: true });
   } finally {

@@ -1,12 +1,11 @@
-import { isKind } from '../base/errors.ts';
 import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { beginRestart } from './restarting.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
-import { startAgain } from './start-again.ts';
-import { type StopOptions, stopContainer } from './stop.ts';
+import { startAgain, stopFirst } from './start-again.ts';
+import type { StopOptions } from './stop.ts';
 
 /**
  * Stops a container, if it runs, and starts it again; one that is to remove itself when it has ended stays for it. Restarts of one container at a time take turns. Returns
@@ -33,12 +32,7 @@ export async function restartContainer(
 }
 
 async function stopAndStart(engine: Engine, id: string, options: StopOptions): Promise<readonly string[]> {
-  try {
-    await stopContainer(engine, id, options);
-  } catch (error) {
-    // It ended in another way at the same time.
-    if (!isKind(error, 'unavailable')) throw error;
-  }
+  await stopFirst(engine, id, options);
   const { warnings } = await startAgain(engine, id, { attach: false, stdin: false });
   emit(engine, { ...containerActor(readRecord(engine, id)), action: 'restart' });
   return warnings;

@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { Fd } from '../sys/fd.ts';
@@ -30,9 +30,12 @@ function openRestart(dir: string): number {
 
 /** Whether somebody is restarting it: its end is none. */
 export function isRestarting(dir: string): boolean {
+  const path = join(dir, RESTART);
+  // At the end of every container: a look is cheaper than an open that fails.
+  if (!existsSync(path)) return false;
   let fd: Fd;
   try {
-    fd = Fd.adopt(openSync(join(dir, RESTART), 'r'));
+    fd = Fd.adopt(openSync(path, 'r'));
   } catch {
     return false;
   }

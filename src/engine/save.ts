@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
+import { definedOf } from '../base/defined.ts';
 import { TareError } from '../base/errors.ts';
 import type { ArchiveOutput, ImageDestination, PullEvent, StoredImage } from '../image/mod.ts';
 import type { Engine } from './engine.ts';
 import { storedImage } from './find-image.ts';
 import { keptBlobs } from './kept-blobs.ts';
-import { definedOf, wantedPlatform } from './images.ts';
+import { wantedPlatform } from './images.ts';
 
 /** The forms that images are saved in. */
 export const saveFormats = ['docker-archive', 'oci-archive', 'oci-dir', 'docker-dir'] as const;

@@ -21,9 +21,14 @@ export async function settleHolder(engine: Engine, id: string): Promise<void> {
  */
 export async function settleNames(engine: Engine, record: ContainerRecord): Promise<void> {
   releaseOtherNames(engine, record.id, record.name);
+  await nameInStore(engine, record, record.name);
+}
+
+/** Podman and the others see the containers of the store by name. One that is not in the store has none there. */
+export async function nameInStore(engine: Engine, record: ContainerRecord, name: string): Promise<void> {
   if (record.source.kind !== 'image') return;
   try {
-    await (await engine.store()).renameContainer(record.id, record.name);
+    await (await engine.store()).renameContainer(record.id, name);
   } catch (error) {
     if (!isKind(error, 'not-found')) throw error;
   }

@@ -2,7 +2,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { monotonicMs, sleep } from '../base/clock.ts';
-
 import { type CgroupPlace, cgroupUsage } from '../runtime/cgroup/mod.ts';
 import { readLifeState, readPhase, readPid, readStartedAt } from '../runtime/state.ts';
 import { cgroupPlace } from './cgroups.ts';

@@ -5,7 +5,7 @@ import { parseSignal } from '../spec/signals.ts';
 import { cleanupContainer } from './cleanup.ts';
 import { connectMonitor, UnreachableMonitor } from './connect.ts';
 import type { Engine } from './engine.ts';
-import { isUp, summarize } from './list.ts';
+import { isLive, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { thawIfPaused } from './pause.ts';
 import { containerDir, findRecord } from './record.ts';
@@ -61,7 +61,7 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
   } catch (error) {
     // It ended by itself between our look and the request.
     const now = summarize(engine, id);
-    if (now !== undefined && (isUp(now) || now.state === 'restarting')) throw error;
+    if (now !== undefined && isLive(now)) throw error;
   } finally {
     monitor.close();
   }

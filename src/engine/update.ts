@@ -45,26 +45,23 @@ export async function updateContainer(
   const after = changedResources(before, update.resources ?? {});
   checkResources(after);
   const next: RuntimeConfig = { ...config, linux: { ...config.linux, resources: after } };
+  const note = (warnings: readonly string[]): readonly string[] => {
+    change.writeConfig(next);
+    emit(engine, { ...containerActor(record), action: 'update' });
+    return warnings;
+  };
   const deadline = Date.now() + BUSY_DEADLINE_MS;
   try {
     for (;;) {
       const state = readLifeState(dir);
       if (state?.held === true && state.phase === 'running') {
-        const warnings = await inCgroup(engine, record.cgroupPath, before, after);
-        if (warnings !== undefined) {
-          change.writeConfig(next);
-          emit(engine, { ...containerActor(record), action: 'update' });
-          return warnings;
-        }
+        const warnings = inCgroup(engine, record.cgroupPath, before, after);
+        if (warnings !== undefined) return note(warnings);
       }
       if (state?.held === false && (state.phase === 'created' || state.phase === 'exited')) {
         // A start reads the config under the life lock: it has the new one, or its cgroup is there for the next round.
         using life = tryLife(dir);
-        if (life !== undefined) {
-          change.writeConfig(next);
-          emit(engine, { ...containerActor(record), action: 'update' });
-          return [];
-        }
+        if (life !== undefined) return note([]);
       }
       if (state?.held === false && state.phase === 'running') await reconcile(engine, id);
       if (state === undefined || state.phase === 'removing' || Date.now() > deadline)
@@ -80,17 +77,16 @@ export async function updateContainer(
 }
 
 /** Undefined when the cgroup is gone: it ended meanwhile. */
-async function inCgroup(
+function inCgroup(
   engine: Engine,
   cgroupPath: string,
   before: LinuxResources,
   after: LinuxResources,
-): Promise<readonly string[] | undefined> {
+): readonly string[] | undefined {
   try {
     return updateCgroup(usableCgroups(engine, cgroupPath), cgroupPath, before, after);
   } catch (error) {
     if (!isKind(error, 'not-found')) throw error;
-    await sleep(5);
     return undefined;
   }
 }

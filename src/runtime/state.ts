@@ -217,9 +217,15 @@ export function readStartedAt(dir: string): string | undefined {
 
 const pidFile = (dir: string): string => join(dir, 'pid');
 
-/** Replaces a file atomically; its contents are on the disk before. */
-export function writeDurably(path: string, text: string, mode = 0o600): void {
-  const temp = `${path}.tmp-${process.pid}`;
+/**
+ * Replaces a file atomically; its contents are on the disk before. `temp`: where they are written first, for one who has a lock on the file; what a kill leaves there is written over the
+ * next time.
+ */
+export function writeDurably(
+  path: string,
+  text: string,
+  { mode = 0o600, temp = `${path}.tmp-${process.pid}` }: { readonly mode?: number; readonly temp?: string } = {},
+): void {
   const fd = openSync(temp, 'w', mode);
   try {
     writeFileSync(fd, text);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Engine } from '../../engine/engine.ts';
-import { listContainers } from '../../engine/list.ts';
+import { type ContainerSummary, isLive, listContainers } from '../../engine/list.ts';
 import { ellipsis, printable } from '../table.ts';
 import type { Candidate } from './complete.ts';
 
@@ -14,7 +14,7 @@ const MAX_CANDIDATES = 1000;
 export function containerNames(engine: Engine, current: string, wish: StateWish = 'any'): Candidate[] {
   try {
     return listContainers(engine)
-      .filter(({ state }) => isWanted(state, wish))
+      .filter((container) => isWanted(container, wish))
       .flatMap(({ id, name, image, state }) => {
         const meaning = `${state}, ${ellipsis(printable(image), 40)}`;
         return [name, ...(startsId(current) ? [id.slice(0, 12)] : [])].map((word) => ({ word, meaning }));
@@ -26,9 +26,9 @@ export function containerNames(engine: Engine, current: string, wish: StateWish 
   }
 }
 
-function isWanted(state: string, wish: StateWish): boolean {
-  const isUp = state === 'running' || state === 'paused' || state === 'restarting';
-  return wish === 'any' || (wish === 'paused' ? state === 'paused' : isUp === (wish === 'up'));
+function isWanted(container: ContainerSummary, wish: StateWish): boolean {
+  if (wish === 'any') return true;
+  return wish === 'paused' ? container.state === 'paused' : isLive(container) === (wish === 'up');
 }
 
 /** Names of images that begin so, in full and as people say them; ids when digits were typed. Makes no store. Nothing where there is none that can be read. */

@@ -1,4 +1,4 @@
-import { type ContainerSummary, collectedContainers, isUp } from '../../engine/list.ts';
+import { type ContainerSummary, collectedContainers, isLive } from '../../engine/list.ts';
 import type { Context } from '../context.ts';
 import type { FlagTable, FlagValues } from '../flag-table.ts';
 import type { Format } from '../format.ts';
@@ -67,8 +67,7 @@ export const verb = defineVerb({
     const last = values.latest === true ? 1 : values.last;
     const all = values.all === true || last !== undefined || filter?.wantsAll === true;
     let containers = (await collectedContainers(context.engine, all ? {} : { only: 'live' })).filter(
-      (container) =>
-        (all || isUp(container) || container.state === 'restarting') && filter?.passes(container) !== false,
+      (container) => (all || isLive(container)) && filter?.passes(container) !== false,
     );
     if (last !== undefined) containers = containers.slice(0, last);
     context.print(await render(context, containers, values, format));

@@ -1,4 +1,4 @@
-import { type ContainerUpdate, updateContainer } from '../../engine/update.ts';
+import { updateContainer } from '../../engine/update.ts';
 import { forEach } from '../for-each.ts';
 import { limitFlags, limitsGiven } from '../limit-flags.ts';
 import { UsageError } from '../usage-error.ts';
@@ -15,10 +15,9 @@ export const verb = defineVerb({
   ],
   async run(context, values, names) {
     const resources = limitsGiven(values);
-    const update: ContainerUpdate = Object.keys(resources).length === 0 ? {} : { resources };
-    if (Object.keys(update).length === 0) throw new UsageError('Cannot update: nothing to change was given');
+    if (Object.keys(resources).length === 0) throw new UsageError('Cannot update: nothing to change was given');
     return forEach(context, names, async (name) => {
-      context.warn(await updateContainer(context.engine, name, update));
+      context.warn(await updateContainer(context.engine, name, { resources }));
       context.print(`${name}\n`);
     });
   },

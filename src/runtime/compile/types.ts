@@ -43,7 +43,6 @@ export type ContainerCgroup = Pick<
   'root' | 'dirs' | 'tasks' | 'leave' | 'unified' | 'kill' | 'procs' | 'freezer' | 'oom'
 >;
 
-/** What the monitor is told besides the container's own configuration. */
 /** When the monitor starts a container again; `never`: only because its own health check asks for it. */
 export interface RestartSettings {
   readonly policy: 'never' | 'on-failure' | 'always';
@@ -64,6 +63,7 @@ export interface HealthSettings {
   readonly onFailure: 'none' | 'kill' | 'restart' | 'stop';
 }
 
+/** What the monitor is told besides the container's own configuration. */
 export interface MonitorSettings {
   /** Process title: the container's name. */
   readonly title: string;
