@@ -412,12 +412,9 @@ static void await_plan(struct monitor *m) {
   }
 }
 
-void monitor_main(char **argv) {
-  static struct monitor monitor;
-  struct monitor *m = &monitor;
-  sigset_t chld;
+void monitor_blank(struct monitor *m) {
   *m = (struct monitor){.phase = PHASE_CREATING,
-                        .argv = argv,
+                        .epoll = -1,
                         .rootfs = -1,
                         .life = -1,
                         .state_dir = -1,
@@ -431,6 +428,14 @@ void monitor_main(char **argv) {
   m->listener.fd = m->main.in.fd = m->main.out.fd = m->main.err.fd = m->main.sync.fd = -1;
   m->main.process = (struct spawned){.pidfd = -1, .sync = -1};
   m->main.fail.step = NO_STEP;
+}
+
+void monitor_main(char **argv) {
+  static struct monitor monitor;
+  struct monitor *m = &monitor;
+  sigset_t chld;
+  monitor_blank(m);
+  m->argv = argv;
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
   m->signals = (struct source){.fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK), .kind = SOURCE_SIGNALS};

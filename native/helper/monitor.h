@@ -166,6 +166,8 @@ struct monitor {
   uint32_t start_req;
 };
 
+/* Before there is a Plan or a client. */
+void monitor_blank(struct monitor *m);
 _Noreturn void monitor_main(char **argv);
 void exit_frame(const struct session *s, struct frame *f);
 

@@ -35,17 +35,12 @@ static void parse_plan(const uint8_t *data, size_t size, enum plan_kind kind) {
 }
 
 static void parse_frames(const uint8_t *data, size_t size) {
-  struct monitor m = {.phase = PHASE_EXITED,
-                      .over = true,
-                      .rootfs = -1,
-                      .life = -1,
-                      .cgroup = {.root = -1},
-                      .epoll = epoll_create1(EPOLL_CLOEXEC),
-                      .log = {.fd = -1}};
+  struct monitor m;
   int pair[2];
-  m.main.in.fd = m.main.out.fd = m.main.err.fd = m.main.sync.fd = m.timer.fd = m.listener.fd = -1;
-  m.main.process.pidfd = -1;
-  m.main.exited = true;
+  monitor_blank(&m);
+  m.phase = PHASE_EXITED;
+  m.over = m.main.exited = true;
+  m.epoll = epoll_create1(EPOLL_CLOEXEC);
   if (m.epoll < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) abort();
   struct client *c = client_add(&m, pair[0], data[0] & 1);
   c->in = malloc(size);

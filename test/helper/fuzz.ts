@@ -46,7 +46,7 @@ function seeds(): Buffer[] {
   ).subarray(16);
   const frame = (type: number, ...payload: number[]): number[] => [payload.length + 1, 0, 0, 0, type, ...payload];
   const u32 = [1, 0, 0, 0];
-  const frames = [1, 2, 6, 9, 10, 11, 15]
+  const frames = [1, 2, 6, 9, 10, 11, 15, 17]
     .flatMap((type) => frame(type, ...u32))
     .concat(
       frame(3, 65),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -18,6 +19,15 @@ const letters: Readonly<Record<FieldType, string>> = {
 };
 
 describe('helper: the Plan reader', () => {
+  it('the target of the fuzzer goes with it', () => {
+    const root = join(import.meta.dirname, '../..');
+    const include = ['build/gen', 'native/helper'].map((dir) => `-I${join(root, dir)}`);
+    const flags = ['-std=c17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', ...include];
+    const target = join(import.meta.dirname, 'fuzz-target.c');
+    const { status, stderr } = spawnSync(process.env['CC'] ?? 'cc', [...flags, target], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+  });
+
   it('plan-layout.h says what schema.ts says', () => {
     const text = readFileSync(join(import.meta.dirname, '../../native/helper/plan-layout.h'), 'utf8');
     const inC = [...text.matchAll(/X\(OP_(\w+), "(\w*)"\)/g)].map((match) => `${match[1]} ${match[2]}`);
