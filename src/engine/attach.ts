@@ -16,7 +16,7 @@ export async function attachContainer(
   const { id, monitor } = await connectMonitor(engine, nameOrId, 'attach to');
   const record = readRecord(engine, id);
   try {
-    refusePaused(engine, record, 'attach to');
+    refusePaused(record, 'attach to');
   } catch (error) {
     monitor.close();
     throw error;

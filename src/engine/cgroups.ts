@@ -2,7 +2,14 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isKind } from '../base/errors.ts';
 import { readCgroupHost, type CgroupHost } from '../runtime/cgroup/host.ts';
-import { type CgroupPlace, type CgroupPlan, isCgroupFrozen, locateCgroup, planCgroup } from '../runtime/cgroup/mod.ts';
+import {
+  type CgroupPlace,
+  type CgroupPlan,
+  isCgroupFrozen,
+  locateCgroup,
+  locateFreezer,
+  planCgroup,
+} from '../runtime/cgroup/mod.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
 import { delegatedHost, delegatedParent } from './delegated-cgroups.ts';
 import type { Engine } from './engine.ts';
@@ -86,9 +93,9 @@ export function cgroupPlace(
 }
 
 /** Whether all processes of a running container stand still, whoever paused it. False when its cgroup is gone, or nothing here can pause. */
-export function isPaused(engine: Pick<Engine, 'rootless'>, record: Pick<ContainerRecord, 'cgroupPath'>): boolean {
+export function isPaused(record: Pick<ContainerRecord, 'cgroupPath'>): boolean {
   try {
-    return isCgroupFrozen(cgroupPlace(engine, record));
+    return isCgroupFrozen(locateFreezer(cgroupHost(), record.cgroupPath));
   } catch (error) {
     if (isKind(error, 'not-found') || isKind(error, 'unsupported')) return false;
     throw error;

@@ -56,7 +56,7 @@ export async function execContainer(
   const { id, monitor } = await connectMonitor(engine, nameOrId, 'exec in', { greet: false });
   try {
     const record = readRecord(engine, id);
-    refusePaused(engine, record, 'exec in');
+    refusePaused(record, 'exec in');
     const config = readConfig(engine, id);
     using pidfd = openInit(engine, id);
     if (pidfd === undefined) throw ended(id);

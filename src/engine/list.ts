@@ -89,11 +89,11 @@ export function summarize(engine: Engine, id: string): ContainerSummary | undefi
   return summaryOf(engine, id, readLifeState(containerDir(engine, id)));
 }
 
-function stateOf(engine: Engine, life: LifeState, record: ContainerRecord): ContainerState {
+function stateOf(life: LifeState, record: ContainerRecord): ContainerState {
   if (life.phase === 'creating') return 'created';
   if (life.phase !== 'running') return life.phase;
   if (!life.held) return 'dead';
-  return isPaused(engine, record) ? 'paused' : 'running';
+  return isPaused(record) ? 'paused' : 'running';
 }
 
 /** Its processes exist: it runs, or stands still. */
@@ -113,7 +113,7 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
   if (record === undefined) return undefined;
   const lives = life.phase === 'running' && life.held;
   const waits = lives && startsAgain(record) && readRestart(dir).waiting;
-  const state: ContainerState = waits ? 'restarting' : stateOf(engine, life, record);
+  const state: ContainerState = waits ? 'restarting' : stateOf(life, record);
   const exit = waits || life.phase === 'exited' ? readExit(dir) : undefined;
   const pid = lives && !waits ? readPid(dir) : undefined;
   const startedAt = pid === undefined ? undefined : readStartedAt(dir);

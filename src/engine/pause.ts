@@ -20,7 +20,7 @@ export async function pauseContainer(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   const record = await runningRecord(engine, nameOrId, 'pause');
-  if (isPaused(engine, record))
+  if (isPaused(record))
     throw new TareError('failed-precondition', `Cannot pause container ${nameOrId}: it is paused already`);
   try {
     await freezeCgroup(cgroupPlace(engine, record), options);
@@ -33,7 +33,7 @@ export async function pauseContainer(
 /** Lets a paused container go on. Errors: not-found; failed-precondition when it does not run or is not paused. */
 export async function unpauseContainer(engine: Engine, nameOrId: string): Promise<void> {
   const record = await runningRecord(engine, nameOrId, 'unpause');
-  if (!isPaused(engine, record))
+  if (!isPaused(record))
     throw new TareError('failed-precondition', `Cannot unpause container ${nameOrId}: it is not paused`);
   try {
     thawCgroup(cgroupPlace(engine, record));
@@ -45,7 +45,7 @@ export async function unpauseContainer(engine: Engine, nameOrId: string): Promis
 
 /** Lets it go on if it is paused: for a signal that is to end it. One that has ended is fine. */
 export function thawIfPaused(engine: Engine, record: ContainerRecord): void {
-  if (!isPaused(engine, record)) return;
+  if (!isPaused(record)) return;
   try {
     thawCgroup(cgroupPlace(engine, record));
   } catch (error) {
@@ -54,8 +54,8 @@ export function thawIfPaused(engine: Engine, record: ContainerRecord): void {
 }
 
 /** Refuses what a paused container could never answer. Errors: failed-precondition. */
-export function refusePaused(engine: Engine, record: ContainerRecord, what: string): void {
-  if (!isPaused(engine, record)) return;
+export function refusePaused(record: ContainerRecord, what: string): void {
+  if (!isPaused(record)) return;
   throw new TareError(
     'failed-precondition',
     `Cannot ${what} container ${record.name}: it is paused; let it go on first (tare unpause ${record.name})`,

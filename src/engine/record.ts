@@ -76,7 +76,7 @@ export const LOG_NAME = 'ctr.log';
 
 /** The directory of a container. */
 export function containerDir(engine: Engine, id: string): string {
-  return join(engine.containersDir, id);
+  return `${engine.containersDir}/${id}`;
 }
 
 /** Where a container's writable layers and log are: they may be large, so always on the disk. */
@@ -99,7 +99,7 @@ export function writeRecord(dir: string, record: ContainerRecord, config: Runtim
 
 /** Reads a container's record. Errors: not-found, unsupported (written by a newer Tare). */
 export function readRecord(engine: Engine, id: string): ContainerRecord {
-  const record = readJson<ContainerRecord>(join(containerDir(engine, id), 'container.json'), id);
+  const record = readJson<ContainerRecord>(`${containerDir(engine, id)}/container.json`, id);
   if (record.version !== 1) {
     throw new TareError(
       'unsupported',
@@ -120,7 +120,7 @@ export function findRecord(engine: Engine, id: string): ContainerRecord | undefi
 
 /** Reads a container's OCI config. Errors: not-found. */
 export function readConfig(engine: Engine, id: string): RuntimeConfig {
-  return readJson<RuntimeConfig>(join(containerDir(engine, id), 'config.json'), id);
+  return readJson<RuntimeConfig>(`${containerDir(engine, id)}/config.json`, id);
 }
 
 function readJson<T>(path: string, id: string): T {

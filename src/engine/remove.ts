@@ -37,7 +37,7 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
       if (options.force !== true) {
         throw new TareError(
           'failed-precondition',
-          `Cannot remove container ${nameOrId}: it is ${isPaused(engine, readRecord(engine, id)) ? 'paused' : 'running'}; stop it first (tare stop ${nameOrId}) or use --force`,
+          `Cannot remove container ${nameOrId}: it is ${isPaused(readRecord(engine, id)) ? 'paused' : 'running'}; stop it first (tare stop ${nameOrId}) or use --force`,
         );
       }
       await stopForRemoval(engine, id, options.timeoutSeconds ?? 0);

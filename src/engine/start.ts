@@ -41,7 +41,7 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
     state = readLifeState(dir);
   }
   if (state?.phase === 'running' && state.held) {
-    refusePaused(engine, readRecord(engine, id), 'start');
+    refusePaused(readRecord(engine, id), 'start');
     return attachContainer(engine, id, { stdin: how.stdin });
   }
   using life = takeLife(dir, `start container ${nameOrId}`);

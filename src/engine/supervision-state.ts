@@ -36,14 +36,14 @@ const HEALTH_FILE = 'health';
 
 /** Written by the monitor. None before the first restart. */
 export function readRestart(dir: string): RestartState {
-  const json = readJson(join(dir, RESTART_FILE));
+  const json = readJson(`${dir}/${RESTART_FILE}`);
   return { count: Number(json?.['count'] ?? 0), waiting: json?.['waiting'] === true };
 }
 
 /** Written by the monitor; undefined for a container without a check. */
 export function readHealth(dir: string, record: Pick<ContainerRecord, 'healthcheck'>): HealthState | undefined {
   if (record.healthcheck === undefined || !checksHealth(record.healthcheck)) return undefined;
-  const json = readJson(join(dir, HEALTH_FILE));
+  const json = readJson(`${dir}/${HEALTH_FILE}`);
   if (json === undefined) return { status: 'starting', failingStreak: 0, log: [] };
   return {
     status: json['Status'] as HealthStatus,

@@ -88,7 +88,7 @@ function openGate(dir: string): Fd {
 
 /** The life lock file of a container directory, opened but not locked. */
 export function openLife(dir: string, create = false): Fd {
-  return Fd.adopt(openSync(join(dir, 'life'), create ? 'wx+' : 'r+', 0o600));
+  return Fd.adopt(openSync(`${dir}/life`, create ? 'wx+' : 'r+', 0o600));
 }
 
 /**
@@ -116,7 +116,7 @@ export function readPhase(dir: string): Phase | undefined {
 
 /** Whether this is its phase now: one look, cheaper than reading which it is. */
 export function isInPhase(dir: string, phase: Phase): boolean {
-  return existsSync(join(dir, `phase.${phase}`));
+  return existsSync(`${dir}/phase.${phase}`);
 }
 
 /** The phase among the entries of a container directory. */
@@ -134,7 +134,8 @@ export function phaseIn(names: readonly string[]): Phase | undefined {
  */
 export function readLifeState(dir: string): LifeState | undefined {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const phase = readPhase(dir);
+    // Of most that are asked about this is the phase, and one look is cheaper than a list.
+    const phase = isInPhase(dir, 'running') ? 'running' : readPhase(dir);
     const held = isLifeHeld(dir);
     if (held === undefined) return undefined;
     const again = phase !== undefined && isInPhase(dir, phase) ? phase : readPhase(dir);
@@ -215,7 +216,7 @@ export function readStartedAt(dir: string): string | undefined {
   return statSync(pidFile(dir), { throwIfNoEntry: false })?.mtime.toISOString();
 }
 
-const pidFile = (dir: string): string => join(dir, 'pid');
+const pidFile = (dir: string): string => `${dir}/pid`;
 
 /**
  * Replaces a file atomically; its contents are on the disk before. `temp`: where they are written first, for one who has a lock on the file; what a kill leaves there is written over the

@@ -1,5 +1,5 @@
 import { TareError } from '../../base/errors.ts';
-import type { CgroupHost } from './host.ts';
+import type { CgroupHost, Hierarchy } from './host.ts';
 import type { CgroupPlan } from './plan.ts';
 
 /** Where a container's cgroup is in each hierarchy: what is known of it without its limits. */
@@ -41,6 +41,16 @@ export function locateCgroup(host: CgroupHost, cgroupPath: string): CgroupPlace 
       ? {}
       : { oom: { file: `${memory}/${memoryIsV2 ? 'memory.events' : 'memory.oom_control'}`, key: 'oom_kill' } }),
   };
+}
+
+/** Where a look tells whether a container's cgroup stands still: the cheap part of `locateCgroup`. Errors: as that. */
+export function locateFreezer(host: CgroupHost, cgroupPath: string): Pick<CgroupPlace, 'root' | 'unified' | 'freezer'> {
+  const path = cgroupComponents(cgroupPath).join('/');
+  const usable = (h: Hierarchy): boolean => !h.readOnly;
+  const v2 = host.hierarchies.find((h) => h.version === 2 && usable(h));
+  if (v2 !== undefined) return { root: host.root, unified: joinPath(v2.dir, path), freezer: '' };
+  const v1 = host.hierarchies.find((h) => h.controllers.includes('freezer') && usable(h));
+  return { root: host.root, freezer: v1 === undefined ? '' : `${joinPath(v1.dir, path)}/freezer.state` };
 }
 
 /** A path below a hierarchy's directory, which may be its root. */

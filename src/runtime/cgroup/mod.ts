@@ -10,7 +10,7 @@
  */
 export { detectCgroups, readCgroupHost, type CgroupHost, type CgroupTexts, type Hierarchy } from './host.ts';
 export type { CgroupPlan, CgroupWrite } from './plan.ts';
-export { defaultCgroupParent, locateCgroup, type CgroupPlace } from './locate.ts';
+export { defaultCgroupParent, locateCgroup, locateFreezer, type CgroupPlace } from './locate.ts';
 export { planCgroup, type CgroupRequest } from './plan-cgroup.ts';
 export { createCgroup } from './create.ts';
 export { killCgroup, type KillOptions } from './kill.ts';

@@ -4,6 +4,7 @@ import { isKind } from '../../base/errors.ts';
 import type { LinuxResources } from '../../spec/runtime-types.ts';
 import { hybrid, v1InDocker, v1Systemd, v2Systemd } from './_host-texts.ts';
 import { detectCgroups } from './host.ts';
+import { locateCgroup, locateFreezer } from './locate.ts';
 import { planCgroup } from './plan-cgroup.ts';
 import type { CgroupPlan } from './plan.ts';
 
@@ -257,3 +258,11 @@ for (const [resources, message] of refused) {
       );
   });
 }
+
+test('the freezer found alone is that of the whole place', () => {
+  for (const host of [onV1, onV2, onHybrid, detectCgroups(v1InDocker)]) {
+    const { root, unified, freezer } = locateCgroup(host, '/tare/web');
+    const alone = locateFreezer(host, '/tare/web');
+    assert.deepEqual(alone, unified === undefined ? { root, freezer } : { root, unified, freezer: '' });
+  }
+});
