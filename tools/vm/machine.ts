@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -152,12 +153,7 @@ export class Machine implements AsyncDisposable {
 
   /** Qemu makes its socket some time after its start. */
   async #connect(): Promise<void> {
-    const path = join(this.#dir, 'agent');
-    for (let attempt = 0; !existsSync(path) && attempt < 600; attempt++) {
-      if (this.#process?.exitCode !== null) throw new Error(`Cannot start qemu: ${this.console()}`);
-      await sleep(50);
-    }
-    const socket = connect(path);
+    const socket = await this.#connected(join(this.#dir, 'agent'));
     this.#socket = socket;
     let rest = '';
     socket.setEncoding('utf8');
@@ -167,6 +163,21 @@ export class Machine implements AsyncDisposable {
       rest = lines.pop() ?? '';
       for (const line of lines) this.#answer(line);
     });
+  }
+
+  /** The path is there a moment before somebody listens. */
+  async #connected(path: string): Promise<Socket> {
+    for (let attempt = 0; ; attempt++) {
+      const socket = connect(path);
+      try {
+        await once(socket, 'connect');
+        return socket;
+      } catch (cause) {
+        if (this.#process?.exitCode !== null || attempt === 600)
+          throw new Error(`Cannot start qemu: ${this.console()}`, { cause });
+      }
+      await sleep(50);
+    }
   }
 
   #answer(line: string): void {
