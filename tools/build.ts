@@ -272,7 +272,7 @@ function warmCodeCache(): void {
 }
 
 async function buildJavaScript(): Promise<void> {
-  const inputs = [...sources('src', '.ts'), at('tsconfig.json'), at('tsconfig.build.json')];
+  const inputs = [...sources('src', '.ts'), at('tsconfig.json'), at('tsconfig.build.json'), at('tools/build.ts')];
   const stamp = at('dist/.stamp');
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest(inputs)) return;
   const tsc = spawnSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], {
