@@ -26,7 +26,7 @@ import {
   PLAN_MAX_FDS,
   PLAN_VERSION,
 } from '../src/sys/plan/schema.ts';
-import { asChunk, hotVerbs } from '../src/cli/chunks.ts';
+import { asChunk, bundleNames, hotVerbs } from '../src/cli/chunks.ts';
 import { compilerOf, debianPackagesOf, errnoHeader, isTarget } from './_compiler.ts';
 import { nodeFlags } from './node-flags.ts';
 
@@ -212,15 +212,11 @@ async function bundle(): Promise<void> {
   const { rolldown } = await import('rolldown');
   const next = at('dist/.bin-next');
   rmSync(next, { recursive: true, force: true });
-  const output = {
-    dir: next,
-    format: 'cjs',
-    dynamicImportInCjs: false,
-    entryFileNames: '[name].cjs',
-    chunkFileNames: '[name]-[hash].cjs',
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
-  } as const;
-  const write = async (entry: string, groups: readonly { name: string; test: (id: string) => boolean }[]) => {
+  const write = async (
+    entry: string,
+    dir: string,
+    groups: readonly { name: string; test: (id: string) => boolean }[] = [],
+  ): Promise<void> => {
     await using build = await rolldown({
       input: at('dist/cli', entry),
       platform: 'node',
@@ -228,21 +224,29 @@ async function bundle(): Promise<void> {
       // A module that nobody asks anything of is not there: none does more than define something.
       treeshake: { moduleSideEffects: false },
     });
-    await build.write(
-      groups.length === 0
-        ? output
-        : { ...output, codeSplitting: { groups: [...groups], includeDependenciesRecursively: false } },
-    );
+    await build.write({
+      dir,
+      format: 'cjs',
+      dynamicImportInCjs: false,
+      entryFileNames: '[name].cjs',
+      chunkFileNames: '[name]-[hash].cjs',
+      minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+      ...(groups.length === 0 ? {} : { codeSplitting: { groups: [...groups], includeDependenciesRecursively: false } }),
+    });
   };
-  // What `run`, `exec` and `ps` load is one file, because each further one costs a quarter of a millisecond; what an image needs besides is another.
-  const core = staticClosure('cli/cli.js', 'engine/engine.js', ...hotVerbs.map((verb) => `cli/verbs/${verb}.js`));
+  await write('main.js', next);
+  finish(join(next, 'main.cjs'), false);
   const store = staticClosure('storage/store.js', 'engine/images.js');
-  await write('entry.js', [
-    { name: 'core', test: (id) => core.has(id) },
-    { name: 'store', test: (id) => store.has(id) },
-  ]);
-  await write('main.js', []);
-  for (const name of readdirSync(next)) finish(join(next, name), name !== 'main.cjs');
+  for (const name of bundleNames) {
+    // What the verb loads in any case is one file, because each further one costs a quarter of a millisecond; what an image needs besides is another.
+    const verbs = hotVerbs.includes(name) ? [`cli/verbs/${name}.js`] : [];
+    const core = staticClosure('cli/cli.js', 'engine/engine.js', ...verbs);
+    await write('entry.js', join(next, name), [
+      { name: 'core', test: (id) => core.has(id) },
+      { name: 'store', test: (id) => store.has(id) },
+    ]);
+    for (const file of readdirSync(join(next, name))) finish(join(next, name, file), true);
+  }
   // A command that starts meanwhile finds the old bundle or the new one.
   const old = at('dist/.bin-old');
   rmSync(old, { recursive: true, force: true });

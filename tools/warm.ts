@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Chunks, hotVerbs, isCacheable } from '../src/cli/chunks.ts';
+import { bundleNames, Chunks, isCacheable } from '../src/cli/chunks.ts';
 import type * as Entry from '../src/cli/entry.ts';
 import { blobsOf, buildImage, writeLayout } from '../test/support/image.ts';
 import { tarOf } from '../test/support/tar.ts';
@@ -49,7 +49,7 @@ function writeImage(layout: string): void {
 
 /** Runs command lines in this process and writes the cache. */
 async function fill(name: string, scratch: string, lines: readonly (readonly string[])[]): Promise<void> {
-  const chunks = new Chunks(join(packageDir, 'dist', 'bin'), join(scratch, 'none'));
+  const chunks = new Chunks({ bundles: join(packageDir, 'dist', 'bin'), caches: join(scratch, 'none') }, name);
   const { commandLine } = chunks.load('entry.cjs') as typeof Entry;
   const places = ['root', 'runroot', 'storage-root', 'storage-runroot'].map(
     (flag) => `--${flag}=${join(scratch, flag)}`,
@@ -83,7 +83,7 @@ function fillAll(): void {
         timeout: 20_000,
       }).status === 0;
     again('all', 'pull', `oci:${join(scratch, 'layout')}:warm`);
-    const filled = [...hotVerbs, 'all'].map((name) => again(name));
+    const filled = bundleNames.map((name) => again(name));
     if (filled.includes(false)) process.exitCode = 1;
   } finally {
     rmSync(scratch, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 /**
- * Loads the bundle of the command line (dist/bin/*.cjs, each but the entry as `asChunk` makes it) with V8's code cache of a run that has happened.
+ * Loads a bundle of the command line (dist/bin/NAME/*.cjs, each as `asChunk` makes it) with V8's code cache of a run that has happened.
  *
  * Node's own compile cache holds what is compiled when a file is loaded: each function is then parsed and compiled again when it is first called, which was a
  * third of a start. A cache that is taken after a run has those functions, too (docs/decisions/0007-code-cache.md). This file is bundled by itself: it may import types only.
@@ -10,11 +10,14 @@ const { Script } = process.getBuiltinModule('node:vm');
 type ScriptOf = InstanceType<typeof Script>;
 type Body = (exports: object, require: (id: string) => unknown, dirname: string) => void;
 
-/** Verbs with a code cache of their own: it holds nothing that another verb uses. */
+/** Verbs with a bundle and a code cache of their own: all that the verb needs is in one file, and nothing that only another verb uses. */
 export const hotVerbs: readonly string[] = ['run', 'exec', 'ps'];
 
-/** The code cache for a command line: one of `hotVerbs`, or `all`. A wrong guess only costs time. */
-export function cacheFor(argv: readonly string[]): string {
+/** Each bundle holds the whole command line. */
+export const bundleNames: readonly string[] = [...hotVerbs, 'all'];
+
+/** The bundle for a command line. A wrong guess only costs time. */
+export function bundleFor(argv: readonly string[]): string {
   const verb = argv.find((word) => hotVerbs.includes(word));
   return verb ?? 'all';
 }
@@ -60,16 +63,22 @@ export interface Chunk {
   readonly exports: object;
 }
 
-/** Modules of `bundleDir` by name, each read once. A cache that is missing or was made by another V8 only costs time. */
+/** Where bundles and their caches are, each in a folder of its name. */
+export interface ChunkPlaces {
+  readonly bundles: string;
+  readonly caches: string;
+}
+
+/** The modules of one bundle, each read once. A cache that is missing or was made by another V8 only costs time. */
 export class Chunks {
-  readonly #bundleDir: string;
-  readonly #cacheDir: string;
+  readonly #places: ChunkPlaces;
+  readonly #bundle: string;
   readonly #files: Files;
   readonly #loaded = new Map<string, Chunk>();
 
-  constructor(bundleDir: string, cacheDir: string, files = copiedFiles) {
-    this.#bundleDir = bundleDir;
-    this.#cacheDir = cacheDir;
+  constructor(places: ChunkPlaces, bundle: string, files = copiedFiles) {
+    this.#places = places;
+    this.#bundle = bundle;
     this.#files = files;
   }
 
@@ -81,8 +90,9 @@ export class Chunks {
   load(name: string): object {
     const known = this.#loaded.get(name);
     if (known !== undefined) return known.exports;
-    const cachedData = isCacheable(name) ? this.#files.bytes(`${this.#cacheDir}/${name}.cache`) : undefined;
-    const script = new Script(this.#files.text(`${this.#bundleDir}/${name}`), {
+    const { bundles, caches } = this.#places;
+    const cachedData = isCacheable(name) ? this.#files.bytes(`${caches}/${this.#bundle}/${name}.cache`) : undefined;
+    const script = new Script(this.#files.text(`${bundles}/${this.#bundle}/${name}`), {
       // Not its path: the cache holds it, and is used elsewhere than it was made.
       filename: name,
       ...(cachedData === undefined ? {} : { cachedData }),
@@ -90,7 +100,8 @@ export class Chunks {
     const chunk: Chunk = { name, script, exports: {} };
     this.#loaded.set(name, chunk);
     const body = script.runInThisContext() as Body;
-    body(chunk.exports, (id) => this.#require(id), this.#bundleDir);
+    // The folder of main.cjs: what is found from there must be the same for all.
+    body(chunk.exports, (id) => this.#require(id), bundles);
     return chunk.exports;
   }
 

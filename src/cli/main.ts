@@ -4,7 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import type * as Entry from './entry.ts';
-import { cacheFor, Chunks } from './chunks.ts';
+import { bundleFor, Chunks } from './chunks.ts';
 import { mappedFiles } from './mapped-files.ts';
 
 const bundleDir = import.meta.dirname;
@@ -15,8 +15,8 @@ delete process.env['LD_LIBRARY_PATH'];
 
 const argv = process.argv.slice(2);
 
-const cacheDir = join(packageDir, 'build', 'code-cache', cacheFor(argv));
-const { commandLine } = new Chunks(bundleDir, cacheDir, mappedFiles).load('entry.cjs') as typeof Entry;
+const places = { bundles: bundleDir, caches: join(packageDir, 'build', 'code-cache') };
+const { commandLine } = new Chunks(places, bundleFor(argv), mappedFiles).load('entry.cjs') as typeof Entry;
 
 void commandLine
   .run(argv, {
