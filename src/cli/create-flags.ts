@@ -115,14 +115,3 @@ export const createFlags = {
   bundle: { type: 'text', value: 'DIR', help: 'Run an OCI bundle' },
   'host-secrets': { type: 'switch', help: "With host: do not hide the machine's credentials" },
 } as const satisfies FlagTable;
-
-/** The flags of whoever stays connected to a container. */
-export const attachFlags = {
-  'sig-proxy': { type: 'switch', standard: 'true', help: 'Forward signals to the container' },
-  'detach-keys': {
-    type: 'text',
-    value: 'KEYS',
-    standard: 'ctrl-p,ctrl-q',
-    help: 'Keys that leave the container running; empty: none',
-  },
-} as const satisfies FlagTable;

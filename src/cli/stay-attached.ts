@@ -1,5 +1,5 @@
 import type { Running } from '../engine/running.ts';
-import type { attachFlags } from './create-flags.ts';
+import type { attachFlags } from './attach-flags.ts';
 import { parseDetachKeys, DEFAULT_DETACH_KEYS } from './detach-keys.ts';
 import { BROKEN_PIPE_CODE } from './failure.ts';
 import type { FlagValues } from './flag-table.ts';

@@ -1,7 +1,7 @@
 import { connectMonitor } from './connect.ts';
 import { connection } from './connection.ts';
 import type { Engine } from './engine.ts';
-import { refusePaused } from './pause.ts';
+import { refusePaused } from './refuse-paused.ts';
 import { readRecord } from './record.ts';
 import type { Running } from './running.ts';
 

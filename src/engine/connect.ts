@@ -4,9 +4,8 @@ import { readLifeState } from '../runtime/state.ts';
 import { MonitorClient } from '../sys/mod.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
-import { reconcile } from './reconcile.ts';
 import { containerDir } from './record.ts';
-import { endAbandonedPause } from './while-paused.ts';
+import { mayBeAbandoned } from './standstill.ts';
 
 /** A monitor that lives and whose socket is gone: a logout removes the run directory of a user who does not linger. The container can be stopped. */
 export class UnreachableMonitor extends TareError {
@@ -37,11 +36,12 @@ export async function connectMonitor(
   const state = readLifeState(dir);
   if (state === undefined) throw new TareError('not-found', `Cannot ${what} container ${nameOrId}: no such container`);
   if (state.phase === 'running' && !state.held) {
+    const { reconcile } = await import('./reconcile.ts');
     await reconcile(engine, id);
     throw notRunning('dead (its monitor was killed; it is collected now)');
   }
   if (state.phase !== 'running') throw notRunning(state.phase);
-  endAbandonedPause(engine, id);
+  if (mayBeAbandoned(engine, id)) (await import('./while-paused.ts')).endAbandonedPause(engine, id);
   try {
     const path = socketPath(engine, id);
     return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };

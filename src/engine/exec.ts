@@ -15,13 +15,12 @@ import { type Engine, socketPath } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { newId } from './ids.ts';
 import { openInit } from './init-process.ts';
-import { toLaunchError } from './launch-error.ts';
 import { OutputQueue } from './output-queue.ts';
-import { refusePaused } from './pause.ts';
+import { refusePaused } from './refuse-paused.ts';
 import { containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import type { OutputHandler } from './running.ts';
 import { seccompFilter } from './seccomp.ts';
-import { resolveUser } from './users.ts';
+import type { Identity } from './users.ts';
 
 /** A process started in a running container. */
 export interface ExecSession {
@@ -60,7 +59,7 @@ export async function execContainer(
     const config = readConfig(engine, id);
     using pidfd = openInit(engine, id);
     if (pidfd === undefined) throw ended(id);
-    const process = execProcess(config, options, pidfd.pid);
+    const process = await execProcess(config, options, pidfd.pid);
     const cgroup = containerCgroupPlan(engine, record.cgroupPath, undefined);
     const stdio = stdioName(options, io);
     const compiled = compileExec(
@@ -106,11 +105,12 @@ export async function execContainer(
         onStdout: (bytes) => output.push(1, bytes),
         onStderr: (bytes) => output.push(2, bytes),
       })
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         // ESRCH: its first process is gone; ENODEV: its cgroup is.
         if (isErrno(error, 'ESRCH', 'ENODEV') || isKind(error, 'unavailable')) throw ended(id, error);
         // ENOMEM: nothing can be cloned into a pid namespace whose first process is dying.
         if (isErrno(error, 'ECHILD', 'ENOMEM')) throw killed(id, error);
+        const { toLaunchError } = await import('./launch-error.ts');
         throw toLaunchError(error, compiled.ops);
       });
     const exit = session.exit.then(async (status) => {
@@ -162,11 +162,11 @@ function killed(id: string, cause: unknown): TareError {
 }
 
 /** The OCI process of an exec: the container's own with the user's changes. */
-function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): Process {
+async function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): Promise<Process> {
   const base = config.process;
   if (base === undefined)
     throw new TareError('failed-precondition', 'Cannot exec: the container has no process section in its config');
-  const user = options.user === undefined ? undefined : userOf(pid, options.user);
+  const user = options.user === undefined ? undefined : await userOf(pid, options.user);
   const env = new Map(base.env?.map((entry) => split(entry)) ?? []);
   if (user !== undefined) env.set('HOME', user.home);
   if (options.terminal === true && !env.has('TERM')) env.set('TERM', 'xterm');
@@ -197,7 +197,8 @@ function execProcess(config: RuntimeConfig, options: ExecOptions, pid: number): 
   };
 }
 
-function userOf(pid: number, spec: string): ReturnType<typeof resolveUser> {
+async function userOf(pid: number, spec: string): Promise<Identity> {
+  const { resolveUser } = await import('./users.ts');
   using root = openDirectory(`/proc/${pid}/root`);
   return resolveUser(root, spec);
 }

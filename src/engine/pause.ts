@@ -53,15 +53,6 @@ export function thawIfPaused(engine: Engine, record: ContainerRecord): void {
   }
 }
 
-/** Refuses what a paused container could never answer. Errors: failed-precondition. */
-export function refusePaused(record: ContainerRecord, what: string): void {
-  if (!isPaused(record)) return;
-  throw new TareError(
-    'failed-precondition',
-    `Cannot ${what} container ${record.name}: it is paused; let it go on first (tare unpause ${record.name})`,
-  );
-}
-
 async function runningRecord(engine: Engine, nameOrId: string, what: string): Promise<ContainerRecord> {
   const id = resolveContainer(engine, nameOrId);
   await reconcile(engine, id);

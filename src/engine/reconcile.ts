@@ -19,7 +19,7 @@ import { containerActor, emit } from './emit.ts';
 import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
-import { endAbandonedPause } from './while-paused.ts';
+import { mayBeAbandoned } from './standstill.ts';
 import { isRestarting } from './restarting.ts';
 import { settleHolder } from './settle-names.ts';
 
@@ -40,7 +40,8 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
     return;
   }
   if (state.held) {
-    if (state.phase === 'running') endAbandonedPause(engine, id);
+    if (state.phase === 'running' && mayBeAbandoned(engine, id))
+      (await import('./while-paused.ts')).endAbandonedPause(engine, id);
     return;
   }
   switch (state.phase) {

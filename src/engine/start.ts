@@ -7,7 +7,7 @@ import { type Engine, ensureLayout } from './engine.ts';
 import { countMount } from './count-mount.ts';
 import { launchContainer } from './launch.ts';
 import { resolveContainer } from './names.ts';
-import { refusePaused } from './pause.ts';
+import { refusePaused } from './refuse-paused.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
 import type { Running } from './running.ts';

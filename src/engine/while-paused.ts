@@ -1,5 +1,4 @@
-import { existsSync, fstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { fstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { isKind } from '../base/errors.ts';
 import { freezeCgroup, isCgroupFrozen, thawCgroup } from '../runtime/cgroup/mod.ts';
 import { Fd } from '../sys/fd.ts';
@@ -7,10 +6,8 @@ import { lockWait, tryLock } from '../sys/lock.ts';
 import { containerCgroup } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
-import { type ContainerRecord, containerDir } from './record.ts';
-
-/** Held locked by who has a container stand still for a moment. Not empty: it is he who stopped it. */
-const MARK = 'standstill';
+import type { ContainerRecord } from './record.ts';
+import { standstillMark } from './standstill.ts';
 
 /**
  * Does something while no process of a container runs; one that stands still already stays so. When we are killed, the next command that looks at the container lets it go on.
@@ -24,7 +21,7 @@ export async function whilePaused<T>(
   act: () => Promise<T>,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<T> {
-  const path = join(containerDir(engine, record.id), MARK);
+  const path = standstillMark(engine, record.id);
   const cgroup = containerCgroup(engine, record.id, record);
   using mark = await openMark(path, options);
   let isOurs = false;
@@ -76,10 +73,9 @@ function letGo(engine: Engine, id: string, record?: ContainerRecord): void {
   }
 }
 
-/** Lets a container go on that somebody stopped for a moment who was killed then. Costs a look when there is nothing to do. */
+/** Lets a container go on that somebody stopped for a moment who was killed then: see `mayBeAbandoned`. */
 export function endAbandonedPause(engine: Engine, id: string): void {
-  const path = join(containerDir(engine, id), MARK);
-  if (!existsSync(path)) return;
+  const path = standstillMark(engine, id);
   let mark: Fd;
   try {
     mark = Fd.adopt(openSync(path, 'r+'));

@@ -1,7 +1,7 @@
 import { attachContainer } from '../../engine/attach.ts';
 import { resolveContainer } from '../../engine/names.ts';
 import { readRecord } from '../../engine/record.ts';
-import { attachFlags } from '../create-flags.ts';
+import { attachFlags } from '../attach-flags.ts';
 import { stayAttached, streamsOf } from '../stay-attached.ts';
 import { defineVerb } from '../verb.ts';
 

@@ -4,7 +4,7 @@ import { parseDetachKeys } from '../detach-keys.ts';
 import { readEnvFile, variable } from '../environment.ts';
 import { foreground } from '../foreground.ts';
 import { BROKEN_PIPE_CODE } from '../failure.ts';
-import { attachFlags } from '../create-flags.ts';
+import { attachFlags } from '../attach-flags.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 

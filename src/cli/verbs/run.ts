@@ -1,5 +1,6 @@
 import { runContainer } from '../../engine/run.ts';
-import { attachFlags, createFlags } from '../create-flags.ts';
+import { attachFlags } from '../attach-flags.ts';
+import { createFlags } from '../create-flags.ts';
 import { createOptions } from '../create-options.ts';
 import type { FlagTable } from '../flag-table.ts';
 import { idFile } from '../id-file.ts';

@@ -2,7 +2,7 @@ import { resolveContainer } from '../../engine/names.ts';
 import { readRecord } from '../../engine/record.ts';
 import { startContainer } from '../../engine/start.ts';
 import type { Context } from '../context.ts';
-import { attachFlags } from '../create-flags.ts';
+import { attachFlags } from '../attach-flags.ts';
 import { forEach } from '../for-each.ts';
 import { stayAttached, streamsOf } from '../stay-attached.ts';
 import { UsageError } from '../usage-error.ts';

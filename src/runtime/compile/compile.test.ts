@@ -16,7 +16,8 @@ import {
   v1Cgroup,
   v2Cgroup,
 } from './fixture.suite.ts';
-import { compile, compileExec } from './compile.ts';
+import { compile } from './compile.ts';
+import { compileExec } from './compile-exec.ts';
 
 const NEWCGROUP = 0x2000000;
 

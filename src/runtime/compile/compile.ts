@@ -2,16 +2,17 @@ import type { Process, RuntimeConfig } from '../../spec/runtime-types.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
 import { Draft, invalid, unsupported } from './draft.ts';
 import { containerPath } from './container-path.ts';
+import { compileExec } from './compile-exec.ts';
 import { type HookIdentity, compileCreateHooks, compileMonitorHooks, compileStartHooks } from './hooks.ts';
-import { compileHealth, compileMonitor, compileStdio } from './monitor.ts';
+import { compileHealth, compileMonitor } from './monitor.ts';
 import { propagationBits } from './mount-options.ts';
 import { compileMounts } from './mounts.ts';
 import { CLONE_NEWCGROUP, Namespaces, compileClone } from './namespaces.ts';
 import { boundingMask, compileAttributes, compileIdentity, processCwd, seccompOf } from './process.ts';
 import { compileSysctls } from './sysctl.ts';
-import type { CompileExecOptions, CompileOptions, CompiledPlan, ContainerCgroup, ExecTarget } from './types.ts';
+import { SIGKILL, cgroupSlot, compileOomScore, compileTasks, compileTerminal } from './session-steps.ts';
+import type { CompileOptions, CompiledPlan } from './types.ts';
 
-const SIGKILL = 9;
 /** MS_SLAVE|MS_REC: the host's unmounts still reach our copy of its tree, our mounts never reach the host. */
 const MS_RSLAVE = 0x84000;
 const MOUNT_ATTR_RDONLY = 1;
@@ -94,60 +95,6 @@ export function compile(config: RuntimeConfig, options: CompileOptions): Compile
   return draft.finish();
 }
 
-/**
- * The Plan of an exec session: enters the container's cgroup and namespaces by the pidfd of its first process, then becomes `process`. Limits,
- * labels and score not said by `process` are the container's; no_new_privs and the filter always are.
- *
- * Errors: as `compile`.
- */
-export function compileExec(process: Process, container: ExecTarget, options: CompileExecOptions): CompiledPlan {
-  const { config, cgroup } = container;
-  const own = config.process;
-  if (process.execCPUAffinity !== undefined) throw unsupported('process.execCPUAffinity', 'it is not supported yet');
-  if (options.stdio !== undefined && (process.terminal === true) !== (options.stdio === 'pty'))
-    throw invalid('process.terminal', `it is ${String(process.terminal === true)} but stdio is ${options.stdio}`);
-  const draft = new Draft();
-  const namespaces = new Namespaces(config.linux);
-  const inherited = <K extends 'rlimits' | 'oomScoreAdj' | 'apparmorProfile' | 'selinuxLabel'>(
-    key: K,
-  ): Partial<Pick<Process, K>> =>
-    process[key] === undefined && own?.[key] !== undefined ? ({ [key]: own[key] } as Pick<Process, K>) : {};
-  const full: Process = {
-    ...process,
-    ...inherited('rlimits'),
-    ...inherited('oomScoreAdj'),
-    ...inherited('apparmorProfile'),
-    ...inherited('selinuxLabel'),
-  };
-
-  if (options.stdio !== undefined) compileStdio(draft, options.stdio, options.stdin === true, false);
-  for (let index = 0; index < (options.preserveFds ?? 0); index++)
-    draft.add({ op: 'preserve', fd: draft.fd({ kind: 'preserve', index }) });
-  compileOomScore(draft, full);
-  compileTasks(draft, cgroup);
-  draft.add({
-    op: 'enter',
-    pidfd: draft.fd({ kind: 'pidfd' }),
-    flags: namespaces.flags,
-    cgroup: cgroupSlot(draft, cgroup),
-  });
-  draft.add({ op: 'setsid' }, { op: 'pdeathsig', signal: SIGKILL });
-  if (full.terminal === true) compileTerminal(draft, full, false);
-  if (options.id !== undefined) draft.add({ op: 'keyring', name: `_ses.${options.id}` });
-  compileAttributes(draft, full, config, options.features ?? {});
-  compileIdentity(draft, {
-    process: full,
-    rlimits: full.rlimits ?? [],
-    filter: seccompOf(config),
-    seccomp: options.seccomp,
-    filterCapabilities: boundingMask(options.privileged === true ? process : own),
-    noNewPrivileges: process.noNewPrivileges === true || own?.noNewPrivileges === true,
-    init: false,
-    beforeExec: () => undefined,
-  });
-  return draft.finish();
-}
-
 /** A check is the container's own process with another command and no terminal. */
 function healthPlan(
   process: Process,
@@ -164,31 +111,12 @@ function healthPlan(
   );
 }
 
-function cgroupSlot(draft: Draft, cgroup: ContainerCgroup): number {
-  return draft.fd(cgroup.unified === undefined ? undefined : { kind: 'cgroup-dir', path: cgroup.unified });
-}
-
-function compileTasks(draft: Draft, cgroup: ContainerCgroup): void {
-  for (const path of cgroup.tasks)
-    draft.add({ op: 'cgroupTask', fd: draft.fd({ kind: 'cgroup-file', path, write: true }) });
-}
-
-/** Only lowering the score can fail, for want of CAP_SYS_RESOURCE; then it stays as the runtime's own. */
-function compileOomScore(draft: Draft, process: Process): void {
-  if (process.oomScoreAdj !== undefined) draft.add({ op: 'oomScoreAdj', value: process.oomScoreAdj, optional: 1 });
-}
-
 function compileNames(draft: Draft, config: RuntimeConfig, namespaces: Namespaces): void {
   const { hostname = '', domainname = '' } = config;
   if ((hostname !== '' || domainname !== '') && !namespaces.has('uts'))
     throw invalid('hostname', 'it would change the host: the container has no uts namespace of its own');
   if (hostname !== '') draft.add({ op: 'hostname', name: hostname });
   if (domainname !== '') draft.add({ op: 'domainname', name: domainname });
-}
-
-function compileTerminal(draft: Draft, process: Process, console: boolean): void {
-  const { height: rows, width: cols } = process.consoleSize ?? { height: 0, width: 0 };
-  draft.add({ op: 'tty', rows, cols, console: console ? 1 : 0, uid: process.user.uid });
 }
 
 function compileRootAttributes(draft: Draft, config: RuntimeConfig): void {

@@ -1,14 +1,8 @@
 import { encodePlan } from '../../sys/plan/encode.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
 import type { Draft } from './draft.ts';
-import type { CompiledPlan, CompileOptions, HealthSettings, StdioMode } from './types.ts';
-
-const modes: Readonly<Record<StdioMode, number>> = {
-  null: planConstants.STDIO_NULL,
-  pipes: planConstants.STDIO_PIPES,
-  pty: planConstants.STDIO_PTY,
-  fds: planConstants.STDIO_FDS,
-};
+import { compileStdio } from './session-steps.ts';
+import type { CompiledPlan, CompileOptions, HealthSettings } from './types.ts';
 
 const policies = {
   never: planConstants.RESTART_NEVER,
@@ -39,20 +33,6 @@ export function compileHealth(draft: Draft, health: HealthSettings, plan: Compil
     retries: health.retries,
     action: actions[health.onFailure],
     plan: encodePlan(plan.ops, plan.fds.length),
-  });
-}
-
-/** Where the process's standard streams come from. */
-export function compileStdio(draft: Draft, mode: StdioMode, stdin: boolean, once: boolean): void {
-  const given = (which: 0 | 1 | 2): number => draft.fd(mode === 'fds' ? { kind: 'stdio', which } : undefined);
-  draft.add({
-    op: 'stdio',
-    mode: modes[mode],
-    stdin: stdin ? 1 : 0,
-    once: once ? 1 : 0,
-    in: given(0),
-    out: given(1),
-    err: given(2),
   });
 }
 

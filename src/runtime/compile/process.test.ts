@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, baseProcess, configWith, opsOf, options, plan, v1Cgroup } from './fixture.suite.ts';
-import { compileExec } from './compile.ts';
+import { compileExec } from './compile-exec.ts';
 import { execCandidates } from './process.ts';
 
 test('execCandidates: a name is looked for in the container’s PATH, a path is taken as it is', () => {
