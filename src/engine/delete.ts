@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { ifPresent } from '../base/if-present.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { containerCgroup } from './cgroups.ts';
@@ -28,11 +29,7 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   mkdirSync(engine.trashDir, { recursive: true, mode: 0o700 });
   const trash = join(engine.trashDir, id);
   if (record !== undefined) dropName(engine, record.name, id);
-  try {
-    renameSync(dir, trash);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+  ifPresent(() => renameSync(dir, trash));
   if (record !== undefined) emit(engine, { ...containerActor(record), action: 'destroy' });
   // It was renamed, maybe by somebody we did not see.
   if (wasChanged(trash)) releaseOtherNames(engine, id);
@@ -46,15 +43,7 @@ function removeTrash(engine: Engine, id: string): void {
   if (place === undefined) return removeTreeSync(trash);
   removeTreeSync(place);
   removeTreeSync(join(engine.scratchDir, id));
-  removeLink(trash);
-}
-
-function removeLink(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+  ifPresent(() => unlinkSync(trash));
 }
 
 /** Deletes what a removal that died left in the trash. */

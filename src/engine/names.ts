@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
+import { ifPresent } from '../base/if-present.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { wasChanged } from './change.ts';
@@ -50,7 +51,7 @@ export function reserveName(engine: Engine, name: string, id: string): void {
 
 /** Releases a name of `id`, whose directory is still there and whose life lock the caller holds: nobody takes it over meanwhile. Idempotent. */
 export function dropName(engine: Engine, name: string, id: string): void {
-  if (holderOf(engine, name) === id) rmSync(join(engine.namesDir, name), { force: true });
+  if (holderOf(engine, name) === id) ifPresent(() => unlinkSync(join(engine.namesDir, name)));
 }
 
 /** Releases a name if `id` still holds it, and takes care not to release one that somebody has taken meanwhile. Idempotent. */

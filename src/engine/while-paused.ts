@@ -1,5 +1,6 @@
 import { fstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { isKind } from '../base/errors.ts';
+import { ifPresent } from '../base/if-present.ts';
 import { freezeCgroup, isCgroupFrozen, thawCgroup } from '../runtime/cgroup/mod.ts';
 import { Fd } from '../sys/fd.ts';
 import { lockWait, tryLock } from '../sys/lock.ts';
@@ -33,7 +34,8 @@ export async function whilePaused<T>(
     return await act();
   } finally {
     if (isOurs) letGo(engine, record.id, record);
-    removeMark(path);
+    // With the container it goes, too.
+    ifPresent(() => unlinkSync(path));
   }
 }
 
@@ -52,15 +54,6 @@ function openFile(path: string): Fd {
     return Fd.adopt(openSync(path, 'a+', 0o600));
   } catch (error) {
     throw fileError(error, 'pause the container');
-  }
-}
-
-/** With the container it goes, too. */
-function removeMark(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
@@ -87,5 +80,5 @@ export function endAbandonedPause(engine: Engine, id: string): void {
   const { size, nlink } = fstatSync(held.number);
   if (nlink === 0) return;
   if (size > 0) letGo(engine, id);
-  removeMark(path);
+  ifPresent(() => unlinkSync(path));
 }

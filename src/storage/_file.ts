@@ -12,20 +12,11 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
+import { ifPresent } from '../base/if-present.ts';
 
 /** Node's error for a failed call, with its errno's name. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
-/** Runs `call`; undefined when it fails because something is not there. */
-export function ifPresent<T>(call: () => T): T | undefined {
-  try {
-    return call();
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** Turns errors of node:fs into ours: `exhausted` for a full disk, `denied` where writing is not allowed. */

@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isKind, TareError } from '../base/errors.ts';
+import { ifPresent } from '../base/if-present.ts';
 import type { Digest, DiffId } from '../spec/digest.ts';
-import { createFile, ifPresent, replaceFile, storageError } from './_file.ts';
+import { createFile, replaceFile, storageError } from './_file.ts';
 import { imageDir, removeLayerFiles, type StoreParts, tarSplitPath } from './_parts.ts';
 import { bigDataFile } from './big-data.ts';
 import { StagedLayer } from './layer-writer.ts';

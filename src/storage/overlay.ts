@@ -13,8 +13,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
+import { ifPresent } from '../base/if-present.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
-import { createFile, ifPresent, readCapped } from './_file.ts';
+import { createFile, readCapped } from './_file.ts';
 import { randomLink } from './_random.ts';
 import { isId } from './record.ts';
 import type { TempDir, TempRoots } from './temp-dir.ts';

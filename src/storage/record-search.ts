@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { ifPresent } from './_file.ts';
+import { ifPresent } from '../base/if-present.ts';
 import { isId, type RawRecord, type Row } from './record.ts';
 
 /** Between two records, as Go and we write them. Inside a string a quote has a backslash before it, so this is never part of one. */

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { ifPresent, readCapped, replaceFile, type Sync, tempPath } from './_file.ts';
+import { ifPresent } from '../base/if-present.ts';
+import { readCapped, replaceFile, type Sync, tempPath } from './_file.ts';
 import { MAX_LIST_BYTES, recordsMentioning } from './record-search.ts';
 import { HeldLock, MARK_BYTES } from './lock-file.ts';
 import { isId, type RawRecord, type Row } from './record.ts';

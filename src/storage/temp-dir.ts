@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync, fstatSync, unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { ifPresent } from '../base/if-present.ts';
 import { Fd } from '../sys/fd.ts';
 import { tryLock } from '../sys/lock.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { codeOf, ifPresent } from './_file.ts';
+import { codeOf } from './_file.ts';
 import { randomBytes } from './_random.ts';
 
 /**
