@@ -22,6 +22,7 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
   run: [
     ['run', '--rm', 'host:', 'true'],
     ['run', '--rm', 'localhost/warm', '/true'],
+    ['run', '--rm', '--uidmap', '0:1000000:65536', 'localhost/warm', '/true'],
     // It removes itself, also when nobody is left to do it.
     ['run', '-d', '--rm', '--name', 'warm', 'host:', 'sleep', '20'],
   ],

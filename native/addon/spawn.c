@@ -191,8 +191,8 @@ static napi_value spawned(napi_env env, napi_callback_info info) {
 struct elsewhere {
   char type[64], source[PATH_MAX], *options;
   unsigned long flags;
-  const int *handles;
-  size_t handle_count;
+  const int *handles, *trees;
+  size_t handle_count, tree_count;
   int result;
 };
 
@@ -211,16 +211,24 @@ static int reopen_here(int handle) {
   return error;
 }
 
+/* Mounts that belong to no namespace cannot be layers (before Linux 6.15): here they are on top of the root,
+ * which nobody looks up, and are named by their descriptors. */
+static int attach_trees(const struct elsewhere *m) {
+  for (size_t i = 0; i < m->tree_count; i++)
+    if (syscall(SYS_move_mount, m->trees[i], "", AT_FDCWD, "/", 4 /* MOVE_MOUNT_F_EMPTY_PATH */) < 0)
+      return -errno;
+  return 0;
+}
+
 static int mount_elsewhere(void *arg) {
   struct elsewhere *m = arg;
   /* Any directory will do: nobody else sees this namespace. */
   const char *at = "/proc";
-  m->result = 0;
+  m->result = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : attach_trees(m);
   for (size_t i = 0; i < m->handle_count && !m->result; i++)
     m->result = reopen_here(m->handles[i]);
   if (m->result) _exit(0);
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-      mount(m->source, at, m->type, m->flags, m->options) < 0)
+  if (mount(m->source, at, m->type, m->flags, m->options) < 0)
     m->result = -errno;
   else if ((m->result = (int)syscall(SYS_open_tree, AT_FDCWD, at, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC)) < 0)
     m->result = -errno;
@@ -228,17 +236,20 @@ static int mount_elsewhere(void *arg) {
 }
 
 /*
- * mountElsewhere(type, source, flags, options): the fd of a detached mount made by mount(2) in a throw-away
- * mount namespace, for file systems whose options the kernel's mount API does not take whole.
+ * mountElsewhere(type, source, flags, options, handles, trees): the fd of a detached mount made by mount(2)
+ * in a throw-away mount namespace, for file systems whose options the kernel's mount API does not take whole.
+ * `handles` are directories that the options name as /proc/self/fd/N, `trees` detached mounts that they name
+ * so.
  */
 static napi_value mount_detached(napi_env env, napi_callback_info info) {
-  napi_value args[5];
+  napi_value args[6];
   struct elsewhere m = {0};
   int64_t flags;
   char options[PATH_MAX + 8];
-  void *handles;
-  size_t handles_bytes;
-  if (!tare_args(env, info, args, 5) || tare_bytes(env, args[4], &handles, &handles_bytes) < 0 ||
+  void *handles, *trees;
+  size_t handles_bytes, trees_bytes;
+  if (!tare_args(env, info, args, 6) || tare_bytes(env, args[4], &handles, &handles_bytes) < 0 ||
+      tare_bytes(env, args[5], &trees, &trees_bytes) < 0 ||
       tare_string(env, args[0], m.type, sizeof(m.type)) < 0 ||
       tare_string(env, args[1], m.source, sizeof(m.source)) < 0 || tare_int(env, args[2], &flags) < 0)
     return tare_number(env, -EINVAL);
@@ -248,6 +259,8 @@ static napi_value mount_detached(napi_env env, napi_callback_info info) {
   m.options = options;
   m.handles = handles;
   m.handle_count = handles_bytes / sizeof(int);
+  m.trees = trees;
+  m.tree_count = trees_bytes / sizeof(int);
   error = tare_vfork(mount_elsewhere, &m, CLONE_NEWNS | CLONE_FILES);
   return tare_number(env, error ? error : m.result);
 }

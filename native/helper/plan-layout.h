@@ -29,6 +29,7 @@
   X(OP_TIMENS, "s")                                                                                          \
   X(OP_ENTER, "fUf")                                                                                         \
   X(OP_OOM_SCORE_ADJ, "iu")                                                                                  \
+  X(OP_STDIO_OWNER, "uu")                                                                                    \
   X(OP_CGROUP_TASK, "f")                                                                                     \
   X(OP_UNSHARE, "U")                                                                                         \
   X(OP_SETSID, "")                                                                                           \

@@ -20,6 +20,7 @@ struct request {
   bool own_pipes;
   uint64_t flags;
   int cgroup;
+  int cgroup_ns; /* of the process that is entered, where only its descriptor will do */
   bool waits;
   bool user_ns;  /* the process ends up in another user namespace */
   uint32_t from; /* first op the process itself runs */
@@ -64,8 +65,24 @@ static void join_cgroup_namespace(const struct request *rq, int sync) {
   struct op op;
   while (plan_next(&c, &op) == 1)
     if ((op.code == OP_JOIN || op.code == OP_ENTER) && (op.f[1].n & CLONE_NEWCGROUP) &&
-        setns(op.f[0].fd, CLONE_NEWCGROUP) < 0)
+        setns(rq->cgroup_ns < 0 ? op.f[0].fd : rq->cgroup_ns, CLONE_NEWCGROUP) < 0)
       give_up(sync, op.index);
+}
+
+/* Who is in the user namespace may not look at a process that is not dumpable, as our own init. Joining what
+ * pidfd stands for proves afterwards that the number was its own. */
+static int cgroup_namespace_of(int pidfd) {
+  struct text info = {0}, path = {0};
+  char lines[512];
+  text_add(&info, "/proc/self/fdinfo/");
+  text_num(&info, (uint64_t)pidfd);
+  if (read_small(AT_FDCWD, info.s, lines, sizeof lines) < 0) return -1;
+  const char *pid = strstr(lines, "\nPid:\t");
+  if (!pid || pid[6] < '1') return fail_with(ESRCH);
+  text_add(&path, "/proc/");
+  text_num(&path, strtoul(pid + 6, NULL, 10));
+  text_add(&path, "/ns/cgroup");
+  return open(path.s, O_RDONLY | O_CLOEXEC);
 }
 
 static _Noreturn void child_main(const struct request *rq, int sync) {
@@ -138,6 +155,9 @@ static _Noreturn void intermediate_main(struct request *rq, int sync) {
   if (plan_find(rq->plan, OP_TIMENS, &op)) set_time_offsets(&op, sync);
   while (exec && plan_next(&c, &op) == 1 && op.index < enter.index)
     if (op.code == OP_CGROUP_TASK && write_all(op.f[0].fd, "0", 1) < 0) give_up(sync, op.index);
+  uint64_t owned = CLONE_NEWUSER | CLONE_NEWCGROUP;
+  if (exec && (enter.f[1].n & owned) == owned && (rq->cgroup_ns = cgroup_namespace_of(enter.f[0].fd)) < 0)
+    give_up(sync, enter.index);
   int entered = exec ? (int)enter.f[1].n & ~CLONE_NEWCGROUP : 0;
   if (entered && setns(enter.f[0].fd, entered) < 0) give_up(sync, enter.index);
   join_all(rq, sync);
@@ -151,7 +171,7 @@ static _Noreturn void intermediate_main(struct request *rq, int sync) {
 
 int spawn(const struct plan *plan, const int stdio[3], bool own_pipes, struct spawned *out,
           struct spawn_fail *fail) {
-  struct request rq = {.plan = plan, .stdio = stdio, .own_pipes = own_pipes, .cgroup = -1};
+  struct request rq = {.plan = plan, .stdio = stdio, .own_pipes = own_pipes, .cgroup = -1, .cgroup_ns = -1};
   bool via = false, timens = false;
   struct cursor c = plan_begin(plan);
   struct op op;
@@ -172,6 +192,10 @@ int spawn(const struct plan *plan, const int stdio[3], bool own_pipes, struct sp
       rq.user_ns |= op.f[1].n == CLONE_NEWUSER;
     } else if (op.code == OP_TIMENS) {
       via = timens = true;
+    } else if (op.code == OP_STDIO_OWNER) {
+      /* Whoever is in a user namespace cannot take what is ours. All the same it can write to it. */
+      for (int i = 0; own_pipes && i < 3; i++)
+        if (fchown(stdio[i], (uid_t)op.f[0].n, (gid_t)op.f[1].n) < 0) errno = 0;
     } else if (op.code == OP_IDMAP || op.code == OP_OOM_SCORE_ADJ) {
       rq.waits = true;
     }

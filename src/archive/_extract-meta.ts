@@ -6,6 +6,7 @@ import { AT_FDCWD, O_NOFOLLOW, O_PATH, openat2 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
 import { setXattr } from '../sys/xattr.ts';
 import type { TarEntry } from './tar-reader.ts';
+import type { IdChange } from './_tree-entry.ts';
 
 /** Whom files belong to. */
 export interface Owner {
@@ -18,13 +19,15 @@ export interface MetaRules {
   /** Instead of the archive's; then set-id bits, which would speak for somebody else, are dropped. */
   readonly owner?: Owner;
   readonly xattrs?: 'all' | 'user';
+  /** What becomes of owners, the archive's or that one. */
+  readonly ids?: IdChange;
 }
 
 export type Meta = Pick<TarEntry, 'mode' | 'uid' | 'gid' | 'mtimeSeconds' | 'mtimeNanoseconds' | 'xattrs'>;
 
 /** Of a file or directory that is open for more than its place. Owner first: it clears set-id bits and capabilities. */
 export function applyMeta(fd: Fd, meta: Meta, rules: MetaRules): void {
-  const { uid, gid } = rules.owner ?? meta;
+  const { uid, gid } = ownerOf(meta, rules);
   fchownat(fd, '', uid, gid);
   for (const [name, value] of meta.xattrs) {
     const isForbidden = name.startsWith('trusted.') || name.startsWith('user.overlay.') || name === 'security.selinux';
@@ -42,7 +45,7 @@ export function applyMeta(fd: Fd, meta: Meta, rules: MetaRules): void {
 
 /** Of a link or node, known by its place only (`openNew`). */
 export function applyMetaOfNew(fd: Fd, meta: Meta, rules: MetaRules, type: number): void {
-  const { uid, gid } = rules.owner ?? meta;
+  const { uid, gid } = ownerOf(meta, rules);
   fchownat(fd, '', uid, gid);
   if (type !== S_IFLNK) fchmodat(AT_FDCWD, `/proc/self/fd/${fd.number}`, modeOf(meta, rules));
   setTimes(fd, meta.mtimeSeconds, meta.mtimeNanoseconds);
@@ -61,6 +64,14 @@ export function openNew(parent: Fd, name: Buffer, type: number): Fd {
 export function setTimes(fd: Fd, seconds: number, nanoseconds: number): void {
   const ns = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
   utimensat(fd, '', ns, ns);
+}
+
+function ownerOf(meta: Meta, { owner, ids }: MetaRules): Owner {
+  return changedOwner(owner ?? meta, ids);
+}
+
+export function changedOwner({ uid, gid }: Owner, ids: IdChange | undefined): Owner {
+  return ids === undefined ? { uid, gid } : { uid: ids.uid(uid), gid: ids.gid(gid) };
 }
 
 function modeOf(meta: Meta, { owner }: MetaRules): number {

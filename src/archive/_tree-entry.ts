@@ -21,6 +21,14 @@ const KERNEL_FILES: ReadonlySet<number> = new Set([
   0x62656570, 0x42494e4d,
 ]);
 
+/** Other owners than a file system shows: those of a container, or the other way round. */
+export interface IdChange {
+  uid(uid: number): number;
+  gid(gid: number): number;
+  /** Of an extended attribute, which may name an id. */
+  xattr?(name: string, value: Buffer): Buffer;
+}
+
 /** A directory that a walk is in. */
 export interface TreeDir {
   readonly fd: Fd;
@@ -79,11 +87,18 @@ export class TreeEntries {
   readonly #linked = new Map<string, ByteString>();
 
   readonly #mounts: MountsInTree;
+  readonly #ids: IdChange | undefined;
 
-  constructor(form: EntryForm, keep: ((path: ByteString) => boolean) | undefined, mounts: MountsInTree) {
+  constructor(
+    form: EntryForm,
+    keep: ((path: ByteString) => boolean) | undefined,
+    mounts: MountsInTree,
+    ids: IdChange | undefined,
+  ) {
     this.#isLayer = form === 'layer';
     this.#keep = keep;
     this.#mounts = mounts;
+    this.#ids = ids;
   }
 
   /** Undefined for what is gone, or left out. */
@@ -124,6 +139,7 @@ export class TreeEntries {
       headers.push(
         tarHeader({
           ...metaOf(stat),
+          ...this.#ownerOf(stat),
           path: name,
           kind: first === undefined ? kind : 'link',
           xattrs: xattrs.filter(([key]) => !isForbidden(key)),
@@ -136,6 +152,10 @@ export class TreeEntries {
     if (object === undefined || (!isDir && sizeBytes === 0)) return new Entered({ path, name, headers });
     stack.move();
     return new Entered({ path, name, headers, isDir, sizeBytes, object });
+  }
+
+  #ownerOf({ uid, gid }: Stat): { uid: number; gid: number } {
+    return this.#ids === undefined ? { uid, gid } : { uid: this.#ids.uid(uid), gid: this.#ids.gid(gid) };
   }
 
   #isLeftOut(mountRoot: Fd): boolean {
@@ -158,7 +178,8 @@ export class TreeEntries {
           `Cannot make a layer of ${JSON.stringify(utf8Of(path))}: overlayfs keeps only a reference there (${key}); turn redirect_dir and metacopy of the overlay module off`,
         );
       const value = getXattr(object, key);
-      if (value !== undefined) xattrs.push([bytesOf(key), value.toString('latin1')]);
+      if (value === undefined) continue;
+      xattrs.push([bytesOf(key), (this.#ids?.xattr?.(key, value) ?? value).toString('latin1')]);
     }
     return xattrs;
   }

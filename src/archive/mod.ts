@@ -15,5 +15,6 @@ export { joinTarSplit, parseTarSplitLine, readTarSplit, type TarSplitEntry, TarS
 export { TAR_END, tarHeader, type TarInput, tarPadding } from './tar-writer.ts';
 export { type ExtractOptions, type ExtractPlace, type Owner, TreeExtractor } from './tree-extract.ts';
 export { treeEntries, treeTar, type TreeTarOptions } from './tree-tar.ts';
+export type { IdChange } from './_tree-entry.ts';
 export { LayerUnpacker, type Unpacked, type UnpackOptions } from './unpack.ts';
 export { type Whiteout, whiteoutOf } from './whiteout.ts';

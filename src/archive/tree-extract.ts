@@ -16,9 +16,10 @@ import type { Fd } from '../sys/fd.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openat2 } from '../sys/open.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { checkPlace, ExtractedFile, type FileIdentity, identityOf } from './_extracted-file.ts';
-import { applyMeta, applyMetaOfNew, type Owner, openNew, setTimes } from './_extract-meta.ts';
+import { applyMeta, applyMetaOfNew, changedOwner, type Owner, openNew, setTimes } from './_extract-meta.ts';
 import { coveredByMount, extractError, inTheWay, noTarget } from './_extract-error.ts';
 import { ExtractDirs, type ExtractPlace } from './_extract-dirs.ts';
+import type { IdChange } from './_tree-entry.ts';
 import { type ByteString, baseName, cleanPath, dirName, utf8Of } from './byte-string.ts';
 import { type TarEntry, TarReader, type TarSink } from './tar-reader.ts';
 
@@ -28,6 +29,8 @@ export type { Owner } from './_extract-meta.ts';
 export interface ExtractOptions {
   /** Who owns what is written; absent: whom the archive names. Then directories that are there keep their owner and mode, and set-id bits are dropped. */
   readonly owner?: Owner;
+  /** What becomes of owners, those or that one. Errors of it pass through. */
+  readonly ids?: IdChange;
   /** False: device nodes are left out. */
   readonly devices?: boolean;
   /** `user`: attributes `user.*` only, no capabilities. */
@@ -63,7 +66,9 @@ export class TreeExtractor implements Disposable {
   constructor(place: ExtractPlace, options: ExtractOptions = {}) {
     this.#options = options;
     this.#covers = place.covers;
-    this.#dirs = new ExtractDirs(place, options.owner);
+    // Directories that nothing describes are root's, which may be somebody else there.
+    const owner = options.owner ?? (options.ids === undefined ? undefined : { uid: 0, gid: 0 });
+    this.#dirs = new ExtractDirs(place, owner && changedOwner(owner, options.ids));
     this.#reader = new TarReader(this.#sink());
   }
 

@@ -3,7 +3,14 @@ import { promisify } from 'node:util';
 import { TareError } from '../base/errors.ts';
 import { sysErrorOf } from '../sys/error.ts';
 import type { Fd } from '../sys/fd.ts';
-import { type Entered, type EntryForm, type MountsInTree, TreeEntries, type TreeDir } from './_tree-entry.ts';
+import {
+  type Entered,
+  type EntryForm,
+  type IdChange,
+  type MountsInTree,
+  TreeEntries,
+  type TreeDir,
+} from './_tree-entry.ts';
 import type { ByteString } from './byte-string.ts';
 import { TAR_END, tarPadding } from './tar-writer.ts';
 
@@ -21,6 +28,8 @@ export interface TreeTarOptions {
   readonly keep?: (path: ByteString) => boolean;
   /** Default `all`. For a mount that is left out stands an empty directory or file. */
   readonly mounts?: MountsInTree;
+  /** Owners in the archive. */
+  readonly ids?: IdChange;
   readonly signal?: AbortSignal;
 }
 
@@ -48,7 +57,7 @@ export async function* treeEntries(
   name: ByteString,
   options: TreeTarOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
-  const walk = new TreeEntries(options.form ?? 'files', options.keep, options.mounts ?? 'all');
+  const walk = new TreeEntries(options.form ?? 'files', options.keep, options.mounts ?? 'all', options.ids);
   using dirs = new OpenDirs();
   let batch: Uint8Array[] = [];
   let bytes = 0;

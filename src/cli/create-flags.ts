@@ -19,7 +19,7 @@ export const createFlags = {
     type: 'list',
     short: 'v',
     value: 'HOST:CONTAINER[:OPTIONS]',
-    help: 'Bind a host path (made when missing); options: ro, rw, propagation, noexec and the like',
+    help: 'Bind a host path (made when missing); options: ro, rw, propagation, noexec and the like; idmap: owners are ids of the container',
   },
   mount: {
     type: 'list',
@@ -33,8 +33,16 @@ export const createFlags = {
     type: 'text',
     value: 'MODE',
     standard: 'host',
-    help: 'User namespace of its own: keep-id[:uid=N,gid=N] gives you your own id inside, nomap none; host: none of its own',
+    help: 'User namespace of its own: auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N] with ids that no other container has, keep-id[:uid=N,gid=N] gives you your own id inside, nomap none; host: none of its own',
   },
+  uidmap: { type: 'list', value: 'CONTAINER:HOST:LENGTH', help: 'User namespace with these user ids' },
+  gidmap: {
+    type: 'list',
+    value: 'CONTAINER:HOST:LENGTH',
+    help: 'User namespace with these group ids (default: as --uidmap)',
+  },
+  subuidname: { type: 'text', value: 'NAME', help: 'User namespace with the ids that /etc/subuid gives NAME' },
+  subgidname: { type: 'text', value: 'NAME', help: 'User namespace with the ids that /etc/subgid gives NAME' },
   entrypoint: { type: 'text', value: 'COMMAND', help: "Replace the image's entrypoint; empty: none" },
   hostname: { type: 'text', short: 'h', help: 'Host name of the container (default: the first 12 digits of its id)' },
   network: {

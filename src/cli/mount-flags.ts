@@ -27,6 +27,8 @@ const mountOptions = new Set([
   'relatime',
   'nodiratime',
   'strictatime',
+  // Owners as in the container's user namespace.
+  'idmap',
 ]);
 
 /** SELinux labels and copy-up of docker volumes: nothing to do for a bind mount here. */

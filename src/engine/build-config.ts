@@ -17,7 +17,7 @@ import { shortId } from './ids.ts';
 import type { PreparedSource } from './prepare-source.ts';
 import { nativeArch } from './seccomp.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
-import type { UserNamespace } from './user-namespace.ts';
+import { outsideId, type UserNamespace } from './user-namespace.ts';
 import { resolveUser } from './users.ts';
 
 export interface ConfigInput {
@@ -91,7 +91,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   });
   const own = [
     ...(options.readOnly === true ? scratchMounts() : []),
-    ...configFiles({ dir: input.dir, hostname, hostNetwork }),
+    ...configFiles({ dir: input.dir, hostname, hostNetwork, ...ownerOf(input.namespace) }),
     ...volumeMounts(image?.volumes ?? []),
   ];
   const asked = requestedMounts(options.mounts ?? []);
@@ -115,9 +115,16 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   };
   const { engine, namespace } = input;
   return {
-    config: engine.rootless === undefined ? config : inUserNamespace(config, namespace),
+    config: engine.rootless === undefined && namespace === undefined ? config : inUserNamespace(config, namespace),
     warnings: limits.warnings,
   };
+}
+
+/** Of the files that we write for it: its root. */
+function ownerOf(namespace: UserNamespace | undefined): { owner?: { uid: number; gid: number } } {
+  if (namespace === undefined) return {};
+  const [uid, gid] = [outsideId(namespace.uidMappings, 0), outsideId(namespace.gidMappings, 0)];
+  return uid === undefined || gid === undefined ? {} : { owner: { uid, gid } };
 }
 
 function applicableLimits(engine: Engine, options: CreateOptions): ReturnType<typeof enforceable> {

@@ -1,11 +1,13 @@
 import { TareError, isKind } from '../base/errors.ts';
 import { bytesOf, type ByteString } from '../archive/byte-string.ts';
+import type { IdChange } from '../archive/mod.ts';
 import type { BaseImage } from '../image/mod.ts';
 import { changeImageProcess } from '../spec/image-change.ts';
 import { openDirectory } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
 import { committedProcess } from './commit-config.ts';
 import { type ContainerFiles, openContainerRootfs } from './container-files.ts';
+import { insideIds } from './container-ids.ts';
 import { containerChanges } from './diff.ts';
 import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
@@ -110,7 +112,11 @@ async function layerOf(
   options: CommitOptions,
 ): Promise<AsyncIterable<Uint8Array>> {
   const { treeTar } = await import('../archive/mod.ts');
-  const how = options.signal === undefined ? {} : { signal: options.signal };
+  const ids = insideIds(config);
+  const how = {
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(ids === undefined ? {} : { ids }),
+  };
   if (options.squash === true) {
     const hidden = new Set(
       record.source.kind === 'host' ? config.linux?.maskedPaths?.map((path) => bytesOf(path.slice(1))) : [],
@@ -125,23 +131,24 @@ async function layerOf(
 async function* changedTar(
   layers: Awaited<ReturnType<typeof containerChanges>>['layers'],
   changed: ReadonlySet<ByteString>,
-  how: { readonly signal?: AbortSignal },
+  how: { readonly signal?: AbortSignal; readonly ids?: IdChange },
 ): AsyncGenerator<Uint8Array, void, void> {
   const { TAR_END, treeEntries } = await import('../archive/mod.ts');
   for (const { path, upper, lowers } of layers) {
     using dir = openDirectory(upper);
     const prefix = path === '/' ? '' : bytesOf(path);
     // The root is described where it differs from the one below.
-    const name = prefix === '' ? (isChangedRoot(dir, lowers[0]) ? '.' : '') : prefix.slice(1);
+    const name = prefix === '' ? (isChangedRoot(dir, lowers[0], how.ids) ? '.' : '') : prefix.slice(1);
     if (prefix !== '' && ![...changed].some((other) => other.startsWith(`${prefix}/`))) continue;
     yield* treeEntries(dir, name, { ...how, form: 'layer', keep: (below) => changed.has(`${prefix}/${below}`) });
   }
   yield TAR_END;
 }
 
-function isChangedRoot(upper: Fd, lower: string | undefined): boolean {
+function isChangedRoot(upper: Fd, lower: string | undefined, ids: IdChange | undefined): boolean {
   if (lower === undefined) return true;
   using below = openDirectory(lower);
   const [now, before] = [fstat(upper), fstat(below)];
-  return now.mode !== before.mode || now.uid !== before.uid || now.gid !== before.gid;
+  const [uid, gid] = ids === undefined ? [now.uid, now.gid] : [ids.uid(now.uid), ids.gid(now.gid)];
+  return now.mode !== before.mode || uid !== before.uid || gid !== before.gid;
 }

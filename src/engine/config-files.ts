@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mount as OciMount } from '../spec/runtime-config.ts';
 
@@ -7,6 +7,8 @@ export interface ConfigFilesInput {
   readonly dir: string;
   readonly hostname: string;
   readonly hostNetwork: boolean;
+  /** The container's root, where that is somebody else than ours. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
 const OPTIONS = ['bind', 'rprivate', 'nosuid', 'nodev'];
@@ -16,6 +18,7 @@ export function configFiles(input: ConfigFilesInput): OciMount[] {
   const mount = (name: string, text: string): OciMount => {
     const source = join(input.dir, name);
     writeFileSync(source, text, { mode: 0o644 });
+    if (input.owner !== undefined) chownSync(source, input.owner.uid, input.owner.gid);
     return { destination: `/etc/${name}`, type: 'bind', source, options: OPTIONS };
   };
   const hosts = input.hostNetwork ? readHost('/etc/hosts') : '';

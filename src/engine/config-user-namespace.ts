@@ -4,7 +4,7 @@ import { mappedIds } from './rootless.ts';
 import { outsideId, type UserNamespace } from './user-namespace.ts';
 
 /**
- * A configuration as an unprivileged user's namespace can carry it out: sysfs of a network namespace that is not ours is bound instead of mounted, ids that are not mapped cannot own a file system.
+ * A configuration as a user namespace can carry it out, an unprivileged user's or the container's own: sysfs of a network namespace that is not ours is bound instead of mounted, ids that are not mapped cannot own a file system.
  *
  * Errors: unsupported for a user or group that is not mapped.
  */
@@ -18,9 +18,9 @@ export function inUserNamespace(
   const user = config.process?.user;
   if (user !== undefined) {
     const hasUser = own === undefined ? user.uid < mapped.uids : outsideId(own.uidMappings, user.uid) !== undefined;
-    if (!hasUser) throw absent('user', user.uid, mapped.uids);
+    if (!hasUser) throw absent('user', user.uid, mapped.uids, own);
     for (const gid of [user.gid, ...(user.additionalGids ?? [])])
-      if (!hasGroup(gid)) throw absent('group', gid, mapped.gids);
+      if (!hasGroup(gid)) throw absent('group', gid, mapped.gids, own);
   }
   const hostNetwork = config.linux?.namespaces?.every(({ type }) => type !== 'network') === true;
   const mounts = config.mounts?.map((mount): Mount => {
@@ -53,7 +53,12 @@ export function inUserNamespace(
   };
 }
 
-function absent(kind: string, id: number, count: number): TareError {
+function absent(kind: string, id: number, count: number, own: UserNamespace | undefined): TareError {
+  if (own !== undefined)
+    return new TareError(
+      'unsupported',
+      `Cannot run as ${kind} ${id}: the container's user namespace has no such id; give it more (--userns auto:size=${id + 1}, or --${kind === 'user' ? 'u' : 'g'}idmap)`,
+    );
   return new TareError(
     'unsupported',
     `Cannot run as ${kind} ${id}: this user has ${count} ${kind} ${count === 1 ? 'id' : 'ids'} (0 to ${count - 1} in containers); give it more in /etc/sub${kind === 'user' ? 'uid' : 'gid'} and run tare system migrate`,

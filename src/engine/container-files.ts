@@ -2,6 +2,7 @@ import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { bytesOf } from '../archive/byte-string.ts';
 import { readLifeState, readPhase, readPid, takeLife } from '../runtime/state.ts';
+import type { MountIds } from '../spec/mount.ts';
 import type { Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
@@ -175,12 +176,19 @@ function stoppedMounts(
     try {
       if (layer !== undefined && mount.type === 'overlay') {
         const { lowers, upper, work } = layer;
+        const overlay = { kind: 'overlay', lowers, upper, work, options: engine.overlayOptions } as const;
+        const ids = idsOfMount(mount, config);
+        return { path, root: stack.use(mountDetached(ids === undefined ? overlay : { ...overlay, ids })), readOnly };
+      }
+      const ids = isBind(mount) ? idsOfMount(mount, config) : undefined;
+      if (ids !== undefined && mount.source !== undefined)
         return {
           path,
-          root: stack.use(mountDetached({ kind: 'overlay', lowers, upper, work, options: engine.overlayOptions })),
+          root: stack.use(
+            mountDetached({ kind: 'bind', source: mount.source, readOnly: false, recursive: false, ids }),
+          ),
           readOnly,
         };
-      }
       if (isBind(mount) && mount.source !== undefined)
         return { path, root: stack.use(openPath(mount.source, { follow: true })), readOnly };
     } catch {
@@ -192,6 +200,13 @@ function stoppedMounts(
   const masked =
     record.source.kind === 'host' ? (config.linux?.maskedPaths ?? []).map((path) => maskedMount(bytesOf(path))) : [];
   return [...mounts, ...masked];
+}
+
+/** Whose its files are seen to be, where that is not whose they are (compile/mounts.ts). */
+function idsOfMount(mount: OciMount, { linux }: RuntimeConfig): MountIds | undefined {
+  const isAsked = mount.options?.some((option) => option === 'idmap' || option === 'ridmap') === true;
+  const { uidMappings, gidMappings } = mount.uidMappings !== undefined || !isAsked ? mount : (linux ?? {});
+  return uidMappings === undefined || gidMappings === undefined ? undefined : { uidMappings, gidMappings };
 }
 
 function maskedMount(path: string): TreeMount {

@@ -1,10 +1,12 @@
 import { TareError } from '../base/errors.ts';
 import { bytesOf, type ByteString } from '../archive/byte-string.ts';
 import type { ExtractOptions, ExtractPlace, Owner } from '../archive/tree-extract.ts';
+import type { IdChange } from '../archive/mod.ts';
 import type { TreeTarOptions } from '../archive/tree-tar.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { openPath, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS } from '../sys/open.ts';
 import { openContainerView } from './container-files.ts';
+import { insideIds, outsideIds } from './container-ids.ts';
 import type { Engine } from './engine.ts';
 import { copyName, FileTree, type Found, isDirectory, TREE_RESOLVE } from './file-tree.ts';
 import { resolveContainer } from './names.ts';
@@ -62,7 +64,7 @@ export async function copyFiles(
   using what = findSource(source.tree, from, options.followLink === true);
   using where = findTarget(target.tree, to, what);
   using extractor = new TreeExtractor(where.place, extraction(engine, to, target.config, options));
-  for await (const bytes of treeTar(what.found.object, where.name, walkOf(what.found, options.signal)))
+  for await (const bytes of treeTar(what.found.object, where.name, walkOf(what.found, source, options.signal)))
     extractor.write(bytes);
   extractor.finish();
   return { skipped: extractor.skipped };
@@ -81,7 +83,7 @@ export async function* copyOut(
   const from = { kind: 'container', container, path } as const;
   await using source = await openEnd(engine, from, 'copy from');
   using what = findSource(source.tree, from, options.followLink === true);
-  yield* treeTar(what.found.object, what.name === '' ? '.' : what.name, walkOf(what.found, options.signal));
+  yield* treeTar(what.found.object, what.name === '' ? '.' : what.name, walkOf(what.found, source, options.signal));
 }
 
 /**
@@ -108,6 +110,7 @@ export async function copyIn(
   using extractor = new TreeExtractor(containerPlace(dir), {
     overwrite: options.overwrite === true,
     devices: engine.rootless === undefined,
+    ...idsOf(outsideIds(target.config)),
   });
   await using opened = await openLayerTar(tar, 'the archive');
   for await (const bytes of wholeTar(opened.tar, 'the archive')) {
@@ -121,8 +124,12 @@ export async function copyIn(
 }
 
 /** `/` of a running container without what the kernel shows in it. */
-function walkOf({ keep }: Found, signal: AbortSignal | undefined): TreeTarOptions {
-  return { mounts: 'files', ...(keep && { keep }), ...(signal && { signal }) };
+function walkOf({ keep }: Found, { config }: OpenEnd, signal: AbortSignal | undefined): TreeTarOptions {
+  return { mounts: 'files', ...idsOf(insideIds(config)), ...(keep && { keep }), ...(signal && { signal }) };
+}
+
+function idsOf(ids: IdChange | undefined): { ids?: IdChange } {
+  return ids === undefined ? {} : { ids };
 }
 
 interface OpenEnd extends AsyncDisposable {
@@ -209,6 +216,7 @@ function extraction(
     // An unprivileged user cannot make any.
     devices: to.kind === 'container' && engine.rootless === undefined,
     overwrite: options.overwrite === true,
+    ...idsOf(outsideIds(config)),
   };
 }
 

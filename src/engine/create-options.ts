@@ -13,7 +13,7 @@ export type MountRequest =
       /** Also bind what is mounted below the source. Default true. */
       readonly recursive?: boolean;
       readonly propagation?: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
-      /** Further OCI mount options: noexec, nosuid, nodev, ... */
+      /** Further OCI mount options: noexec, nosuid, nodev, idmap, ... */
       readonly options?: readonly string[];
       /** Make a missing source directory (`-v` does, `--mount` does not). */
       readonly createSource?: boolean;
@@ -62,8 +62,14 @@ export interface CreateOptions {
   readonly workdir?: string;
   /** USER[:GROUP]. */
   readonly user?: string;
-  /** Of an unprivileged user: `host` (default), `keep-id[:uid=N,gid=N]` or `nomap`. */
+  /** `host` (default), `auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N]`; of an unprivileged user also `keep-id[:uid=N,gid=N]` and `nomap`. */
   readonly userns?: string;
+  /** Ids by hand, CONTAINER:HOST:LENGTH each, instead of `userns`; those of the other kind when there are none of one. */
+  readonly uidMap?: readonly string[];
+  readonly gidMap?: readonly string[];
+  /** Whose sub-ids (/etc/subuid, /etc/subgid) it gets, from container id 0 on. */
+  readonly subuidName?: string;
+  readonly subgidName?: string;
   /** Replaces the image's entrypoint; an empty list clears it. */
   readonly entrypoint?: readonly string[];
   readonly hostname?: string;

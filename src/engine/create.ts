@@ -4,11 +4,10 @@ import { TareError } from '../base/errors.ts';
 import type { PullEvent } from '../image/pull.ts';
 import { changePhase, createStateDir } from '../runtime/state.ts';
 import { ComingMonitor } from '../runtime/launch.ts';
-import type { Mount } from '../spec/mount.ts';
+import type { MountIds } from '../spec/mount.ts';
 import { parseSignal } from '../spec/signals.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
-import { mountDetached } from '../sys/mount-detached.ts';
 import { buildConfig } from './build-config.ts';
 import { cgroupPathOf } from './cgroups.ts';
 import { claimName } from './claim-name.ts';
@@ -17,13 +16,14 @@ import { containerActor, emit } from './emit.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { generatedName, newId } from './ids.ts';
+import { mountRootfs } from './mount-rootfs.ts';
 import { checkName, releaseName, reserveName } from './names.ts';
-import { prepareSource, resolveSource } from './prepare-source.ts';
+import type { NamespaceRequest } from './namespace-request.ts';
+import { type PreparedSource, prepareSource, resolveSource } from './prepare-source.ts';
 import { type ContainerRecord, containerDir, diskDir, writeRecord } from './record.ts';
 import { checkSupervised, supervised } from './supervised.ts';
 import { deleteContainer } from './delete.ts';
 import { mappedIds } from './rootless.ts';
-import type { UserNamespace } from './user-namespace.ts';
 
 /** A container that exists on disk, with its rootfs mounted and its life lock held, not started. Disposing closes both and keeps it. */
 export interface Prepared extends Disposable {
@@ -79,7 +79,7 @@ export async function prepareContainer(
   if (options.name !== undefined) checkName(options.name);
   checkSupervised(options, next.owned);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
-  const namespace = await ownNamespace(engine, options.userns);
+  const request = await ownNamespace(engine, options);
   ensureLayout(engine);
   using stack = new DisposableStack();
   const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
@@ -98,18 +98,17 @@ export async function prepareContainer(
   try {
     name = await nameFor(engine, options.name, id);
     if (disk !== dir) mkdirSync(disk, { mode: 0o700 });
-    const prepared = await prepareSource(engine, { dir, disk }, resolved, {
-      id,
-      name,
-      volatile: autoRemove,
-      starts: next.starts,
-      secrets: options.hostSecrets === true,
-    });
-    const rootfs = stack.use(mountRootfs(prepared.rootfs));
-    if (namespace !== undefined && prepared.source.kind === 'image') {
-      const { shiftOwners } = await import('./shift-owners.ts');
-      shiftOwners(rootfs, namespace);
-    }
+    const about = { id, name, volatile: autoRemove, starts: next.starts, secrets: options.hostSecrets === true };
+    const prepare = (ids?: MountIds): Promise<PreparedSource> =>
+      prepareSource(engine, { dir, disk }, resolved, { ...about, ...(ids === undefined ? {} : { ids }) });
+    const made =
+      request === undefined
+        ? undefined
+        : await (
+            await import('./prepare-in-namespace.ts')
+          ).prepareInNamespace(engine, request, { id, options, resolved }, prepare, how.signal);
+    const prepared = made?.prepared ?? (await prepare());
+    const rootfs = stack.use(made?.rootfs ?? mountRootfs(prepared.rootfs));
     const { config, warnings } = await buildConfig({
       engine,
       dir,
@@ -117,7 +116,7 @@ export async function prepareContainer(
       options,
       prepared,
       rootfs,
-      ...(namespace === undefined ? {} : { namespace }),
+      ...(made === undefined ? {} : { namespace: made.namespace }),
       cgroupPath: cgroupPathOf(engine, id),
     });
     const image = prepared.imageConfig?.process;
@@ -135,6 +134,7 @@ export async function prepareContainer(
       terminal: config.process?.terminal === true,
       openStdin: options.openStdin === true,
       init: options.init === true,
+      ...(made === undefined ? {} : { userns: made.recorded }),
       network: options.network ?? 'none',
       stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
       stopTimeoutMs: (options.stopTimeoutSeconds ?? image?.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000,
@@ -155,7 +155,7 @@ export async function prepareContainer(
       config,
       rootfs,
       life,
-      warnings,
+      warnings: [...(made?.warnings ?? []), ...warnings],
       ...(monitor === undefined ? {} : { monitor }),
       [Symbol.dispose]: () => kept.dispose(),
     };
@@ -166,12 +166,13 @@ export async function prepareContainer(
   }
 }
 
-async function ownNamespace(engine: Engine, userns: string | undefined): Promise<UserNamespace | undefined> {
-  if (userns === undefined) return undefined;
-  const { userNamespace } = await import('./user-namespace.ts');
+async function ownNamespace(engine: Engine, options: CreateOptions): Promise<NamespaceRequest | undefined> {
+  const { userns, uidMap, gidMap, subuidName, subgidName } = options;
+  if ((userns ?? uidMap ?? gidMap ?? subuidName ?? subgidName) === undefined) return undefined;
+  const { namespaceRequest } = await import('./namespace-request.ts');
   const { rootless } = engine;
-  return userNamespace(
-    userns,
+  return namespaceRequest(
+    options,
     rootless && { uid: rootless.uid, gid: rootless.gid, uids: mappedIds('uid'), gids: mappedIds('gid') },
   );
 }
@@ -187,26 +188,6 @@ function makeStateDir(dir: string, place: string | undefined): Fd {
     return createStateDir(dir, place);
   } catch (error) {
     throw fileError(error, 'create container');
-  }
-}
-
-function mountRootfs(mount: Mount): Fd {
-  try {
-    return mountDetached(mount);
-  } catch (cause) {
-    if (!(cause instanceof TareError) || mount.kind !== 'overlay') throw cause;
-    if (cause.kind === 'denied' && mount.options.includes('userxattr')) {
-      throw new TareError(
-        'unsupported',
-        'Cannot mount overlay: this kernel does not let unprivileged users (Linux 5.11 and newer do); run as root',
-        { cause },
-      );
-    }
-    throw new TareError(
-      cause.kind,
-      `${cause.message} (the writable layer is ${mount.upper ?? 'absent'}; its file system must be able to carry one: choose another --root)`,
-      { cause },
-    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, unlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { ifPresent } from '../base/if-present.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
@@ -30,6 +30,9 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   const trash = join(engine.trashDir, id);
   if (record !== undefined) dropName(engine, record.name, id);
   ifPresent(() => renameSync(dir, trash));
+  // Until now nobody else may have them.
+  if (record === undefined || (record.userns !== undefined && !inStorage))
+    rmSync(join(engine.idRangesDir, id), { force: true });
   if (record !== undefined) emit(engine, { ...containerActor(record), action: 'destroy' });
   // It was renamed, maybe by somebody we did not see.
   if (wasChanged(trash)) releaseOtherNames(engine, id);

@@ -16,6 +16,8 @@ import {
   openat2,
 } from '../sys/open.ts';
 import { S_IFCHR, S_IFDIR, S_IFMT } from '../sys/at.ts';
+import type { IdChange } from '../archive/mod.ts';
+import { insideIds } from './container-ids.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { resolveContainer } from './names.ts';
@@ -59,16 +61,33 @@ export async function containerChanges(
   doing: string,
 ): Promise<{ readonly layers: readonly WritableLayer[]; readonly changes: readonly Change[] }> {
   const layers = await writableLayers(engine, record, doing);
+  const config = readConfig(engine, record.id);
+  // Where the files of the image were copied to give them other owners, only that is no change of the container's.
+  const owners = isCopied(record) ? insideIds(config) : undefined;
+  const copies = new Set<string>();
   const changes: Change[] = [];
   const opaqueMark = engine.rootless === undefined ? 'trusted.overlay.opaque' : 'user.overlay.opaque';
   for (const layer of layers) {
     using upper = openDirectory(layer.upper);
     using stack = new DisposableStack();
     const lowers = layer.lowers.map((lower) => stack.use(openDirectory(lower)));
-    walk(upper, '', { prefix: layer.path === '/' ? '' : bytesOf(layer.path), opaqueMark }, lowers, changes, 0);
+    const prefix = layer.path === '/' ? '' : bytesOf(layer.path);
+    walk(upper, '', { prefix, opaqueMark, owners, copies }, lowers, changes, 0);
   }
-  const mounted = readConfig(engine, record.id).mounts?.map(({ destination }) => bytesOf(destination)) ?? [];
-  return { layers, changes: withoutMountPoints(changes, mounted) };
+  const mounted = config.mounts?.map(({ destination }) => bytesOf(destination)) ?? [];
+  return { layers, changes: withoutMountPoints(withoutCopies(changes, copies), mounted) };
+}
+
+function isCopied({ userns, source }: ContainerRecord): boolean {
+  // Before there was a note of it, only images were copied.
+  return userns === undefined ? source.kind === 'image' : userns.owners === 'copied';
+}
+
+/** Leaves out what was copied and nothing else, but not the directories above what is left. */
+function withoutCopies(changes: readonly Change[], copies: ReadonlySet<string>): readonly Change[] {
+  if (copies.size === 0) return changes;
+  const above = new Set(changes.flatMap(({ path }) => (copies.has(path) ? [] : parents(path))));
+  return changes.filter(({ path }) => !copies.has(path) || above.has(path));
 }
 
 /** Leaves out what the container's mounts made to stand on, with the directories that changed only for them. */
@@ -122,12 +141,18 @@ export async function writableLayers(
 function walk(
   dir: Fd,
   relative: string,
-  how: { readonly prefix: string; readonly opaqueMark: string },
+  how: {
+    readonly prefix: string;
+    readonly opaqueMark: string;
+    /** Files may have been copied for their owners: such paths go to `copies`. */
+    readonly owners: IdChange | undefined;
+    readonly copies: Set<string>;
+  },
   lowers: readonly Fd[],
   changes: Change[],
   depth: number,
 ): void {
-  const { prefix, opaqueMark } = how;
+  const { prefix, opaqueMark, owners, copies } = how;
   if (depth > MAX_DEPTH) return;
   for (const name of namesIn(dir)) {
     const below = relative === '' ? name : `${relative}/${name}`;
@@ -140,8 +165,10 @@ function walk(
       changes.push({ kind: 'D', path });
       continue;
     }
-    const before = typeBelow(lowers, below);
+    const lower = statBelow(lowers, below);
+    const before = lower && lower.mode & S_IFMT;
     changes.push({ kind: before === undefined ? 'A' : 'C', path });
+    if (owners !== undefined && lower !== undefined && isCopy(stat, lower, owners)) copies.add(path);
     if (type !== S_IFDIR) continue;
     const fd = openBelow(dir, name, O_RDONLY | O_DIRECTORY);
     if (fd === undefined) continue;
@@ -165,15 +192,27 @@ function deletedBelow(child: Fd, relative: string, path: string, lowers: readonl
   for (const name of before) if (!now.has(name)) changes.push({ kind: 'D', path: `${path}/${name}` });
 }
 
-/** S_IFMT bits of what the nearest lower layer has at a path; undefined when none has it or it was whited out. */
-function typeBelow(lowers: readonly Fd[], relative: string): number | undefined {
+/** Whether only the owner is another one, and that the one it should be inside. */
+function isCopy(stat: Stat, lower: Stat, owners: IdChange): boolean {
+  const isDir = (stat.mode & S_IFMT) === S_IFDIR;
+  return (
+    stat.mode === lower.mode &&
+    stat.mtimeNs === lower.mtimeNs &&
+    (isDir || stat.sizeBytes === lower.sizeBytes) &&
+    owners.uid(stat.uid) === lower.uid &&
+    owners.gid(stat.gid) === lower.gid
+  );
+}
+
+/** What the nearest lower layer has at a path; undefined when none has it or it was whited out. */
+function statBelow(lowers: readonly Fd[], relative: string): Stat | undefined {
   for (const lower of lowers) {
     const fd = openBelow(lower, relative, O_PATH);
     if (fd === undefined) continue;
     using open = fd;
     const stat = statx(open, '', 0x1000);
-    const type = stat.mode & S_IFMT;
-    return type === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0 ? undefined : type;
+    const isWhiteout = (stat.mode & S_IFMT) === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0;
+    return isWhiteout ? undefined : stat;
   }
   return undefined;
 }

@@ -43,6 +43,8 @@ export interface Engine extends EngineOptions {
   /** What such a container has on the disk: writable layers and log. */
   readonly scratchDir: string;
   readonly cacheDir: string;
+  /** Which ids containers have that the image store does not know (id-ranges.ts). */
+  readonly idRangesDir: string;
   /** Directory of the monitors' sockets. */
   readonly socketsDir: string;
   /** What happened lately (emit.ts). */
@@ -100,6 +102,7 @@ export function createEngine(options: EngineOptions): Engine {
     volatileDir: join(options.runRoot, 'c'),
     scratchDir: join(options.root, 'scratch'),
     cacheDir: join(options.root, 'cache'),
+    idRangesDir: join(options.root, 'id-ranges'),
     socketsDir: join(options.runRoot, 's'),
     eventsDir: join(options.runRoot, 'events'),
     mountPoint: join(options.runRoot, 'mnt'),

@@ -1,5 +1,6 @@
 import { bytesOf } from '../archive/byte-string.ts';
 import { openContainerRootfs } from './container-files.ts';
+import { insideIds } from './container-ids.ts';
 import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 
@@ -21,8 +22,10 @@ export async function* exportContainer(
   const hidden = new Set(
     record.source.kind === 'host' ? config.linux?.maskedPaths?.map((path) => bytesOf(path.slice(1))) : [],
   );
+  const ids = insideIds(config);
   yield* treeTar(container.files, '', {
     mounts: 'none',
+    ...(ids === undefined ? {} : { ids }),
     ...(hidden.size === 0 ? {} : { keep: (path: string) => !hidden.has(path) }),
     ...(options.signal && { signal: options.signal }),
   });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readExit } from '../runtime/state.ts';
+import type { IdMapping, RuntimeConfig } from '../spec/runtime-config.ts';
 import { signalName } from '../spec/signals.ts';
 import { healthView, healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
@@ -93,6 +94,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       HealthcheckOnFailureAction: record.healthOnFailure ?? 'none',
       LogConfig: { Type: record.logDriver, Config: logConfig(record) },
       CgroupPath: record.cgroupPath,
+      ...namespaceView(config.linux),
       Ulimits: (process?.rlimits ?? []).map((limit) => ({ Name: limit.type, Soft: limit.soft, Hard: limit.hard })),
     },
     Mounts: (config.mounts ?? []).map((mount) => ({
@@ -103,6 +105,17 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       RW: !(mount.options ?? []).includes('ro'),
     })),
     NetworkSettings: { Networks: { [record.network]: {} } },
+  };
+}
+
+/** As podman has it: also of `auto` it shows what came of it. */
+function namespaceView(linux: RuntimeConfig['linux']): object {
+  const map = (mappings: readonly IdMapping[] | undefined): string[] =>
+    (mappings ?? []).map(({ containerID, hostID, size }) => `${containerID}:${hostID}:${size}`);
+  if (linux?.namespaces?.some(({ type }) => type === 'user') !== true) return { UsernsMode: '' };
+  return {
+    UsernsMode: 'private',
+    IDMappings: { UidMap: map(linux.uidMappings), GidMap: map(linux.gidMappings) },
   };
 }
 

@@ -136,7 +136,7 @@ const OPEN_MOUNT_POINT = '/tmp';
 
 /** Where we are somebody in the container's user namespace, it may enter our directories. */
 function reachesUser({ linux }: RuntimeConfig): boolean {
-  return linux?.uidMappings?.some(({ hostID }) => hostID === 0) !== false;
+  return [linux?.uidMappings, linux?.gidMappings].every((map) => map?.some(({ hostID }) => hostID === 0) !== false);
 }
 
 /** The caller's own streams; its input only when the container is to have one. */

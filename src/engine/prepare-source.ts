@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
-import type { Mount } from '../spec/mount.ts';
+import type { Mount, MountIds } from '../spec/mount.ts';
 import { type Mount as OciMount, type RuntimeConfig, parseRuntimeConfig } from '../spec/runtime-config.ts';
 import type { CreateHow } from './create.ts';
 import type { CreateOptions } from './create-options.ts';
@@ -84,6 +84,8 @@ export async function prepareSource(
     /** It is started right away: its root file system stays mounted. */
     readonly starts: boolean;
     readonly secrets: boolean;
+    /** Whom its ids are on the machine. */
+    readonly ids?: MountIds;
   },
 ): Promise<PreparedSource> {
   switch (resolved.kind) {
@@ -96,6 +98,7 @@ export async function prepareSource(
         volatile: container.volatile,
         mounted: container.starts,
         metadata: '',
+        ...(container.ids === undefined ? {} : { ids: container.ids }),
       });
       const { reference, imageId, config } = resolved;
       return {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Healthcheck } from '../spec/image-config.ts';
+import type { MountIds } from '../spec/mount.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
 import type { CreateOptions } from './create-options.ts';
@@ -28,6 +29,13 @@ export interface RestartPolicy {
   readonly maxRetries?: number;
 }
 
+/** The user namespace of a container, and how the files of its source come to belong to its ids: seen through id-mapped mounts, copied, or not at all. */
+export interface RecordedNamespace extends MountIds {
+  /** As it was asked for. */
+  readonly mode: string;
+  readonly owners: 'mapped' | 'copied' | 'unchanged';
+}
+
 /** What Tare remembers of a container besides its OCI config. Written at creation, and replaced as a whole by a change (change.ts); state lives in the phase, the life lock and the exit record. */
 export interface ContainerRecord {
   readonly version: 1;
@@ -47,6 +55,8 @@ export interface ContainerRecord {
   readonly terminal: boolean;
   readonly openStdin: boolean;
   readonly init: boolean;
+  /** Its user namespace; absent where it has none of its own, and in records of older versions. */
+  readonly userns?: RecordedNamespace;
   readonly network: 'none' | 'host' | 'private';
   readonly stopSignal: number;
   readonly stopTimeoutMs: number;

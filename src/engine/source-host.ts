@@ -180,8 +180,13 @@ function isTransient(fsType: string): boolean {
   return fsType === 'overlay' || fsType.startsWith('fuse.');
 }
 
+/** Files can be mounted on as well, and some directories not even root may look at. */
 function isDirectory(path: string): boolean {
-  return existsSync(join(path, '.'));
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** Paths inside the container that must not show the host's files, relative to `path` as the container's root. */

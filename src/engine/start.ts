@@ -73,6 +73,11 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
 
 /** The rootfs mount of an existing container. Errors: not-found when its source is gone. */
 export async function rootfsOf(engine: Engine, record: ContainerRecord): Promise<Mount> {
+  const mount = await plainRootfsOf(engine, record);
+  return record.userns?.owners === 'mapped' ? (await import('./map-owners.ts')).mapped(mount, record.userns) : mount;
+}
+
+async function plainRootfsOf(engine: Engine, record: ContainerRecord): Promise<Mount> {
   switch (record.source.kind) {
     case 'image':
       return (await engine.store()).rootfs(record.id);

@@ -78,12 +78,24 @@ function problemOf(conf: StorageConf): string | undefined {
 }
 
 function firstConf(paths: readonly string[]): StorageConf {
+  const text = firstText(paths);
+  return text === undefined ? { unsupported: [] } : readStorageConf(text);
+}
+
+function firstText(paths: readonly string[]): string | undefined {
   for (const path of paths) {
     try {
-      return readStorageConf(readFileSync(path, 'utf8'));
+      return readFileSync(path, 'utf8');
     } catch {
       // Not there, or not for us: the next one.
     }
   }
-  return { unsupported: [] };
+  return undefined;
+}
+
+/** The text of the storage.conf that counts for somebody; '' without one. */
+export function storageConfText(env: Env, user?: RootlessUser): string {
+  const given = env['CONTAINERS_STORAGE_CONF'];
+  const own = user === undefined ? [] : [join(user.configHome, 'containers/storage.conf')];
+  return firstText(given !== undefined && given !== '' ? [given] : [...own, ...storageConfPaths]) ?? '';
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TareError, type ErrorKind } from '../base/errors.ts';
-import { outsideId, userNamespace } from './user-namespace.ts';
+import { insideId, outsideId, userNamespace } from './user-namespace.ts';
 
 const user = { uid: 1000, gid: 100, uids: 65_537, gids: 65_537 };
 const refused = (text: string, kind: ErrorKind, who: typeof user | undefined): void =>
@@ -85,7 +85,18 @@ test('userNamespace: what is not understood or not possible is refused', () => {
     'ns2',
   ])
     refused(text, 'invalid', user);
-  for (const text of ['auto', 'auto:size=3', 'ns:/proc/1/ns/user', 'container:x']) refused(text, 'unsupported', user);
+  for (const text of ['ns:/proc/1/ns/user', 'container:x']) refused(text, 'unsupported', user);
   refused('keep-id', 'unsupported', undefined);
   refused('nomap', 'unsupported', { ...user, uids: 1 });
+});
+
+test('insideId: the way back; who has no id inside is nobody', () => {
+  const mappings = [
+    { containerID: 0, hostID: 1000, size: 10 },
+    { containerID: 10, hostID: 5, size: 1 },
+  ];
+  assert.deepEqual(
+    [1000, 1009, 1010, 5, 0].map((id) => insideId(mappings, id)),
+    [0, 9, 65_534, 10, 65_534],
+  );
 });

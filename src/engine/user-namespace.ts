@@ -1,6 +1,8 @@
 import { TareError } from '../base/errors.ts';
 import type { IdMapping } from '../spec/runtime-config.ts';
 
+const OVERFLOW_ID = 65_534;
+
 /** A user namespace of a container's own. The ids on the outside are those of the namespace we are in. */
 export interface UserNamespace {
   readonly uidMappings: readonly IdMapping[];
@@ -22,7 +24,7 @@ export interface IdsOfUser {
  * What `--userns` asks for, as podman means it: `host` (no namespace of its own), `keep-id[:uid=N,gid=N]` (the user has the same id inside), `nomap` (the user has none
  * inside). Undefined for `host`.
  *
- * Errors: invalid; unsupported for `auto`, for a path, and for the machine's root.
+ * Errors: invalid; unsupported for a path and another container, and for the machine's root.
  */
 export function userNamespace(text: string, user: IdsOfUser | undefined): UserNamespace | undefined {
   const colon = text.indexOf(':');
@@ -30,13 +32,14 @@ export function userNamespace(text: string, user: IdsOfUser | undefined): UserNa
   const options = colon < 0 ? [] : text.slice(colon + 1).split(',');
   const problem = (kind: 'invalid' | 'unsupported', why: string): TareError =>
     new TareError(kind, `Cannot use --userns ${text}: ${why}`);
-  if (mode === 'auto' || mode === 'ns' || mode === 'container')
-    throw problem('unsupported', `${mode} is not supported yet; there are host, keep-id and nomap`);
+  if (mode === 'ns' || mode === 'container')
+    throw problem('unsupported', `${mode} is not supported yet; there are auto, host, keep-id and nomap`);
   if (mode !== 'host' && mode !== 'keep-id' && mode !== 'nomap' && mode !== '')
-    throw problem('invalid', 'expected host, keep-id[:uid=N,gid=N] or nomap');
+    throw problem('invalid', 'expected auto, host, keep-id[:uid=N,gid=N] or nomap');
   if (options.length > 0 && mode !== 'keep-id') throw problem('invalid', `${mode} takes no options`);
   if (mode === 'host' || mode === '') return undefined;
-  if (user === undefined) throw problem('unsupported', 'it is for unprivileged users; root has --user');
+  if (user === undefined)
+    throw problem('unsupported', 'it is for unprivileged users; root has --userns auto, and --user');
   if (mode === 'nomap') {
     if (user.uids < 2 || user.gids < 2) throw problem('unsupported', 'this user has no subordinate ids');
     return { uidMappings: withoutFirst(user.uids), gidMappings: withoutFirst(user.gids) };
@@ -67,6 +70,12 @@ function keeping(id: number, count: number): IdMapping[] {
 
 function withoutFirst(count: number): IdMapping[] {
   return [{ containerID: 0, hostID: 1, size: count - 1 }];
+}
+
+/** Whom an outside id is inside, as a process there sees it: who is nobody there is 65534 (/proc/sys/kernel/overflowuid). */
+export function insideId(mappings: readonly IdMapping[], id: number): number {
+  const mapping = mappings.find(({ hostID, size }) => id >= hostID && id < hostID + size);
+  return mapping === undefined ? OVERFLOW_ID : mapping.containerID + (id - mapping.hostID);
 }
 
 /** The outside id of an id inside; undefined where there is none. */

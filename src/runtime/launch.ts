@@ -1,10 +1,12 @@
 import { openSync, constants } from 'node:fs';
 import { join } from 'node:path';
-import { TareError } from '../base/errors.ts';
+import { isKind, TareError } from '../base/errors.ts';
+import type { MountIds } from '../spec/mount.ts';
 import {
   Fd,
   openDirectory,
   openTree,
+  mapIds,
   memfdSealed,
   mountDetached,
   sendFds,
@@ -89,8 +91,11 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
       return open(source.path, constants.O_RDONLY);
     case 'overlay':
       return stack.use(mountDetached(source.mount)).number;
-    case 'tree':
-      return stack.use(openTree(source.source, { clone: true, recursive: source.recursive })).number;
+    case 'tree': {
+      const tree = stack.use(openTree(source.source, { clone: true, recursive: source.recursive }));
+      if (source.ids !== undefined) showOwners(tree, source.source, source.ids);
+      return tree.number;
+    }
     case 'stdio': {
       const fd = resources.stdio?.[source.which];
       if (fd === undefined) throw new TareError('internal', 'Cannot open plan: it needs stdio, which was not given');
@@ -102,6 +107,19 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
         throw new TareError('invalid', `Cannot preserve descriptor ${source.index + 3}: it was not given`);
       return fd;
     }
+  }
+}
+
+function showOwners(tree: Fd, source: string, ids: MountIds & { readonly recursive: boolean }): void {
+  try {
+    mapIds(tree, ids, ids);
+  } catch (cause) {
+    if (!isKind(cause, 'invalid') && !isKind(cause, 'denied')) throw cause;
+    throw new TareError(
+      'unsupported',
+      `Cannot mount ${source} with other owners: ${cause.kind === 'denied' ? "only the machine's root can" : 'its file system cannot'}; leave idmap away`,
+      { cause },
+    );
   }
 }
 

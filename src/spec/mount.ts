@@ -1,3 +1,5 @@
+import type { IdMapping } from './runtime-types.ts';
+
 /**
  * How a root file system is put together: the only record `storage` and `runtime` share.
  *
@@ -14,6 +16,11 @@ export interface OverlayMount {
   readonly work?: string;
   /** Further overlayfs options: `volatile`, `userxattr`, `metacopy=on`, ... */
   readonly options: readonly string[];
+  /** The lowers are seen with other owners. The upper layer has them as it is. */
+  readonly ids?: MountIds & {
+    /** What all lowers lie below, with nothing mounted between: one mount then serves them all. */
+    readonly base?: string;
+  };
 }
 
 /** A plain directory; its sub-mounts come along when `recursive`. */
@@ -22,4 +29,11 @@ export interface BindMount {
   readonly source: string;
   readonly readOnly: boolean;
   readonly recursive: boolean;
+  readonly ids?: MountIds;
+}
+
+/** Who is who in an id-mapped mount: `containerID` is the owner on the disk, `hostID` whom the mount shows. */
+export interface MountIds {
+  readonly uidMappings: readonly IdMapping[];
+  readonly gidMappings: readonly IdMapping[];
 }

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import type { OverlayMount } from '../spec/mount.ts';
+import type { MountIds, OverlayMount } from '../spec/mount.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { storageError, type Sync } from './_file.ts';
 import { removeLayerFiles, type StoreParts } from './_parts.ts';
@@ -22,6 +22,8 @@ export interface ContainerCreate {
   readonly mounted?: boolean;
   /** The creator's own, mostly JSON. */
   readonly metadata: string;
+  /** Whom its ids are on the machine. Others that share the store give those to nobody else. */
+  readonly ids?: MountIds;
 }
 
 /**
@@ -38,6 +40,7 @@ export async function createContainer(
   const { volatile } = create;
   const created = parts.now().toISOString();
   const layerId = layerOfContainer(create.id);
+  const ids = create.ids === undefined ? {} : (await import('./id-maps.ts')).idMapsRaw(create.ids);
   using layers = await parts.layers.lock(signal);
   // No image goes away while we hold the layers, so images are only read.
   const image = findImage(parts.images.mentioning(create.imageId), create.imageId);
@@ -61,7 +64,7 @@ export async function createContainer(
       );
     }
   }
-  const layer: Row = { id: layerId, raw: { id: layerId, parent, created }, volatile };
+  const layer: Row = { id: layerId, raw: { id: layerId, parent, created, ...ids }, volatile };
   const row: Row = {
     id: create.id,
     raw: {
@@ -71,6 +74,7 @@ export async function createContainer(
       layer: layerId,
       metadata: create.metadata,
       created,
+      ...ids,
       flags: { MountLabel: '', ProcessLabel: '', ...(volatile ? { Volatile: true } : {}) },
     },
     // Podman 4 reads no volatile records: an image would be free for it to remove while this container runs.

@@ -14,5 +14,5 @@ export type { ContainerCreate } from './containers.ts';
 export type { RemovedImage } from './image-changes.ts';
 export type { LayerBlob, LayerWriter, StagedLayer, StageOptions } from './layer-writer.ts';
 export type { ContainerRecord, ImageRecord, LayerRecord } from './record.ts';
-export { readStorageConf, type StorageConf } from './storage-conf.ts';
+export { type AutoUserns, readAutoUserns, readStorageConf, type StorageConf } from './storage-conf.ts';
 export { Store, type StoreOptions } from './store.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readStorageConf } from './storage-conf.ts';
+import { readAutoUserns, readStorageConf } from './storage-conf.ts';
 
 test('readStorageConf: takes driver and roots of [storage], and nothing of other tables or comments', () => {
   const text = `
@@ -25,4 +25,21 @@ additionalimagestores = [ "/a", ]
   assert.deepEqual(readStorageConf('[storage]\nimagestore = "/images"\ntransient_store = true # fast\n'), {
     unsupported: ['imagestore', 'transient_store'],
   });
+});
+
+test('readAutoUserns: what [storage.options] says of --userns auto; for the rest the values of podman', () => {
+  const standard = { user: 'containers', minSize: 1024, maxSize: 65_536 };
+  assert.deepEqual(readAutoUserns(''), standard);
+  assert.deepEqual(readAutoUserns('[storage]\nauto-userns-min-size = 5\n'), standard);
+  const text = `[storage.options] # more
+root-auto-userns-user = "ids"
+auto-userns-min-size = 2000
+auto-userns-max-size="100000" # as text
+[storage.options.overlay]
+auto-userns-min-size = 7
+`;
+  assert.deepEqual(readAutoUserns(text), { user: 'ids', minSize: 2000, maxSize: 100_000 });
+  const damaged =
+    '[storage.options]\nroot-auto-userns-user = ""\nauto-userns-min-size = -5\nauto-userns-max-size = "x"\n';
+  assert.deepEqual(readAutoUserns(damaged), standard);
 });

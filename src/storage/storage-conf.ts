@@ -45,3 +45,32 @@ export function readStorageConf(text: string): StorageConf {
     unsupported,
   };
 }
+
+/** How `--userns auto` chooses ids. */
+export interface AutoUserns {
+  /** Whose sub-ids root's containers get. */
+  readonly user: string;
+  readonly minSize: number;
+  readonly maxSize: number;
+}
+
+/** Reads `root-auto-userns-user`, `auto-userns-min-size` and `auto-userns-max-size` of `[storage.options]`; what is not there, or damaged, has podman's own value. */
+export function readAutoUserns(text: string): AutoUserns {
+  const values = new Map<string, string>();
+  let table = '';
+  for (const line of text.split('\n')) {
+    table = /^\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?$/.exec(line)?.[1] ?? table;
+    const entry = /^\s*([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\d{1,10}))\s*(?:#.*)?$/.exec(line);
+    if (table === 'storage.options' && entry?.[1] !== undefined)
+      values.set(entry[1], entry[2] ?? entry[3] ?? entry[4] ?? '');
+  }
+  const size = (key: string, standard: number): number => {
+    const value = values.get(key) ?? '';
+    return /^\d{1,10}$/.test(value) && Number(value) > 0 ? Number(value) : standard;
+  };
+  return {
+    user: values.get('root-auto-userns-user') || 'containers',
+    minSize: size('auto-userns-min-size', 1024),
+    maxSize: size('auto-userns-max-size', 65_536),
+  };
+}

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Digest, DiffId } from '../spec/digest.ts';
-import type { OverlayMount } from '../spec/mount.ts';
+import type { MountIds, OverlayMount } from '../spec/mount.ts';
 import { readCapped, storageError } from './_file.ts';
 import { createParts, ensureLayout, imageDir, type StoreParts, tarSplitPath } from './_parts.ts';
 import { bigDataFile } from './big-data.ts';
@@ -17,6 +17,7 @@ import {
 import type { RemovedImage } from './image-changes.ts';
 import { findImage } from './image-names.ts';
 import type { LayerWriter, StageOptions } from './layer-writer.ts';
+import { HeldLock } from './lock-file.ts';
 import {
   type ContainerRecord,
   containerOf,
@@ -45,6 +46,7 @@ export interface StoreOptions {
 // What a container's life does not need is loaded on first use: unpacking brings the archive formats along.
 const loadCommit = () => import('./commit-image.ts');
 const loadChanges = () => import('./image-changes.ts');
+const loadIds = () => import('./id-maps.ts');
 
 /** Manifests and configs are capped where they are fetched; this is for what others wrote. */
 const MAX_BIG_DATA_BYTES = 64 * 1024 * 1024;
@@ -235,6 +237,24 @@ export class Store {
 
   container(id: string): ContainerRecord | undefined {
     return this.containers().find((container) => container.id === id);
+  }
+
+  /** Nobody else, podman neither, chooses ids for a container until this is disposed of. To be taken before any other lock of the store. Errors: `cancelled`. */
+  lockIds(signal?: AbortSignal): Promise<Disposable> {
+    return HeldLock.take(join(this.#parts.graphRoot, 'userns.lock'), 'write', signal);
+  }
+
+  /** The ids that containers have on the machine, podman's too. */
+  async idsInUse(): Promise<readonly MountIds[]> {
+    const { idMapsOf } = await loadIds();
+    return this.#parts.containers.mentioning('host_id').map(({ raw }) => idMapsOf(raw));
+  }
+
+  /** The highest owner of any file of an image, as far as that was noted when it was unpacked; 0 without. */
+  async highestOwner(image: ImageRecord): Promise<number> {
+    const { highestOwnerOf } = await loadIds();
+    const ids = new Set(this.imageLayers(image).map(({ id }) => id));
+    return highestOwnerOf(this.#parts.layers.rows().filter(({ id }) => ids.has(id)));
   }
 
   /** The overlay of a container: real absolute paths, nearest lower first. Errors: `not-found`; `failed-precondition` for a damaged store. */

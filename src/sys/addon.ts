@@ -66,7 +66,15 @@ export interface Addon {
   spawn(executable: number, name: string, fds: Int32Array): object | number;
   spawnSeparate(handle: object): number;
   spawned(handle: object): number;
-  mountElsewhere(type: string, source: Name, flags: number, options: Name, handles: Int32Array): number;
+  mountElsewhere(
+    type: string,
+    source: Name,
+    flags: number,
+    options: Name,
+    handles: Int32Array,
+    trees: Int32Array,
+  ): number;
+  userNamespace(uidMap: string, gidMap: string): number;
   sendmsg(fd: number, bytes: Bytes, fds: Int32Array | null, flags: number): number;
   recvmsg(fd: number, into: Bytes, fds: Int32Array, flags: number): number;
   lockWait(fd: number, type: number, done: (result: number) => void): object | number;

@@ -166,3 +166,4 @@ export { type DecodedPlan, decodePlan } from './plan/decode.ts';
 export { encodePlan } from './plan/encode.ts';
 export { printOp, printPlan, type PrintOptions } from './plan/print.ts';
 export { NO_FD, type Op, type OpName, planConstants } from './plan/schema.ts';
+export { mapIds, userNamespaceFd } from './user-namespace.ts';

@@ -15,9 +15,11 @@ import {
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
   mountSetattr,
+  MS_SLAVE,
   openTree,
 } from './mount.ts';
 import { openPath } from './open.ts';
+import { mapIds } from './user-namespace.ts';
 
 /** Options that belong to the mount and not to the file system; 0: the default anyway. */
 const attributes: Readonly<Record<string, number>> = {
@@ -74,12 +76,16 @@ export function mountDetached(mount: Mount, options: { way?: OverlayWay } = {}):
 
 function bind(mount: BindMount): Fd {
   using tree = openTree(mount.source, { clone: true, recursive: mount.recursive });
+  if (mount.ids !== undefined) mapIds(tree, mount.ids, { recursive: mount.recursive });
+  // A copy of a shared mount is shared itself, and no root (pivot_root(2)).
+  mountSetattr(tree, { propagation: MS_SLAVE, recursive: mount.recursive });
   if (mount.readOnly) mountSetattr(tree, { set: MOUNT_ATTR_RDONLY, recursive: mount.recursive });
   return Fd.adopt(tree.release());
 }
 
 function overlay(mount: OverlayMount, forced: OverlayWay | undefined): Fd {
   if (mount.lowers.length === 0) throw new TareError('invalid', 'Cannot mount overlay: it has no lower directory');
+  if (mount.ids !== undefined) return idMapped(mount, mount.ids, forced);
   const way = forced ?? learned;
   if (way !== undefined) return way === 'appended' ? appended(mount) : inOneString(mount);
   try {
@@ -91,6 +97,38 @@ function overlay(mount: OverlayMount, forced: OverlayWay | undefined): Fd {
     if (overlayWay() === 'appended') throw error;
     return inOneString(mount);
   }
+}
+
+/** With lowers that are seen through id-mapped mounts of their own. */
+function idMapped(
+  mount: OverlayMount,
+  ids: Exclude<OverlayMount['ids'], undefined>,
+  forced: OverlayWay | undefined,
+): Fd {
+  using stack = new DisposableStack();
+  const { base } = ids;
+  const trees = new Map<string, Fd>();
+  for (const path of base === undefined ? new Set(mount.lowers) : [base]) {
+    const tree = stack.use(openTree(path, { clone: true }));
+    mapIds(tree, ids);
+    trees.set(path, tree);
+  }
+  const through = (lower: string): string => {
+    const path = base ?? lower;
+    return `/proc/self/fd/${trees.get(path)?.number ?? -1}${lower.slice(path.length)}`;
+  };
+  const seen = { ...mount, lowers: mount.lowers.map(through) };
+  if ((forced ?? learned) !== 'string') {
+    try {
+      const fd = appended(seen);
+      learned = 'appended';
+      return fd;
+    } catch (error) {
+      // Linux 6.15 is the first to take layers of detached mounts.
+      if (forced === 'appended') throw error;
+    }
+  }
+  return inOneString(seen, [...trees.values()]);
 }
 
 /** Splits Mount options into mount attributes and file system parameters. */
@@ -151,8 +189,8 @@ function appended(mount: OverlayMount): Fd {
   return fsmount(context, bits);
 }
 
-/** By mount(2) in a throw-away mount namespace, from which the mount is cloned out. */
-function inOneString(mount: OverlayMount): Fd {
+/** By mount(2) in a throw-away mount namespace, from which the mount is cloned out. Lowers may lie in `trees`, detached mounts. */
+function inOneString(mount: OverlayMount, trees: readonly Fd[] = []): Fd {
   const { attributes: bits, parameters } = split(mount);
   const build = (names: Names): string => {
     const options = [`lowerdir=${mount.lowers.map((lower) => names.of(lower)).join(':')}`, ...parameters];
@@ -164,7 +202,8 @@ function inOneString(mount: OverlayMount): Fd {
   using short = new Names(0);
   let names = plain;
   let options = build(names);
-  if (Buffer.byteLength(options) > MAX_OPTIONS_BYTES) {
+  // What lies in a detached mount has no other name.
+  if (Buffer.byteLength(options) > MAX_OPTIONS_BYTES && trees.length === 0) {
     names = short;
     options = build(names);
   }
@@ -175,7 +214,18 @@ function inOneString(mount: OverlayMount): Fd {
     );
   }
   using fd = Fd.adopt(
-    check(addon().mountElsewhere('overlay', 'overlay', 0, options, names.handles), 'mount', 'overlay'),
+    check(
+      addon().mountElsewhere(
+        'overlay',
+        'overlay',
+        0,
+        options,
+        names.handles,
+        Int32Array.from(trees, ({ number }) => number),
+      ),
+      'mount',
+      'overlay',
+    ),
   );
   if (bits !== 0) mountSetattr(fd, { set: bits });
   return Fd.adopt(fd.release());

@@ -172,9 +172,12 @@ test('openTree without clone is a plain handle; with it a mount of its own', asR
 });
 
 test('mountElsewhere reports the errno of a mount it cannot make and leaves no child', asRoot, () => {
-  assert.throws(() => check(addon().mountElsewhere('no-such-fs', 'x', 0, '', new Int32Array()), 'mount'), {
-    code: 'ENODEV',
-  });
+  assert.throws(
+    () => check(addon().mountElsewhere('no-such-fs', 'x', 0, '', new Int32Array(), new Int32Array()), 'mount'),
+    {
+      code: 'ENODEV',
+    },
+  );
   assert.equal(readFileSync('/proc/thread-self/children', 'utf8').trim(), '');
 });
 

@@ -175,10 +175,11 @@ export class Lab implements AsyncDisposable {
       cacheDir,
       socketsDir,
       mountPoint,
+      idRangesDir,
       root,
       runRoot,
     } = this.engine;
-    const empty = [containersDir, namesDir, trashDir, volatileDir, scratchDir, socketsDir, mountPoint];
+    const empty = [containersDir, namesDir, trashDir, volatileDir, scratchDir, socketsDir, mountPoint, idRangesDir];
     const files = empty.flatMap((dir) =>
       names(dir)
         .filter((name) => name !== '.creating')

@@ -7,8 +7,8 @@ import { needs, type Need } from '../support/needs.ts';
 /** Podman works here. Debian's crun refuses a machine with cgroups of both versions, so it runs runc. */
 export const canPodman: Need = needs.program('podman', 'runc', 'buildah');
 
-/** Runs podman or buildah on the lab's own image store and returns what it prints. Fails the test when it fails. */
-export function peer(lab: Lab, program: 'podman' | 'buildah', ...args: string[]): string {
+/** The command line of podman or buildah on the lab's own image store. */
+export function peerLine(lab: Lab, program: 'podman' | 'buildah', ...args: string[]): string[] {
   const { storageRoot, storageRunRoot } = lab.options;
   const own =
     program === 'podman'
@@ -23,7 +23,13 @@ export function peer(lab: Lab, program: 'podman' | 'buildah', ...args: string[])
           'runc',
         ]
       : [];
-  const argv = ['--root', storageRoot, '--runroot', storageRunRoot, '--storage-driver', 'overlay', ...own, ...args];
+  const roots = ['--root', storageRoot, '--runroot', storageRunRoot, '--storage-driver', 'overlay'];
+  return [program, ...roots, ...own, ...args];
+}
+
+/** Runs podman or buildah on the lab's own image store and returns what it prints. Fails the test when it fails. */
+export function peer(lab: Lab, program: 'podman' | 'buildah', ...args: string[]): string {
+  const argv = peerLine(lab, program, ...args).slice(1);
   const result = spawnSync(program, argv, { encoding: 'utf8', cwd: lab.dir, timeout: 60_000, killSignal: 'SIGKILL' });
   assert.equal(result.status, 0, `${program} ${args.join(' ')}: ${result.stderr}`);
   return result.stdout;

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Lab } from '../engine/lab.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { tarOf } from '../support/tar.ts';
 import { canBeUser, give, UserLab } from './lab.ts';
@@ -106,13 +105,54 @@ test('--userns: without subordinate ids keep-id still is the user, nomap is refu
   );
 });
 
-test('--userns: root is told what there is instead, and nothing is made', { skip }, async () => {
-  await using lab = new Lab();
-  for (const mode of ['keep-id', 'nomap', 'auto', 'nonsense']) {
-    const { code, stderr } = await lab.tare('run', '--userns', mode, lab.source, 'true');
-    assert.equal(code, 125);
-    assert.match(stderr, new RegExp(`^Error: Cannot use --userns ${mode}: `));
-  }
-  assert.equal((await lab.tare('run', '--rm', '--userns', 'host', lab.source, 'true')).code, 0);
-  assert.deepEqual(await lab.leftovers(), []);
+test(
+  '--userns auto: ids of the user that no other container has, and maps by hand; files are whose the image says',
+  { skip },
+  async () => {
+    await using lab = new UserLab();
+    const id = await pullImage(lab);
+    const lines = async (...argv: string[]): Promise<string[]> =>
+      (await lab.ok(...argv)).split('\n').map((line) => line.trim().replace(/\s+/g, ':'));
+    const map = ['cat', '/proc/self/uid_map', '/proc/self/gid_map'];
+    // The user is 0 outside, and nobody inside.
+    assert.deepEqual(await lines('run', '--rm', '--userns', 'auto', id, ...map), ['0:1:1024', '0:1:1024']);
+    assert.equal(await lab.ok('run', '--rm', '--userns', 'auto', '-u', '0', id, ...owners), expected);
+    assert.deepEqual(await lines('run', '--rm', '--uidmap', '0:5:2000', '--gidmap', '0:1:2000', id, ...map), [
+      '0:5:2000',
+      '0:1:2000',
+    ]);
+    await lab.ok('run', '-d', '--name', 'a', '--userns', 'auto', '--init', '-u', '0', id, 'sleep', '1000');
+    await lab.ok('create', '--name', 'h', '--userns', 'auto', lab.source, 'true');
+    assert.deepEqual(await lines('run', '--rm', '--userns', 'auto', id, ...map), ['0:1025:1024', '0:1025:1024']);
+    assert.equal(
+      await lab.ok('inspect', '--format', '{{index .HostConfig.IDMappings.UidMap 0}}', 'h'),
+      '0:64513:1024',
+      'podman begins at the other end',
+    );
+    await lab.ok('exec', 'a', 'sh', '-c', 'test "$(id -u)" = 0 && touch /new');
+    assert.equal(await lab.ok('diff', 'a'), 'A /new', 'what was copied for its owner is no change');
+    await lab.ok('commit', '-q', 'a', 'committed');
+    const own = ['stat', '-c', '%u:%g', '/new', '/u', '/first'];
+    assert.equal(await lab.ok('run', '--rm', 'committed', ...own), '0:0\n1000:50\n7:8');
+    await lab.ok('stop', '-t', '0', 'a');
+    await lab.ok('start', 'a');
+    assert.equal(await lab.ok('exec', 'a', ...owners), expected);
+    const all = await lab.tare('run', '--userns', 'auto:size=63489', id, 'true');
+    assert.match(all.stderr, /Cannot give the container 63489 uids: 63488 of 65536 are free/);
+    await lab.ok('rm', '-f', 'a', 'h');
+    assert.match(
+      (await lab.tare('run', '--uidmap', '0:0:70000', id, 'true')).stderr,
+      /host id 65537 is not yours; you have 0 \(yourself\) to 65536 \(your sub-ids\)/,
+    );
+    const mapped = await lab.tare('run', '--rm', '--userns', 'auto', '-v', `${lab.home}:/mnt:idmap`, id, 'true');
+    assert.match(mapped.stderr, /Cannot mount \S+ with other owners: only the machine's root can; leave idmap away/);
+  },
+);
+
+test('--userns auto: without subordinate ids there is nothing to give', { skip }, async () => {
+  await using lab = new UserLab({ subids: '' });
+  assert.match(
+    (await lab.tare('run', '--userns', 'auto', lab.source, 'true')).stderr,
+    /Cannot use --userns auto: this user has no subordinate ids/,
+  );
 });

@@ -2,7 +2,15 @@ import type { Process } from '../../spec/runtime-types.ts';
 import { Draft, invalid, unsupported } from './draft.ts';
 import { Namespaces } from './namespaces.ts';
 import { boundingMask, compileAttributes, compileIdentity, seccompOf } from './process.ts';
-import { SIGKILL, cgroupSlot, compileOomScore, compileStdio, compileTasks, compileTerminal } from './session-steps.ts';
+import {
+  SIGKILL,
+  cgroupSlot,
+  compileOomScore,
+  compileStdio,
+  compileStdioOwner,
+  compileTasks,
+  compileTerminal,
+} from './session-steps.ts';
 import type { CompileExecOptions, CompiledPlan, ExecTarget } from './types.ts';
 
 /**
@@ -35,6 +43,7 @@ export function compileExec(process: Process, container: ExecTarget, options: Co
   for (let index = 0; index < (options.preserveFds ?? 0); index++)
     draft.add({ op: 'preserve', fd: draft.fd({ kind: 'preserve', index }) });
   compileOomScore(draft, full);
+  compileStdioOwner(draft, full, config.linux);
   compileTasks(draft, cgroup);
   draft.add({
     op: 'enter',

@@ -150,6 +150,8 @@ test('compile: a new user namespace gets its maps, devices by bind, and a new ti
   assert.deepEqual(opsOf(compiled, 'idmap'), [
     { op: 'idmap', uid: '0 1000 1\n', gid: '0 100000 65536\n', setgroups: 1 },
   ]);
+  assert.deepEqual(opsOf(compiled, 'stdioOwner'), [{ op: 'stdioOwner', uid: 1000, gid: 100_000 }]);
+  assert.deepEqual(opsOf(plan(), 'stdioOwner'), []);
   assert.deepEqual(opsOf(compiled, 'timens'), [{ op: 'timens', offsets: 'monotonic -5 7\n' }]);
   assert.equal(opsOf(compiled, 'mknod').length, 0);
   assert.ok(compiled.fds.some((fd) => fd.kind === 'tree' && fd.source === '/dev/null'));

@@ -10,7 +10,14 @@ import { compileMounts } from './mounts.ts';
 import { CLONE_NEWCGROUP, Namespaces, compileClone } from './namespaces.ts';
 import { boundingMask, compileAttributes, compileIdentity, processCwd, seccompOf } from './process.ts';
 import { compileSysctls } from './sysctl.ts';
-import { SIGKILL, cgroupSlot, compileOomScore, compileTasks, compileTerminal } from './session-steps.ts';
+import {
+  SIGKILL,
+  cgroupSlot,
+  compileOomScore,
+  compileStdioOwner,
+  compileTasks,
+  compileTerminal,
+} from './session-steps.ts';
 import type { CompileOptions, CompiledPlan } from './types.ts';
 
 /** MS_SLAVE|MS_REC: the host's unmounts still reach our copy of its tree, our mounts never reach the host. */
@@ -45,6 +52,7 @@ export function compile(config: RuntimeConfig, options: CompileOptions): Compile
   compileMonitorHooks(draft, config, identity);
   compileClone(draft, linux, namespaces, cgroupSlot(draft, options.cgroup));
   compileOomScore(draft, process);
+  compileStdioOwner(draft, process, linux);
 
   compileTasks(draft, options.cgroup);
   if (namespaces.isNew('cgroup')) draft.add({ op: 'unshare', flags: CLONE_NEWCGROUP });

@@ -53,6 +53,8 @@ function actionOf(op: Op): string {
       return 'map user and group ids';
     case 'timens':
       return 'set clock offsets';
+    case 'stdioOwner':
+      return 'give the standard streams to the process';
     case 'oomScoreAdj':
       return `set OOM score adjustment ${op.value}`;
     case 'cgroupTask':

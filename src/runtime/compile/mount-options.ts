@@ -73,6 +73,8 @@ export interface MountOptions {
   readonly data: readonly string[];
   /** tmpcopyup. */
   readonly copyUp: boolean;
+  /** idmap and ridmap: other owners are shown, the latter also of sub-mounts. */
+  readonly idmap?: 'idmap' | 'ridmap';
 }
 
 /** MS_* bits of "private", "rslave", ...; undefined for other words. */
@@ -85,7 +87,7 @@ export function propagationBits(word: string): number | undefined {
 /**
  * Reads the options of an OCI mount (config-linux: "Linux mount options").
  *
- * Errors: `unsupported` for idmap, remount, and plain attributes mixed with recursive ones in a way one call cannot express; `invalid` for an
+ * Errors: `unsupported` for remount, and plain attributes mixed with recursive ones in a way one call cannot express; `invalid` for an
  * empty option or one with a NUL character.
  */
 export function parseMountOptions(options: readonly string[], what: string): MountOptions {
@@ -94,6 +96,7 @@ export function parseMountOptions(options: readonly string[], what: string): Mou
   let bind = false;
   let recursiveBind = false;
   let copyUp = false;
+  let idmap: MountOptions['idmap'];
   let propagation = 0;
   const data: string[] = [];
   const apply = (target: { set: number; clear: number }, [set, clear]: readonly [number, number]): void => {
@@ -115,8 +118,8 @@ export function parseMountOptions(options: readonly string[], what: string): Mou
     else if (option === 'bind') bind = true;
     else if (option === 'rbind') bind = recursiveBind = true;
     else if (option === 'tmpcopyup') copyUp = true;
-    else if (option === 'remount' || option === 'idmap' || option === 'ridmap')
-      throw unsupported(what, `option ${option} is not supported`);
+    else if (option === 'idmap' || option === 'ridmap') idmap = option;
+    else if (option === 'remount') throw unsupported(what, `option ${option} is not supported`);
     else if (!ignored.has(option)) data.push(option);
   }
   const isDeep = deep.set !== 0 || deep.clear !== 0;
@@ -134,5 +137,6 @@ export function parseMountOptions(options: readonly string[], what: string): Mou
     propagation,
     data,
     copyUp,
+    ...(idmap === undefined ? {} : { idmap }),
   };
 }

@@ -246,3 +246,45 @@ test('CVE-2025-31133, CVE-2025-52565, CVE-2025-52881: masks, the console and sys
   assert.equal(opsOf(compiled, 'tty')[0]?.console, 1);
   assert.equal(compiled.fds.filter(({ kind }) => kind === 'tree').length, 0);
 });
+
+test('compile: an id-mapped mount has its own maps or those of the container, and is nothing but a bind mount or an overlay', () => {
+  const own = [{ containerID: 0, hostID: 7, size: 1 }];
+  const containers = [{ containerID: 0, hostID: 100_000, size: 10 }];
+  const linux = {
+    namespaces: [{ type: 'mount' }, { type: 'user' }],
+    uidMappings: containers,
+    gidMappings: containers,
+  } as const;
+  const compiled = plan({
+    linux,
+    mounts: [
+      { destination: '/own', type: 'bind', source: '/a', options: ['bind'], uidMappings: own, gidMappings: own },
+      { destination: '/its', type: 'bind', source: '/b', options: ['rbind', 'idmap'] },
+      { destination: '/all', type: 'bind', source: '/c', options: ['rbind', 'ridmap'] },
+      { destination: '/none', type: 'bind', source: '/d', options: ['rbind'] },
+      {
+        destination: '/over',
+        type: 'overlay',
+        options: ['lowerdir=/l', 'upperdir=/u', 'workdir=/w'],
+        uidMappings: own,
+        gidMappings: own,
+      },
+    ],
+  });
+  const ids = (mappings: readonly object[], recursive: boolean): object => ({
+    uidMappings: mappings,
+    gidMappings: mappings,
+    recursive,
+  });
+  const trees = compiled.fds.flatMap((fd) => (fd.kind === 'tree' && /^\/[a-d]$/.test(fd.source) ? [fd.ids] : []));
+  assert.deepEqual(trees, [ids(own, false), ids(containers, false), ids(containers, true), undefined]);
+  const overlay = compiled.fds.find((fd) => fd.kind === 'overlay');
+  assert.deepEqual(overlay?.mount.ids, { uidMappings: own, gidMappings: own });
+
+  const refused = (mount: Partial<Mount>, kind: string, message: RegExp): void =>
+    assert.throws(() => plan({ mounts: [{ destination: '/x', ...mount }] }), { kind, message });
+  refused({ type: 'tmpfs', source: 'tmpfs', uidMappings: own, gidMappings: own }, 'unsupported', /only bind mounts/);
+  refused({ type: 'tmpfs', source: 'tmpfs', options: ['idmap'] }, 'unsupported', /only bind mounts/);
+  refused({ type: 'bind', source: '/a', options: ['idmap'] }, 'invalid', /neither it nor the container/);
+  refused({ type: 'bind', source: '/a', uidMappings: own }, 'invalid', /both uidMappings and gidMappings/);
+});

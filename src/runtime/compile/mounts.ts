@@ -1,3 +1,4 @@
+import type { MountIds } from '../../spec/mount.ts';
 import type { Device, Mount, RuntimeConfig } from '../../spec/runtime-types.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
 import { compileCgroupMount } from './cgroup-mount.ts';
@@ -70,7 +71,7 @@ interface Planned {
  * All mounts, in the configuration's order, and the contents of /dev.
  *
  * Errors: `invalid` for destinations that are relative, the root itself, or on or below /proc (but for a fixed list of files), bind mounts with
- * file system options, options nobody knows; `unsupported` for id-mapped mounts.
+ * file system options, options nobody knows, id maps that are missing; `unsupported` for id maps of what is no bind mount and no overlay.
  */
 export function compileMounts(draft: Draft, context: MountContext): void {
   const planned = (context.config.mounts ?? []).map(plan);
@@ -108,8 +109,6 @@ function plan(mount: Mount): Planned {
   const what = `mount on ${mount.destination}`;
   const target = containerPath(mount.destination, 'mount destination');
   if (target === '/') throw invalid(what, 'the root is given by root.path');
-  if ((mount.uidMappings?.length ?? 0) + (mount.gidMappings?.length ?? 0) > 0)
-    throw unsupported(what, 'id-mapped mounts are not supported yet');
   const parsed = parseMountOptions(mount.options ?? [], what);
   const bind = parsed.bind || mount.type === 'bind' || mount.type === 'rbind';
   const options = { ...parsed, bind, recursiveBind: parsed.recursiveBind || mount.type === 'rbind' };
@@ -120,9 +119,31 @@ function plan(mount: Mount): Planned {
     );
   }
   if (bind && options.copyUp) throw invalid(what, 'tmpcopyup is for tmpfs');
+  if (!bind && mount.type !== 'overlay' && (isMapped(mount) || parsed.idmap !== undefined))
+    throw unsupported(what, 'only bind mounts and overlays can be id-mapped');
   if (!bind && (mount.type === undefined || mount.type === '' || mount.type === 'none'))
     throw invalid(what, 'it has no type');
   return { mount, target, options, what };
+}
+
+function isMapped({ uidMappings, gidMappings }: Mount): boolean {
+  return (uidMappings?.length ?? 0) + (gidMappings?.length ?? 0) > 0;
+}
+
+/** Whose the files of an id-mapped mount are (config.md, "Mounts"): what the mount says, or the container's user namespace. */
+function mountIds(
+  mount: Mount,
+  options: MountOptions,
+  what: string,
+  { linux }: RuntimeConfig,
+): (MountIds & { readonly recursive: boolean }) | undefined {
+  if (!isMapped(mount) && options.idmap === undefined) return undefined;
+  const { uidMappings = [], gidMappings = [] } = isMapped(mount) ? mount : (linux ?? {});
+  if (uidMappings.length === 0 && gidMappings.length === 0)
+    throw invalid(what, 'it is to be id-mapped, and neither it nor the container (a user namespace) says how');
+  if (uidMappings.length === 0 || gidMappings.length === 0)
+    throw invalid(what, 'it needs both uidMappings and gidMappings');
+  return { uidMappings, gidMappings, recursive: options.idmap === 'ridmap' };
 }
 
 /** CVE-2019-16884, CVE-2019-19921: a volume on /proc could show the runtime files of the image's making. */
@@ -145,7 +166,7 @@ function compileMount(draft: Draft, { mount, target, options, what }: Planned, c
   } else if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
     compileCgroupMount(draft, target, options, context.cgroup, context.namespaces);
   } else if (mount.type === 'overlay') {
-    compileOverlay(draft, target, options, what);
+    compileOverlay(draft, target, options, what, mountIds(mount, options, what, context.config));
   } else {
     const type = mount.type ?? '';
     const readOnly = (options.set & mountAttr.RDONLY) !== 0;
@@ -164,7 +185,13 @@ function compileMount(draft: Draft, { mount, target, options, what }: Planned, c
 }
 
 /** An overlay of host directories, as `lowerdir=`, `upperdir=` and `workdir=` name them (lower directories separated by ":", "\\:" for a colon). */
-function compileOverlay(draft: Draft, target: string, options: MountOptions, what: string): void {
+function compileOverlay(
+  draft: Draft,
+  target: string,
+  options: MountOptions,
+  what: string,
+  ids: MountIds | undefined,
+): void {
   const rest: string[] = [];
   let lowers: readonly string[] = [];
   let upper: string | undefined;
@@ -183,6 +210,7 @@ function compileOverlay(draft: Draft, target: string, options: MountOptions, wha
     options: rest,
     ...(upper === undefined ? {} : { upper }),
     ...(work === undefined ? {} : { work }),
+    ...(ids === undefined ? {} : { ids: { uidMappings: ids.uidMappings, gidMappings: ids.gidMappings } }),
   } as const;
   draft.add({
     op: 'mountFd',
@@ -206,9 +234,15 @@ function compileBind(
   context: MountContext,
 ): void {
   const source = hostPath(mount.source, what, context.bundle);
+  const ids = mountIds(mount, options, what, context.config);
   draft.add({
     op: 'mountFd',
-    fd: draft.fd({ kind: 'tree', source, recursive: options.recursiveBind }),
+    fd: draft.fd({
+      kind: 'tree',
+      source,
+      recursive: options.recursiveBind,
+      ...(ids === undefined ? {} : { ids }),
+    }),
     target,
     set: options.set,
     clear: options.clear,

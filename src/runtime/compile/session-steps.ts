@@ -1,5 +1,5 @@
 /** Steps that a container's first process and one of exec have in common. */
-import type { Process } from '../../spec/runtime-types.ts';
+import type { IdMapping, Linux, Process } from '../../spec/runtime-types.ts';
 import { planConstants } from '../../sys/plan/schema.ts';
 import type { Draft } from './draft.ts';
 import type { ContainerCgroup, StdioMode } from './types.ts';
@@ -39,6 +39,20 @@ export function compileTasks(draft: Draft, cgroup: ContainerCgroup): void {
 /** Only lowering the score can fail, for want of CAP_SYS_RESOURCE; then it stays as the runtime's own. */
 export function compileOomScore(draft: Draft, process: Process): void {
   if (process.oomScoreAdj !== undefined) draft.add({ op: 'oomScoreAdj', value: process.oomScoreAdj, optional: 1 });
+}
+
+/** The container's user may open its own /dev/stdout again, also in a user namespace. */
+export function compileStdioOwner(draft: Draft, process: Process, linux: Linux | undefined): void {
+  const [uid, gid] = [
+    outside(linux?.uidMappings ?? [], process.user.uid),
+    outside(linux?.gidMappings ?? [], process.user.gid),
+  ];
+  if (uid !== undefined && gid !== undefined) draft.add({ op: 'stdioOwner', uid, gid });
+}
+
+function outside(mappings: readonly IdMapping[], id: number): number | undefined {
+  const mapping = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
+  return mapping === undefined ? undefined : mapping.hostID + (id - mapping.containerID);
 }
 
 export function compileTerminal(draft: Draft, process: Process, console: boolean): void {

@@ -1,6 +1,6 @@
 import type { Op } from '../../sys/plan/schema.ts';
 import type { LinuxSeccomp, RuntimeConfig } from '../../spec/runtime-types.ts';
-import type { OverlayMount } from '../../spec/mount.ts';
+import type { MountIds, OverlayMount } from '../../spec/mount.ts';
 import type { CgroupPlan } from '../cgroup/plan.ts';
 
 /** A descriptor a Plan needs, by what it is; whoever starts the Plan opens it. */
@@ -8,7 +8,14 @@ export type FdSource =
   /** The container's root: a detached mount. */
   | { readonly kind: 'rootfs' }
   /** A detached clone of a host path's mount (open_tree OPEN_TREE_CLONE). Never shared: a tree can be attached once. */
-  | { readonly kind: 'tree'; readonly source: string; readonly recursive: boolean; readonly nofollow?: boolean }
+  | {
+      readonly kind: 'tree';
+      readonly source: string;
+      readonly recursive: boolean;
+      readonly nofollow?: boolean;
+      /** It shows other owners, `recursive`: its sub-mounts as well. */
+      readonly ids?: MountIds & { readonly recursive: boolean };
+    }
   /** A detached overlay of host directories: made outside, because fsconfig(2) limits paths to 255 bytes and init has no host paths. */
   | { readonly kind: 'overlay'; readonly mount: OverlayMount }
   | { readonly kind: 'namespace'; readonly path: string }

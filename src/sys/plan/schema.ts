@@ -92,6 +92,8 @@ export const cloneOps = {
   enter: op(54, { pidfd: 'fd', flags: 'u64', cgroup: 'fd' }),
   /** Written to the process's oom_score_adj by the monitor after clone; failure ignored when optional is 1. */
   oomScoreAdj: op(55, { value: 'i32', optional: 'u32' }),
+  /** Whom the pipes of standard streams that the monitor makes belong to, in ids of the monitor's: a process in a user namespace could not take them. */
+  stdioOwner: op(56, { uid: 'u32', gid: 'u32' }),
 } as const;
 
 /** Steps of init (and of an exec'ed process), executed strictly in order. Codes 100+. */
