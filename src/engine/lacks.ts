@@ -55,8 +55,8 @@ function kernel({ kernel: release, features }: Machine): Lack[] {
   if (!features.idMappedMounts)
     lacks.push({
       what: 'id-mapped mounts',
-      effect: 'files of images are not shared between id mappings',
-      todo: `${update} (5.12)`,
+      effect: 'with a user namespace (--userns) every file of an image is copied',
+      todo: `${update} (5.19)`,
     });
   if (!features.cloneIntoCgroup)
     lacks.push({

@@ -16,7 +16,12 @@ export interface AutoRequest {
 
 /** A user namespace that a container is to have: known already, or with ids that are still to be found. */
 export type NamespaceRequest = { readonly mode: string } & (
-  | { readonly namespace: UserNamespace; readonly auto?: never }
+  | {
+      readonly namespace: UserNamespace;
+      /** All ids of the user, which other containers have as well: nothing to be noted. */
+      readonly isShared?: true;
+      readonly auto?: never;
+    }
   | { readonly auto: AutoRequest; readonly namespace?: never }
 );
 
@@ -47,7 +52,7 @@ export function namespaceRequest(asked: Asked, user: IdsOfUser | undefined): Nam
   if (userns === undefined) return undefined;
   if (userns === 'auto' || userns.startsWith('auto:')) return { mode: userns, auto: autoRequest(userns) };
   const namespace = userNamespace(userns, user);
-  return namespace && { mode: userns, namespace };
+  return namespace && { mode: userns, namespace, isShared: true };
 }
 
 function mapped(asked: Asked, user: IdsOfUser | undefined): UserNamespace {

@@ -30,7 +30,7 @@ export async function prepareInNamespace(
   engine: Engine,
   request: NamespaceRequest,
   container: InNamespace,
-  prepare: (ids: MountIds) => Promise<PreparedSource>,
+  prepare: (ids?: MountIds) => Promise<PreparedSource>,
   signal?: AbortSignal,
 ): Promise<PreparedInNamespace> {
   const { id, resolved } = container;
@@ -39,15 +39,10 @@ export async function prepareInNamespace(
       'unsupported',
       `Cannot use --userns ${request.mode}: a bundle brings its own user namespace (linux.uidMappings in its config.json)`,
     );
-  const store = await engine.openStore();
-  let namespace: UserNamespace;
-  let prepared: PreparedSource;
-  {
-    using _lock = await store.lockIds(signal);
-    namespace = request.namespace ?? (await chooseIds(engine, store, request.auto, container));
-    if (resolved.kind !== 'image') noteIds(engine, id, namespace);
-    prepared = await prepare(namespace);
-  }
+  const { namespace, prepared } =
+    request.namespace !== undefined && request.isShared === true
+      ? { namespace: request.namespace, prepared: await prepare() }
+      : await prepareAlone(engine, request, container, prepare, signal);
   const { uidMappings, gidMappings } = namespace;
   const made = engine.rootless === undefined ? mappedSource(engine, id, prepared, namespace) : copied(prepared);
   const { rootfs, warnings, owners } = await made.mount(namespace);
@@ -58,6 +53,21 @@ export async function prepareInNamespace(
     recorded: { mode: request.mode, uidMappings, gidMappings, owners },
     warnings,
   };
+}
+
+/** While nobody else looks for ids. */
+async function prepareAlone(
+  engine: Engine,
+  request: NamespaceRequest,
+  container: InNamespace,
+  prepare: (ids: MountIds) => Promise<PreparedSource>,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly namespace: UserNamespace; readonly prepared: PreparedSource }> {
+  const store = await engine.openStore();
+  using _lock = await store.lockIds(signal);
+  const namespace = request.namespace ?? (await chooseIds(engine, store, request.auto, container));
+  if (container.resolved.kind !== 'image') noteIds(engine, container.id, namespace);
+  return { namespace, prepared: await prepare(namespace) };
 }
 
 interface Made {

@@ -114,6 +114,8 @@ test(
     const lines = async (...argv: string[]): Promise<string[]> =>
       (await lab.ok(...argv)).split('\n').map((line) => line.trim().replace(/\s+/g, ':'));
     const map = ['cat', '/proc/self/uid_map', '/proc/self/gid_map'];
+    // What has all ids of the user stands in nobody's way.
+    await lab.ok('create', '--name', 'k', '--userns', 'keep-id', id, 'true');
     // The user is 0 outside, and nobody inside.
     assert.deepEqual(await lines('run', '--rm', '--userns', 'auto', id, ...map), ['0:1:1024', '0:1:1024']);
     assert.equal(await lab.ok('run', '--rm', '--userns', 'auto', '-u', '0', id, ...owners), expected);
@@ -139,7 +141,7 @@ test(
     assert.equal(await lab.ok('exec', 'a', ...owners), expected);
     const all = await lab.tare('run', '--userns', 'auto:size=63489', id, 'true');
     assert.match(all.stderr, /Cannot give the container 63489 uids: 63488 of 65536 are free/);
-    await lab.ok('rm', '-f', 'a', 'h');
+    await lab.ok('rm', '-f', 'a', 'h', 'k');
     assert.match(
       (await lab.tare('run', '--uidmap', '0:0:70000', id, 'true')).stderr,
       /host id 65537 is not yours; you have 0 \(yourself\) to 65536 \(your sub-ids\)/,
