@@ -23,6 +23,8 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['run', '--rm', 'host:', 'true'],
     ['run', '--rm', 'localhost/warm', '/true'],
     ['run', '--rm', '--uidmap', '0:1000000:65536', 'localhost/warm', '/true'],
+    // Where there are no ids for it, it gets as far as that.
+    ['run', '--rm', '--userns', 'auto', 'localhost/warm', '/true'],
     // It removes itself, also when nobody is left to do it.
     ['run', '-d', '--rm', '--name', 'warm', 'host:', 'sleep', '20'],
   ],

@@ -44,15 +44,9 @@ export async function prepareInNamespace(
       ? { namespace: request.namespace, prepared: await prepare() }
       : await prepareAlone(engine, request, container, prepare, signal);
   const { uidMappings, gidMappings } = namespace;
-  const made = engine.rootless === undefined ? mappedSource(engine, id, prepared, namespace) : copied(prepared);
-  const { rootfs, warnings, owners } = await made.mount(namespace);
-  return {
-    prepared: owners === 'mapped' ? made.prepared : prepared,
-    namespace,
-    rootfs,
-    recorded: { mode: request.mode, uidMappings, gidMappings, owners },
-    warnings,
-  };
+  const { owners, ...mounted } =
+    engine.rootless === undefined ? await shown(engine, id, prepared, namespace) : await copied(prepared, namespace);
+  return { ...mounted, namespace, recorded: { mode: request.mode, uidMappings, gidMappings, owners } };
 }
 
 /** While nobody else looks for ids. */
@@ -70,72 +64,56 @@ async function prepareAlone(
   return { namespace, prepared: await prepare(namespace) };
 }
 
-interface Made {
-  readonly prepared: PreparedSource;
-  mount(namespace: UserNamespace): Promise<{
-    readonly rootfs: Fd;
-    readonly owners: RecordedNamespace['owners'];
-    readonly warnings: readonly string[];
-  }>;
+type Mounted = Pick<PreparedInNamespace, 'prepared' | 'rootfs' | 'warnings'> & Pick<RecordedNamespace, 'owners'>;
+
+/** For the machine's root: the kernel shows the files with other owners; where it cannot, those of an image are copied. */
+async function shown(engine: Engine, id: string, prepared: PreparedSource, namespace: UserNamespace): Promise<Mounted> {
+  const isImage = prepared.source.kind === 'image';
+  const rootfs = mapped(prepared.rootfs, namespace);
+  const layers = isImage || prepared.rootfs.kind === 'bind' ? [] : hostLayers(containerDir(engine, id));
+  const uppers = isImage && rootfs.kind === 'overlay' ? [rootfs.upper ?? ''] : layers.map(({ upper }) => upper);
+  const given = uppers.map((upper) => giveUpper(upper, namespace));
+  try {
+    // What will be mounted on it at the start.
+    for (const { path, lowers } of layers) if (path !== '/') checkShown(lowers[0] ?? path, namespace);
+    return {
+      prepared: { ...prepared, rootfs, mounts: prepared.mounts.map((mount) => mappedMount(mount, namespace)) },
+      rootfs: mountDetached(rootfs),
+      owners: 'mapped',
+      warnings: [],
+    };
+  } catch (cause) {
+    for (const takeBack of given) takeBack();
+    const why = cause instanceof Error ? cause.message : String(cause);
+    if (!isImage)
+      throw new TareError(
+        'unsupported',
+        `Cannot give the files of ${prepared.image} to the container's ids: ${why}; use an image, or --userns host`,
+        { cause },
+      );
+    const instead = await copied(prepared, namespace);
+    const warning = `every file of the image was copied for this container, which takes time and space: this kernel or file system cannot show files with other owners (${why})`;
+    return { ...instead, warnings: [warning] };
+  }
 }
 
-/** The machine's root: the kernel shows the files with other owners; where it cannot, those of an image are copied. */
-function mappedSource(engine: Engine, id: string, prepared: PreparedSource, ids: MountIds): Made {
-  const source: PreparedSource = {
-    ...prepared,
-    rootfs: mapped(prepared.rootfs, ids),
-    mounts: prepared.mounts.map((mount) => mappedMount(mount, ids)),
-  };
-  const uppers =
-    prepared.rootfs.kind === 'bind'
-      ? []
-      : prepared.source.kind === 'image'
-        ? [prepared.rootfs.upper ?? '']
-        : hostLayers(containerDir(engine, id)).map(({ upper }) => upper);
-  return {
-    prepared: source,
-    mount: async (namespace) => {
-      let cause: unknown;
-      const given = uppers.map((upper) => giveUpper(upper, namespace));
-      try {
-        return { rootfs: mountDetached(source.rootfs), owners: 'mapped', warnings: [] };
-      } catch (error) {
-        for (const takeBack of given) takeBack();
-        cause = error;
-      }
-      const why = cause instanceof Error ? cause.message : String(cause);
-      if (prepared.source.kind !== 'image')
-        throw new TareError(
-          'unsupported',
-          `Cannot give the files of ${prepared.image} to the container's ids: ${why}; use an image, or --userns host`,
-          { cause },
-        );
-      const { rootfs } = await copied(prepared).mount(namespace);
-      return {
-        rootfs,
-        owners: 'copied',
-        warnings: [
-          `every file of the image was copied for this container, which takes time and space: this kernel or file system shows files with other owners to nobody (${why})`,
-        ],
-      };
-    },
-  };
+function checkShown(path: string, ids: MountIds): void {
+  try {
+    mountDetached({ kind: 'bind', source: path, readOnly: false, recursive: false, ids }).close();
+  } catch (cause) {
+    throw new TareError('unsupported', `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
-/** Everybody else: the files of an image are copied, others stay whose they are. */
-function copied(prepared: PreparedSource): Made {
-  return {
-    prepared,
-    mount: async (namespace) => {
-      using stack = new DisposableStack();
-      const rootfs = stack.use(mountRootfs(prepared.rootfs));
-      const isImage = prepared.source.kind === 'image';
-      if (isImage) {
-        const { shiftOwners } = await import('./shift-owners.ts');
-        shiftOwners(rootfs, namespace);
-      }
-      stack.move();
-      return { rootfs, owners: isImage ? 'copied' : 'unchanged', warnings: [] };
-    },
-  };
+/** For everybody else: the files of an image are copied, others stay whose they are. */
+async function copied(prepared: PreparedSource, namespace: UserNamespace): Promise<Mounted> {
+  using stack = new DisposableStack();
+  const rootfs = stack.use(mountRootfs(prepared.rootfs));
+  const isImage = prepared.source.kind === 'image';
+  if (isImage) {
+    const { shiftOwners } = await import('./shift-owners.ts');
+    shiftOwners(rootfs, namespace);
+  }
+  stack.move();
+  return { prepared, rootfs, owners: isImage ? 'copied' : 'unchanged', warnings: [] };
 }

@@ -260,6 +260,13 @@ test(
     const look = ['stat', '-c', '%u:%g', '/new', '/u', '/second'];
     assert.equal(await lab.ok('run', '--rm', 'committed', ...look), '0:0\n9:50\n7:8');
     {
+      const disk = join(lab.dir, 'disk');
+      mkdirSync(disk);
+      using _mapped = cover(disk);
+      const refused = await tare('run', '--rm', ...map, 'host:', 'true');
+      assert.match(refused.stderr, /Cannot give the files of host: to the container's ids: \S+\/disk: /);
+    }
+    {
       using _mapped = cover(lab.rootfs);
       const refused = await tare('run', '--rm', ...map, lab.source, 'true');
       assert.match(refused.stderr, /Cannot give the files of rootfs:\S+ to the container's ids: /);
