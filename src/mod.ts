@@ -14,6 +14,7 @@
  */
 import { TareError } from './base/errors.ts';
 import { Container } from './container.ts';
+import type { CgroupManager } from './engine/cgroup-manager.ts';
 import type { CommitOptions, CommittedImage } from './engine/commit.ts';
 import type { Copied, CopyEnd, CopyOptions } from './engine/copy.ts';
 import { cancelled } from './engine/create.ts';
@@ -38,6 +39,7 @@ import { nativeDir } from './sys/native.ts';
 
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
+export type { CgroupManager } from './engine/cgroup-manager.ts';
 export { LaunchError } from './engine/launch-error.ts';
 export type { CommitOptions, CommittedImage } from './engine/commit.ts';
 export type { Copied, CopyEnd, CopyOptions } from './engine/copy.ts';
@@ -65,7 +67,9 @@ export interface OpenOptions {
   readonly storageRoot?: string;
   /** Run-time state of the image store; `/run/containers/storage`. */
   readonly storageRunRoot?: string;
-  /** Parent of the containers' cgroups; `/tare`. */
+  /** Who makes the containers' cgroups; `cgroupfs`, for a user whose session has no cgroup of its own `systemd`. */
+  readonly cgroupManager?: CgroupManager;
+  /** Parent of the containers' cgroups, `/tare`; with systemd a slice, `machine.slice`. */
   readonly cgroupParent?: string;
 }
 
@@ -314,6 +318,7 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
   const storageRunRoot = options.storageRunRoot ?? places.storageRunRoot;
   const launcher = `${nativeDir()}/bin/tare`;
   const parent = options.cgroupParent === undefined ? [] : ['--cgroup-parent', options.cgroupParent];
+  const manager = options.cgroupManager === undefined ? [] : ['--cgroup-manager', options.cgroupManager];
   const engine = createEngine({
     root,
     runRoot,
@@ -335,8 +340,10 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
       storageRoot,
       '--storage-runroot',
       storageRunRoot,
+      ...manager,
       ...parent,
     ],
+    ...(options.cgroupManager === undefined ? {} : { cgroupManager: options.cgroupManager }),
     ...(options.cgroupParent === undefined ? {} : { cgroupParent: options.cgroupParent }),
   });
   ensureLayout(engine);

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
+import type { CgroupManager } from '../engine/cgroup-manager.ts';
 import type { EngineOptions } from '../engine/engine.ts';
 import { rootlessUser } from '../engine/rootless.ts';
 import { standardPlaces } from '../engine/storage-places.ts';
 import type { Host } from './context.ts';
 import type { FlagTable, FlagValues } from './flag-table.ts';
+import { UsageError } from './usage-error.ts';
 
 /** The flags before the verb. */
 export const globalFlags = {
@@ -36,7 +38,18 @@ export const globalFlags = {
     standard: 'true',
     help: 'Keep pulled blobs as they came, so that a push elsewhere sends the same bytes (TARE_KEEP_BLOBS)',
   },
-  'cgroup-parent': { type: 'text', value: 'PATH', standard: '/tare', help: "Parent of the containers' cgroups" },
+  'cgroup-manager': {
+    type: 'text',
+    choices: ['cgroupfs', 'systemd'],
+    standard: 'cgroupfs',
+    help: "Who makes the containers' cgroups; systemd: a scope for each (TARE_CGROUP_MANAGER; a user whose session has no cgroup of its own: systemd)",
+  },
+  'cgroup-parent': {
+    type: 'text',
+    value: 'PATH|SLICE',
+    standard: '/tare',
+    help: "Parent of the containers' cgroups; with systemd a slice (machine.slice; a user: user.slice)",
+  },
   'log-level': {
     type: 'text',
     choices: ['debug', 'info', 'warn', 'error'],
@@ -62,6 +75,7 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
   const storageRoot = place('storage-root', 'TARE_STORAGE_ROOT', configured.storageRoot);
   const storageRunRoot = place('storage-runroot', 'TARE_STORAGE_RUNROOT', configured.storageRunRoot);
   const cgroupParent = flags['cgroup-parent'];
+  const cgroupManager = managerOf(flags['cgroup-manager'] ?? host.env['TARE_CGROUP_MANAGER']);
   const self = [
     host.launcher,
     `--root=${root}`,
@@ -69,6 +83,7 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     `--storage-root=${storageRoot}`,
     `--storage-runroot=${storageRunRoot}`,
   ];
+  if (cgroupManager !== undefined) self.push(`--cgroup-manager=${cgroupManager}`);
   if (cgroupParent !== undefined) self.push(`--cgroup-parent=${cgroupParent}`);
   return {
     root,
@@ -80,9 +95,17 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     uid: rootless?.uid ?? uid,
     ...(rootless === undefined ? {} : { rootless }),
     keepBlobs: flags['keep-blobs'] ?? !/^(0|false|no)$/i.test(host.env['TARE_KEEP_BLOBS'] ?? ''),
+    ...(cgroupManager === undefined ? {} : { cgroupManager }),
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
     ...(storageRoot === configured.storageRoot && configured.storageProblem !== undefined
       ? { storageProblem: configured.storageProblem }
       : {}),
   };
+}
+
+/** Of the flag, which was checked, or of the environment. */
+function managerOf(wanted: string | undefined): CgroupManager | undefined {
+  if (wanted === undefined || wanted === '') return undefined;
+  if (wanted === 'cgroupfs' || wanted === 'systemd') return wanted;
+  throw new UsageError(`Cannot use TARE_CGROUP_MANAGER=${wanted}: it must be cgroupfs or systemd`);
 }

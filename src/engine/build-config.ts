@@ -4,7 +4,7 @@ import { defaultConfig } from '../runtime/default-config.ts';
 import type { LinuxSeccomp, Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import { allCapabilities, capabilityMask, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
 import type { Fd } from '../sys/fd.ts';
-import { defaultPidsLimit, usableCgroups } from './cgroups.ts';
+import { defaultPidsLimit, nextCgroups } from './cgroups.ts';
 import { requestedDevices } from './config-devices.ts';
 import { environment } from './config-env.ts';
 import { configFiles } from './config-files.ts';
@@ -130,7 +130,7 @@ function ownerOf(namespace: UserNamespace | undefined): { owner?: { uid: number;
 function applicableLimits(engine: Engine, options: CreateOptions): ReturnType<typeof enforceable> {
   const resources = linuxResources(options.resources ?? {}, defaultPidsLimit(engine));
   if (engine.rootless === undefined) return { resources, warnings: [] };
-  const { hierarchies } = usableCgroups(engine, engine.cgroupParent);
+  const { hierarchies } = nextCgroups(engine);
   return enforceable(resources, new Set(hierarchies.flatMap(({ controllers }) => controllers)));
 }
 

@@ -10,8 +10,10 @@ import {
   locateFreezer,
   planCgroup,
 } from '../runtime/cgroup/mod.ts';
+import { scopeCgroupPath, scopeOf } from '../runtime/cgroup/scope-path.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
-import { delegatedHost, delegatedParent } from './delegated-cgroups.ts';
+import { type CgroupChoice, type CgroupWishes, chooseCgroups } from './cgroup-manager.ts';
+import { delegatedHost, scopeHost } from './delegated-cgroups.ts';
 import type { Engine } from './engine.ts';
 import { type ContainerRecord, findRecord } from './record.ts';
 
@@ -26,9 +28,11 @@ export function cgroupHost(): CgroupHost {
   return host;
 }
 
-/** The hierarchies in which the engine may make cgroups below `parent`: for an unprivileged user those that were delegated. */
-export function usableCgroups(engine: Pick<Engine, 'rootless'>, parent: string): CgroupHost {
-  return engine.rootless === undefined ? cgroupHost() : delegatedHost(cgroupHost(), parent, files);
+/** The hierarchies in which the engine may make cgroups at or below `path`: for an unprivileged user those that were delegated, in a scope what systemd passed on. */
+export function usableCgroups(engine: Pick<Engine, 'rootless'>, path: string): CgroupHost {
+  const scope = scopeOf(path);
+  if (scope !== undefined) return scopeHost(cgroupHost(), scope.path, files);
+  return engine.rootless === undefined ? cgroupHost() : delegatedHost(cgroupHost(), path, files);
 }
 
 const files = {
@@ -49,9 +53,15 @@ const files = {
   },
 };
 
+/** The hierarchies in which the engine's next container will have a cgroup. */
+export function nextCgroups(engine: Pick<Engine, 'rootless' | 'cgroups'>): CgroupHost {
+  const { managerCgroup, parent } = engine.cgroups;
+  return managerCgroup === undefined ? usableCgroups(engine, parent) : scopeHost(cgroupHost(), managerCgroup, files);
+}
+
 /** Nobody asked for the default limit of processes: where it cannot be set there is none (-1), and the start warns of the unusable cgroups. */
 export function defaultPidsLimit(engine: Engine): number {
-  const usable = usableCgroups(engine, engine.cgroupParent).hierarchies.some(
+  const usable = nextCgroups(engine).hierarchies.some(
     ({ controllers, readOnly }) => !readOnly && controllers.includes('pids'),
   );
   return usable ? DEFAULT_PIDS_LIMIT : -1;
@@ -63,19 +73,30 @@ export function containerCgroupPlan(
   cgroupPath: string,
   resources: LinuxResources | undefined,
 ): CgroupPlan {
-  if (engine.rootless === undefined) return planCgroup(cgroupHost(), { cgroupPath, resources: resources ?? {} });
   const usable = usableCgroups(engine, cgroupPath);
+  const scope = scopeOf(cgroupPath);
+  if (engine.rootless === undefined) {
+    const plan = planCgroup(usable, { cgroupPath, resources: resources ?? {} });
+    return scope === undefined ? plan : insideScope(plan);
+  }
   // In a user namespace nobody may set device rules, and nobody can make a device.
   const plan = planCgroup(usable, {
     cgroupPath,
     resources: resources ?? {},
     devices: [{ allow: true, access: 'rwm' }],
   });
+  if (scope !== undefined) return { ...insideScope(plan), warnings: [] };
   return {
     ...plan,
     parentWrites: plan.parentWrites.filter(({ file }) => files.isWritable(join(plan.root, file)) !== false),
     warnings: [],
   };
+}
+
+/** Everything above it is systemd's, or was made when the scope was: the monitor is in it. */
+function insideScope(plan: CgroupPlan): CgroupPlan {
+  const { monitors: _none, ...rest } = plan;
+  return { ...rest, parents: [], parentWrites: [], leave: [] };
 }
 
 /** Where a container's cgroup is, to kill or remove it, whatever parent this engine would choose. */
@@ -102,12 +123,13 @@ export function isPaused(record: Pick<ContainerRecord, 'cgroupPath'>): boolean {
   }
 }
 
-/** "/tare/ID". */
-export function cgroupPathOf(engine: Engine, id: string): string {
-  return `${engine.cgroupParent}/${id}`;
+/** "/tare/ID", or within a scope of systemd's. */
+export function cgroupPathOf(engine: Pick<Engine, 'cgroups'>, id: string): string {
+  const { manager, parent } = engine.cgroups;
+  return manager === 'systemd' ? scopeCgroupPath(parent, id) : `${parent}/${id}`;
 }
 
-/** The parent for the containers of an unprivileged user, who chose none. */
-export function rootlessCgroupParent(): string {
-  return delegatedParent(cgroupHost(), files);
+/** Who makes the cgroups of an engine's containers. */
+export function cgroupChoice(wishes: CgroupWishes): CgroupChoice {
+  return chooseCgroups(wishes, cgroupHost, files);
 }

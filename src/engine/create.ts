@@ -77,6 +77,7 @@ export async function prepareContainer(
   next: { readonly owned: boolean; readonly starts: boolean },
 ): Promise<Prepared> {
   if (options.name !== undefined) checkName(options.name);
+  if (engine.cgroups.problem !== undefined) throw new TareError('unsupported', engine.cgroups.problem);
   checkSupervised(options, next.owned);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   const request = await ownNamespace(engine, options);

@@ -33,6 +33,22 @@ function commonAncestor(a: string, b: string): string {
   return same < 0 ? a : a.split('/').slice(0, same).join('/') || '/';
 }
 
+/** Controllers that systemd passes on to a scope with `Delegate=yes`; of others (hugetlb, rdma, misc) it knows nothing. */
+const systemdControllers: ReadonlySet<string> = new Set(['cpu', 'cpuset', 'io', 'memory', 'pids']);
+
+/** cgroup v2 as it is at or below a cgroup of systemd's: of a scope that is not there yet, what it will be made with. Who may write there is systemd's to decide. */
+export function scopeHost(host: CgroupHost, path: string, files: CgroupFiles): CgroupHost {
+  const v2 = host.hierarchies.find(({ version, readOnly }) => version === 2 && !readOnly);
+  if (v2 === undefined) return { ...host, hierarchies: [], warnings: [] };
+  let controllers = '';
+  for (let place = path; ; place = dirname(place)) {
+    controllers = files.read(at(host, v2, join(place, 'cgroup.controllers')));
+    if (controllers.trim() !== '' || place === '/' || place === '') break;
+  }
+  const passed = controllers.split(/\s+/).filter((name) => systemdControllers.has(name));
+  return { ...host, hierarchies: [{ ...v2, controllers: passed }], warnings: [] };
+}
+
 /** The hierarchies in which the user may make cgroups at `path`, and of cgroup v2 the controllers that reach there. Nothing is said of the others: that is no fault. */
 export function delegatedHost(host: CgroupHost, path: string, files: CgroupFiles): CgroupHost {
   const hierarchies = host.hierarchies.flatMap((hierarchy): Hierarchy[] => {

@@ -2,7 +2,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Store } from '../storage/mod.ts';
-import { rootlessCgroupParent } from './cgroups.ts';
+import type { CgroupChoice, CgroupManager } from './cgroup-manager.ts';
+import { cgroupChoice } from './cgroups.ts';
 import { fileError } from './file-error.ts';
 import { keepsRunRoot, type RootlessUser } from './rootless.ts';
 
@@ -18,7 +19,9 @@ export interface EngineOptions {
   readonly storageRunRoot: string;
   /** How to run the command line again: the monitor calls `[...self, 'cleanup', ID]` after an exit that no client cleans up. */
   readonly self: readonly string[];
-  /** Parent of the containers' cgroups. */
+  /** Who makes the containers' cgroups; default cgroupfs, for a user without a delegated cgroup systemd. */
+  readonly cgroupManager?: CgroupManager;
+  /** Parent of the containers' cgroups; with systemd a slice. */
   readonly cgroupParent?: string;
   /** Keep the compressed blobs of pulled layers, so that pushing an image elsewhere sends the same bytes (default true). */
   readonly keepBlobs?: boolean;
@@ -51,7 +54,8 @@ export interface Engine extends EngineOptions {
   readonly eventsDir: string;
   /** Empty directory every init attaches its rootfs on, in its own mount namespace. */
   readonly mountPoint: string;
-  readonly cgroupParent: string;
+  /** Who makes the cgroups of new containers, and where. */
+  readonly cgroups: CgroupChoice;
   readonly keepBlobs: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
@@ -67,7 +71,7 @@ export interface Engine extends EngineOptions {
 
 /** Makes an Engine. Creates nothing; see `ensureLayout`. */
 export function createEngine(options: EngineOptions): Engine {
-  let { cgroupParent } = options;
+  let cgroups: CgroupChoice | undefined;
   let opened: Promise<Store> | undefined;
   let recovered: Promise<Store> | undefined;
   const openStore = (): Promise<Store> => {
@@ -85,9 +89,9 @@ export function createEngine(options: EngineOptions): Engine {
   };
   return {
     ...options,
-    get cgroupParent() {
-      cgroupParent ??= options.rootless === undefined ? '/tare' : rootlessCgroupParent();
-      return cgroupParent;
+    get cgroups() {
+      cgroups ??= cgroupChoice(options);
+      return cgroups;
     },
     get keepsRunRoot() {
       return options.rootless === undefined || keepsRunRoot(options.rootless);

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, freemem, hostname, totalmem, uptime } from 'node:os';
 import { isKind } from '../base/errors.ts';
+import type { CgroupManager } from './cgroup-manager.ts';
 import type { Engine } from './engine.ts';
 import { type Lack, lacksOf } from './lacks.ts';
 import { listContainers } from './list.ts';
@@ -47,7 +48,9 @@ export interface EngineInfo {
     readonly memFree: number;
     readonly uptimeSeconds: number;
     readonly cgroupVersion: string;
-    readonly cgroupManager: 'cgroupfs';
+    readonly cgroupManager: CgroupManager;
+    /** Why it is this one. */
+    readonly cgroupManagerReason: string;
     readonly cgroupControllers: readonly string[];
     readonly security: {
       readonly rootless: boolean;
@@ -95,7 +98,8 @@ export async function engineInfo(engine: Engine): Promise<EngineInfo> {
       memFree: freemem(),
       uptimeSeconds: Math.floor(uptime()),
       cgroupVersion: machine.cgroups.mode,
-      cgroupManager: 'cgroupfs',
+      cgroupManager: engine.cgroups.manager,
+      cgroupManagerReason: engine.cgroups.reason,
       cgroupControllers: machine.cgroups.controllers,
       security: {
         rootless: machine.uid !== 0,

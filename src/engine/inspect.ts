@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readExit } from '../runtime/state.ts';
+import { scopeOf } from '../runtime/cgroup/scope-path.ts';
 import type { IdMapping, RuntimeConfig } from '../spec/runtime-config.ts';
 import { signalName } from '../spec/signals.ts';
 import { healthView, healthcheckView } from './healthcheck-view.ts';
@@ -93,6 +94,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       },
       HealthcheckOnFailureAction: record.healthOnFailure ?? 'none',
       LogConfig: { Type: record.logDriver, Config: logConfig(record) },
+      CgroupManager: scopeOf(record.cgroupPath) === undefined ? 'cgroupfs' : 'systemd',
       CgroupPath: record.cgroupPath,
       ...namespaceView(config.linux),
       Ulimits: (process?.rlimits ?? []).map((limit) => ({ Name: limit.type, Soft: limit.soft, Hard: limit.hard })),

@@ -69,16 +69,24 @@ function kernel({ kernel: release, features }: Machine): Lack[] {
   return lacks;
 }
 
-function cgroups({ cgroups: { mode, controllers, warnings }, uid, userName }: Machine): Lack[] {
+function cgroups({ cgroups: { mode, controllers, warnings, managerProblem }, uid, userName }: Machine): Lack[] {
   const lacks: Lack[] = warnings.map((warning) => ({
     what: 'usable cgroups',
     effect: lowerFirst(warning),
     todo: 'mount them writable (mount -t cgroup2 cgroup2 /sys/fs/cgroup)',
   }));
+  if (managerProblem !== undefined) {
+    const [why = '', ...todo] = managerProblem.split('; ');
+    lacks.push({
+      what: 'systemd for cgroups',
+      effect: `no container can be created: ${why.slice(why.indexOf(': ') + 2)}`,
+      todo: todo.join('; '),
+    });
+  }
   if (uid !== 0 && mode !== 'none' && controllers.length === 0) {
     const todo =
       mode === 'v2'
-        ? 'have them delegated (systemd: Delegate=yes for user@.service), or run as root'
+        ? "let the user's systemd run, which makes scopes for containers (log in anew, or loginctl enable-linger), have cgroups delegated (systemd: Delegate=yes for user@.service), or run as root"
         : "start the machine with cgroup v2 alone (systemd.unified_cgroup_hierarchy=1 on the kernel's command line), or run as root";
     return [
       ...lacks,

@@ -2,7 +2,8 @@ import { openSync } from 'node:fs';
 import { compile, type CompiledPlan, type CompileOptions, type SeccompCompiler } from '../runtime/compile/mod.ts';
 import { defaultPath } from '../runtime/default-paths.ts';
 import { createCgroup, killCgroup, removeCgroup, type CgroupPlan } from '../runtime/cgroup/mod.ts';
-import { type ComingMonitor, launch } from '../runtime/launch.ts';
+import { scopeOf } from '../runtime/cgroup/scope-path.ts';
+import { ComingMonitor, launch } from '../runtime/launch.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Mount } from '../spec/mount.ts';
 import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT } from '../sys/monitor/frames.ts';
@@ -34,7 +35,7 @@ export interface LaunchOptions {
 }
 
 /**
- * Starts a prepared container whose life lock the caller holds: cgroup, Plan, monitor. The lock goes over to the monitor.
+ * Starts a prepared container whose life lock the caller holds: systemd's scope where it has one, cgroup, Plan, monitor. The lock goes over to the monitor.
  * On failure nothing is left but the container's directory, still locked by the caller.
  *
  * Errors: LaunchError.
@@ -50,6 +51,13 @@ export async function launchContainer(
   const dir = containerDir(engine, record.id);
   using stack = new DisposableStack();
   const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
+  let { monitor } = options;
+  const scope = scopeOf(record.cgroupPath);
+  if (scope !== undefined) {
+    const { enterScope } = await import('./enter-scope.ts');
+    monitor ??= stack.use(new ComingMonitor());
+    await enterScope(engine, record, scope, monitor);
+  }
   const planned = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
   let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
@@ -77,7 +85,7 @@ export async function launchContainer(
         ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
         ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
       ],
-      options.monitor,
+      monitor,
     );
     started = client;
     const running = connection(client, {

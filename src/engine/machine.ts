@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Features, kernelFeatures } from '../sys/probe.ts';
 import { openDirectory } from '../sys/open.ts';
 import { statfs } from '../sys/stat.ts';
-import { cgroupHost, usableCgroups } from './cgroups.ts';
+import { cgroupHost, nextCgroups } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 
 /** What a machine is, as far as containers care. */
@@ -16,6 +16,8 @@ export interface Machine {
     readonly mode: string;
     readonly controllers: readonly string[];
     readonly warnings: readonly string[];
+    /** Why the manager that was asked for cannot be used. */
+    readonly managerProblem?: string;
   };
   readonly uid: number;
   readonly userName: string;
@@ -41,7 +43,7 @@ const PROGRAMS = ['newuidmap', 'newgidmap', 'fuse-overlayfs'] as const;
 /** Looks at the machine. Changes nothing. */
 export function readMachine(engine: Engine): Machine {
   const host = cgroupHost();
-  const usable = usableCgroups(engine, engine.cgroupParent).hierarchies.filter(({ readOnly }) => !readOnly);
+  const usable = nextCgroups(engine).hierarchies.filter(({ readOnly }) => !readOnly);
   const maxUserNamespaces = number('/proc/sys/user/max_user_namespaces');
   const barrier = userNamespaceBarrier();
   const userName = nameOf(engine.uid);
@@ -55,6 +57,7 @@ export function readMachine(engine: Engine): Machine {
       mode: host.mode,
       controllers: [...new Set(usable.flatMap(({ controllers }) => controllers))],
       warnings: host.warnings,
+      ...(engine.cgroups.problem === undefined ? {} : { managerProblem: engine.cgroups.problem }),
     },
     uid: engine.uid,
     userName,

@@ -149,6 +149,11 @@ export class ComingMonitor implements Disposable {
     this.#helper.separate();
   }
 
+  /** Its process id, once it executes. Errors: by errno of the start. */
+  pid(): number {
+    return this.#helper.pid();
+  }
+
   /** Our end of the connection, once the monitor executes. Errors: by errno of the start. */
   take(): Fd {
     this.#helper.pid();

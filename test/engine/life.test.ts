@@ -45,7 +45,8 @@ function members(lab: Lab, id: string): number[] {
 }
 
 const openTare = (lab: Lab): Promise<Tare> => {
-  const { root, runRoot, storageRoot, storageRunRoot, cgroupParent } = lab.engine;
+  const { root, runRoot, storageRoot, storageRunRoot } = lab.engine;
+  const { cgroupParent } = lab;
   return open({ root, runRoot, storageRoot, storageRunRoot, cgroupParent });
 };
 
@@ -193,7 +194,7 @@ test('reconcile uses the cgroup a container was started in, also under another -
   if (existsSync(freezer)) writeFileSync(freezer, 'FROZEN');
   process.kill(lab.monitorOf(id), 'SIGKILL');
   await sleep(20);
-  await reconcile({ ...lab.engine, cgroupParent: `${lab.cgroupParent}-other` }, id);
+  await reconcile({ ...lab.engine, cgroups: { ...lab.engine.cgroups, parent: `${lab.cgroupParent}-other` } }, id);
   assert.deepEqual(pids.filter(isAlive), []);
   assert.deepEqual(await lab.leftovers(), []);
 });
@@ -375,7 +376,8 @@ for (const how of ['wait', 'leave', 'throw']) {
     { skip },
     async () => {
       await using lab = new Lab();
-      const { root, runRoot, storageRoot, storageRunRoot, cgroupParent } = lab.engine;
+      const { root, runRoot, storageRoot, storageRunRoot } = lab.engine;
+      const { cgroupParent } = lab;
       const roots = { root, runRoot, storageRoot, storageRunRoot, cgroupParent, source: lab.source };
       const child = spawn(process.execPath, [join(import.meta.dirname, 'owner.ts'), JSON.stringify(roots), '3', how], {
         stdio: ['ignore', 'pipe', 'ignore'],

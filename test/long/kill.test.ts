@@ -254,7 +254,8 @@ test(
     await lab.run(['true']);
     const bystanders = new Bystanders(lab);
     await bystanders.start();
-    const { root, runRoot, storageRoot, storageRunRoot, cgroupParent } = lab.engine;
+    const { root, runRoot, storageRoot, storageRunRoot } = lab.engine;
+    const { cgroupParent } = lab;
     const roots = JSON.stringify({ root, runRoot, storageRoot, storageRunRoot, cgroupParent, source: lab.source });
     for (let round = 0; round < rounds / 4; round++) {
       const owner = spawn(process.execPath, [join(import.meta.dirname, '../engine/owner.ts'), roots, '3', 'wait'], {

@@ -33,7 +33,8 @@ test(`tare run: ${AT_A_TIME} at a time, ${rounds} rounds`, { skip: canRun }, asy
 
 test(`Tare.run: ${AT_A_TIME} at a time, ${rounds} rounds, no descriptor lost`, { skip: canRun }, async () => {
   await using lab = new Lab();
-  const { root, runRoot, storageRoot, storageRunRoot, cgroupParent } = lab.engine;
+  const { root, runRoot, storageRoot, storageRunRoot } = lab.engine;
+  const { cgroupParent } = lab;
   await using tare = await open({ root, runRoot, storageRoot, storageRunRoot, cgroupParent });
   await (await tare.run(lab.source, ['true'])).wait();
   const descriptors = readdirSync('/proc/self/fd').length;

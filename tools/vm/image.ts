@@ -99,7 +99,8 @@ function assemble(tree: string, out: string): void {
   cpSync(join(tree, 'boot', kernel), join(out, 'vmlinuz'));
   writeFileSync(join(out, 'initrd'), initrd(tree, modules));
   const furnished = join(out, 'tree');
-  run('cp', ['-a', '--reflink=auto', tree, furnished]);
+  // Where mmdebstrap left something mounted, that is not copied.
+  run('cp', ['-a', '--one-file-system', '--reflink=auto', tree, furnished]);
   furnish(furnished);
   diskOf(furnished, join(out, 'root.img'), DISK_BYTES);
   rmSync(furnished, { recursive: true });
