@@ -304,11 +304,13 @@ static void accept_clients(struct monitor *m) {
 
 static void dispatch(struct monitor *m, struct source *src, uint32_t events) {
   struct signalfd_siginfo info;
+  bool terminated = false;
   switch (src->kind) {
   case SOURCE_SIGNALS:
-    while (read(src->fd, &info, sizeof info) > 0) {
-    }
+    while (read(src->fd, &info, sizeof info) > 0)
+      terminated |= info.ssi_signo == SIGTERM;
     monitor_reap(m);
+    if (terminated) system_stops(m);
     break;
   case SOURCE_LISTEN:
     accept_clients(m);
@@ -433,12 +435,14 @@ void monitor_blank(struct monitor *m) {
 void monitor_main(char **argv) {
   static struct monitor monitor;
   struct monitor *m = &monitor;
-  sigset_t chld;
+  sigset_t heard;
   monitor_blank(m);
   m->argv = argv;
-  sigemptyset(&chld);
-  sigaddset(&chld, SIGCHLD);
-  m->signals = (struct source){.fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK), .kind = SOURCE_SIGNALS};
+  sigemptyset(&heard);
+  sigaddset(&heard, SIGCHLD);
+  sigaddset(&heard, SIGTERM);
+  m->signals =
+      (struct source){.fd = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK), .kind = SOURCE_SIGNALS};
   m->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (m->epoll < 0 || source_arm(m, &m->signals, EPOLLIN) < 0 || !client_add(m, CONTROL_FD, true)) _exit(125);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

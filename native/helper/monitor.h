@@ -235,6 +235,8 @@ void restart_schedule(struct monitor *m);
 void restart_begin(struct monitor *m);
 /* Somebody wants it to end: it does not start again, also when it was about to. */
 void restart_forbid(struct monitor *m);
+/* SIGTERM: systemd stops the scope, or the machine. As a stop by a user, but a boot may start it again. */
+void system_stops(struct monitor *m);
 
 /* nest.c */
 int nest_make(struct monitor *m);

@@ -82,3 +82,12 @@ void restart_forbid(struct monitor *m) {
   m->restart.stopped = m->main.exit.stopped = true;
   if (m->restart.waiting) container_end(m);
 }
+
+void system_stops(struct monitor *m) {
+  if (m->over) return;
+  m->restart.stopped = true;
+  if (m->restart.waiting)
+    container_end(m);
+  else
+    stop_begin(m, 0, -1);
+}

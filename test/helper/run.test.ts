@@ -199,13 +199,20 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     assert.deepEqual(c.phases(), ['phase.running']);
   });
 
-  it('TERM, INT and HUP do not end the monitor', async () => {
+  it('INT and HUP do not end the monitor; TERM stops its container as the stop verb does', async () => {
     using bench = new Bench();
     const c = bench.container({ argv: ['/bin/sh', '-c', 'sleep 0.2; exit 3'] });
     await c.client.started;
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.kill(c.pid, signal);
+    for (const signal of ['SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.kill(c.pid, signal);
     assert.equal((await c.client.exit).code, 3);
-    assert.ok(c.has('exit'));
+    const polite = bench.container({
+      argv: ['/bin/sh', '-c', 'trap "exit 7" TERM; echo; while :; do sleep 0.01; done'],
+    });
+    await until(() => polite.stdout !== '', 10_000, 'its handler is set');
+    process.kill(polite.pid, 'SIGTERM');
+    assert.equal((await polite.client.exit).code, 7);
+    // A user did not stop it: a boot may start it again.
+    assert.equal((JSON.parse(polite.read('exit')) as { stopped?: boolean }).stopped, undefined);
   });
 
   it('owner lease: the container dies with the connection, and onExit runs', async () => {

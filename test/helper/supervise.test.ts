@@ -105,6 +105,24 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
     assert.match(c.stdout.replaceAll('\r', ''), /got one[^]*got two/);
   });
 
+  it('TERM to the monitor ends what would start again, while it runs and while it waits', async () => {
+    using bench = new Bench();
+    const settings = (): Op[] => [restart(planConstants.RESTART_ALWAYS)];
+    const runs = bench.container({
+      argv: ['/bin/sh', '-c', 'trap "exit 4" TERM; echo; while :; do sleep 0.01; done'],
+      settings,
+    });
+    await until(() => runs.stdout !== '', 10_000, 'its handler is set');
+    process.kill(runs.pid, 'SIGTERM');
+    assert.equal((await runs.client.exit).code, 4);
+    assert.ok(!runs.has('restarts'));
+    const waits = bench.container({ argv: ['/bin/sh', '-c', 'exit 5'], settings });
+    await until(() => waits.has('restarts') && waits.read('restarts').includes('"waiting":true'), 10_000, 'it waits');
+    process.kill(waits.pid, 'SIGTERM');
+    assert.equal((await waits.client.exit).code, 5);
+    assert.match(waits.read('restarts'), /"waiting":false/);
+  });
+
   it('a stop or kill while it waits ends it; nobody is told twice', async () => {
     using bench = new Bench();
     for (const how of ['stop', 'kill'] as const) {
