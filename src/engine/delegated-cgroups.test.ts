@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CgroupHost, Hierarchy } from '../runtime/cgroup/host.ts';
-import { type CgroupFiles, delegatedHost, delegatedParent } from './delegated-cgroups.ts';
+import { type CgroupFiles, delegatedHost, delegatedParent, scopeHost } from './delegated-cgroups.ts';
 
 const user = '/user.slice/user-1000.slice/user@1000.service';
 const v2 = (own: string): Hierarchy => ({
@@ -61,4 +61,18 @@ test('delegatedHost: a v1 hierarchy with a directory of the user’s counts', ()
     read: () => '',
   };
   assert.deepEqual(delegatedHost(host(v1), '/mine/0123', files).hierarchies, [v1]);
+});
+
+test('scopeHost: what systemd passes on, of a scope that is not there yet what is there above it', () => {
+  const texts: Readonly<Record<string, string>> = {
+    '/sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io memory hugetlb pids rdma misc\n',
+    '/sys/fs/cgroup/m.slice/tare-1.scope/cgroup.controllers': 'memory pids\n',
+  };
+  const files: CgroupFiles = { isWritable: () => assert.fail('not asked'), read: (path) => texts[path] ?? '' };
+  const of = (path: string): unknown => scopeHost(host(v2('/'), v1), path, files).hierarchies;
+  assert.deepEqual(of('/m.slice/tare-1.scope'), [{ ...v2('/'), controllers: ['memory', 'pids'] }]);
+  const all = { ...v2('/'), controllers: ['cpuset', 'cpu', 'io', 'memory', 'pids'] };
+  assert.deepEqual(of('/m.slice/tare-2.scope'), [all]);
+  assert.deepEqual(of(''), [all]);
+  assert.deepEqual(scopeHost(host(v1), '/m.slice', files).hierarchies, []);
 });

@@ -90,3 +90,14 @@ test('countSubIds: lines of the user by name or number, all added up; anything e
   assert.equal(countSubIds(text, 'carl', 7), 0);
   assert.equal(countSubIds('', 'ann', 1000), 0);
 });
+
+test('lacksOf: systemd that was asked for and cannot be used', () => {
+  const managerProblem = 'Cannot use systemd for cgroups: no systemd runs here; start it, or not';
+  assert.deepEqual(lacksOf({ ...good, cgroups: { ...good.cgroups, managerProblem } }), [
+    {
+      what: 'systemd for cgroups',
+      effect: 'no container can be created: no systemd runs here',
+      todo: 'start it, or not',
+    },
+  ]);
+});

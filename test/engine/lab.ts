@@ -67,10 +67,16 @@ export class Lab implements AsyncDisposable {
   /** Directory with busybox and the usual places of a root file system. */
   readonly rootfs: string;
 
-  /** `root` puts the engine's root somewhere else than into the lab's own directory. */
-  constructor(root?: string) {
+  /** `root` puts the engine's root somewhere else than into the lab's own directory. With `systemd` the containers' scopes are in a slice of the lab's. */
+  constructor(root?: string, how: { readonly systemd?: boolean } = {}) {
     this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'tare-lab-')));
-    this.cgroupParent = `/tare-test-${basename(this.dir).slice(9)}`;
+    const suffix = basename(this.dir).slice(9);
+    const slice = `taretest${suffix}.slice`;
+    this.cgroupParent = how.systemd === true ? `/${slice}` : `/tare-test-${suffix}`;
+    const cgroups =
+      how.systemd === true
+        ? ({ cgroupManager: 'systemd', cgroupParent: slice } as const)
+        : { cgroupParent: this.cgroupParent };
     const roots = {
       root: root ?? join(this.dir, 'root'),
       runRoot: join(this.dir, 'run'),
@@ -79,8 +85,8 @@ export class Lab implements AsyncDisposable {
     };
     this.options = {
       ...roots,
-      cgroupParent: this.cgroupParent,
-      self: [launcher, ...flags({ ...roots, cgroupParent: this.cgroupParent })],
+      ...cgroups,
+      self: [launcher, ...flags({ ...roots, ...cgroups })],
     };
     this.engine = createEngine(this.options);
     this.rootfs = join(this.dir, 'rootfs');
@@ -271,6 +277,7 @@ function flags(options: Omit<EngineOptions, 'self'>): string[] {
     `--runroot=${options.runRoot}`,
     `--storage-root=${options.storageRoot}`,
     `--storage-runroot=${options.storageRunRoot}`,
+    ...(options.cgroupManager === undefined ? [] : [`--cgroup-manager=${options.cgroupManager}`]),
     `--cgroup-parent=${options.cgroupParent ?? ''}`,
   ];
 }
