@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -107,6 +107,13 @@ test('findSystemd: says what stands in the way, and what to do', async () => {
     await using _systemd = await listenAt(alice.socket, () => undefined);
     refused('hybrid', /cgroups are hybrid here.*unified_cgroup_hierarchy=1/);
   }
-  mkdirSync(alice.socket);
-  refused('v2', /connect .*private: /);
+  {
+    // It was killed: its socket is still there.
+    await using _systemd = await listenAt(`${alice.socket}-2`, () => undefined);
+    linkSync(`${alice.socket}-2`, alice.socket);
+  }
+  refused('v2', /this user's systemd does not run \(nobody listens at /);
+  rmSync(alice.socket);
+  symlinkSync('private', alice.socket);
+  refused('v2', /there is no .*private/);
 });

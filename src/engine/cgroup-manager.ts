@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { TareError, messageOf } from '../base/errors.ts';
+import { TareError, isKind, messageOf } from '../base/errors.ts';
 import type { CgroupHost } from '../runtime/cgroup/host.ts';
 import { sliceCgroup } from '../runtime/cgroup/scope-path.ts';
 import { connectUnix, peerCredentials } from '../sys/socket.ts';
@@ -103,13 +103,12 @@ export function findSystemd(rootless: RootlessUser | undefined, host: CgroupHost
       ? [SYSTEM_SOCKET]
       : [...new Set([rootless.runtimeDir, `/run/user/${rootless.uid}`])].map((dir) => `${dir}/systemd/private`);
   const otherwise = 'or leave it to cgroupfs (--cgroup-manager cgroupfs)';
+  const [whose, todo] =
+    rootless === undefined
+      ? ['no systemd runs here', 'start the machine with systemd']
+      : ["this user's systemd does not run", 'log in anew, or have root run loginctl enable-linger'];
   const socket = sockets.find((path) => existsSync(path));
-  if (socket === undefined)
-    throw cannot(
-      rootless === undefined
-        ? `no systemd runs here (there is no ${SYSTEM_SOCKET}); start the machine with systemd, ${otherwise}`
-        : `this user's systemd does not run (there is no ${sockets[0]}); log in anew, or have root run loginctl enable-linger, ${otherwise}`,
-    );
+  if (socket === undefined) throw cannot(`${whose} (there is no ${sockets[0]}); ${todo}, ${otherwise}`);
   if (host.mode !== 'v2')
     throw cannot(
       `cgroups are ${host.mode} here, and its scopes take cgroup v2 alone; start the machine with systemd.unified_cgroup_hierarchy=1 on the kernel's command line, ${otherwise}`,
@@ -124,7 +123,8 @@ export function findSystemd(rootless: RootlessUser | undefined, host: CgroupHost
       throw new TareError('unsupported', `its cgroup cannot be seen (process ${pid})`);
     return { socket, cgroup: own.replace(/\/init\.scope$/, '').replace(/^\/$/, '') };
   } catch (cause) {
-    throw cannot(`${messageOf(cause)}; see systemctl status, ${otherwise}`, cause);
+    const why = isKind(cause, 'unavailable') ? `${whose} (nobody listens at ${socket})` : messageOf(cause);
+    throw cannot(`${why}; ${todo}, ${otherwise}`, cause);
   }
 }
 

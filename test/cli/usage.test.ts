@@ -21,6 +21,7 @@ test('tare: usage errors are one line on stderr, exit 125, and leave nothing beh
     'exec x': /^Error: Cannot run tare exec: it takes at least 2 arguments, not 1.*\n$/,
     'rnu host:': /^Error: Cannot run tare rnu: unknown verb; did you mean run\?\n$/,
     '--rot x ps': /^Error: Cannot use --rot: unknown flag; did you mean --root\?\n$/,
+    '--cgroup-manager docker ps': /^Error: .*docker.*cgroupfs.*systemd.*\n$/,
     'logs --since yesterday x': /^Error: Cannot use --since yesterday.*\n$/,
   };
   for (const [line, message] of Object.entries(cases)) {

@@ -1,6 +1,6 @@
 /** What cannot be run is refused with the right kind, code and words, and leaves nothing. */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { TareError, type ErrorKind } from '../../src/base/errors.ts';
@@ -11,6 +11,7 @@ import {
   removeContainer,
   type CreateOptions,
 } from '../../src/engine/mod.ts';
+import { cgroupHost } from '../../src/engine/cgroups.ts';
 import { canRun, clear, Lab, type Outcome } from './lab.ts';
 
 const skip = canRun;
@@ -163,4 +164,29 @@ test('bundle: a bad config.json is refused with the field that is wrong', { skip
     });
     assert.deepEqual(await lab.leftovers(), [], JSON.stringify(config));
   }
+});
+
+test('systemd as cgroup manager: what is missing, before anything is made; info tells the same', { skip }, async () => {
+  await using lab = new Lab();
+  // Where systemd runs, a path is no slice; else it is missing, or cgroup v2 is.
+  const why = !existsSync('/run/systemd/private')
+    ? 'no systemd runs here (there is no /run/systemd/private); start the machine with systemd, or leave it to cgroupfs (--cgroup-manager cgroupfs)'
+    : cgroupHost().mode !== 'v2'
+      ? `cgroups are ${cgroupHost().mode} here`
+      : 'it is not the name of a slice';
+  const asked = await lab.tare('--cgroup-manager=systemd', 'run', '--rm', lab.source, 'true');
+  assert.equal(asked.code, 125);
+  assert.match(asked.stderr, /^Error: Cannot use [^\n]*\n$/);
+  assert.ok(asked.stderr.includes(why), asked.stderr);
+  assert.deepEqual(await lab.leftovers(), []);
+  const info = await lab.tare(
+    '--cgroup-manager=systemd',
+    'info',
+    '--format',
+    '{{.Host.CgroupManager}} {{json .Missing}}',
+  );
+  assert.match(info.stdout, /^systemd /);
+  assert.ok(info.stdout.includes('systemd for cgroups'), info.stdout);
+  const usual = await lab.tare('info', '--format', '{{.Host.CgroupManager}}: {{.Host.CgroupManagerReason}}');
+  assert.equal(usual.stdout, "cgroupfs: root's default\n");
 });

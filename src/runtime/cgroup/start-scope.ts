@@ -24,7 +24,8 @@ export interface ScopeRequest extends ScopePlace {
 
 /** A machine that boots is busy. */
 const TIMEOUT_MS = 30_000;
-/** What runs in the scope of a container's earlier run ends in this time, or takes the new monitor in. */
+/** The scope of a container's earlier run ends in this time, or takes the new monitor in. */
+const ENDING_MS = 20_000;
 const RETRY_MS = 10;
 const NO_LIMIT = 2n ** 64n - 1n;
 const MANAGER = { path: '/org/freedesktop/systemd1', interface: 'org.freedesktop.systemd1.Manager' } as const;
@@ -62,7 +63,7 @@ export async function startScope(request: ScopeRequest): Promise<void> {
 
 /** The job to wait for. Undefined when the scope of the last run is still there, for somebody in it is not done yet, and took the monitor in. */
 async function startOrJoin(systemd: DBusConnection, request: ScopeRequest): Promise<string | undefined> {
-  const end = monotonicMs() + TIMEOUT_MS;
+  const end = monotonicMs() + ENDING_MS;
   for (;;) {
     try {
       const [job] = await systemd.call(startCall(request));
