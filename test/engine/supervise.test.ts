@@ -124,7 +124,7 @@ test(
     await using lab = new Lab();
     const { id } = await lab.detached(['sh', '-c', 'echo up; exec sleep 1000'], { restart: { policy: 'always' } });
     for (let count = 1; count <= 3; count++) {
-      await until(() => existsSync(lab.at(id, 'pid')), 30_000, 'it runs');
+      await until(() => read(lab.at(id, 'ctr.log')).split(' up').length > count, 30_000, 'it said that it runs');
       process.kill((await inspect(lab, id)).State.Pid, 'SIGKILL');
       await restarted(lab, id, count);
     }

@@ -18,6 +18,7 @@ import {
   unpauseContainer,
   updateContainer,
 } from '../../../src/engine/mod.ts';
+import { open } from '../../../src/mod.ts';
 import { readRecord } from '../../../src/engine/record.ts';
 import { readExit } from '../../../src/runtime/state.ts';
 import { canRun, isAlive, Lab, read, until } from '../../engine/lab.ts';
@@ -202,5 +203,26 @@ test('a scope of systemd: a start that fails leaves no unit, also none that fail
       'Error: Cannot use cgroup parent /tare with systemd: it is not the name of a slice, like machine.slice or ci-builds.slice\n',
     ],
   );
+  await nothingLeft(lab);
+});
+
+test('open: cgroupManager gives a program scopes of systemd', { skip }, async () => {
+  await using lab = scopeLab();
+  const { root, runRoot, storageRoot, storageRunRoot } = lab.engine;
+  const slice = lab.cgroupParent.slice(1);
+  {
+    await using tare = await open({
+      root,
+      runRoot,
+      storageRoot,
+      storageRunRoot,
+      cgroupManager: 'systemd',
+      cgroupParent: slice,
+    });
+    await using box = await tare.run(lab.source, idle, { resources: { pidsLimit: 47 } });
+    assert.deepEqual([property(box.id, 'ActiveState'), property(box.id, 'Slice')], ['active', slice]);
+    assert.equal(file(lab, box.id, 'pids.max'), '47');
+    assert.equal((await tare.info()).host.cgroupManager, 'systemd');
+  }
   await nothingLeft(lab);
 });
