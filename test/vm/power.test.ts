@@ -71,3 +71,25 @@ test('at boot the installed unit starts what is to run always, and not what a us
   assert.match(await machine.sh(`${tare} ps --format '{{.Names}}'`), /always/);
   await machine.sh(`${tare} rm -f $(${tare} ps -aq)`);
 });
+
+test(
+  'a shutdown stops scopes as a stop does, and a boot makes that of a container with a policy again',
+  { skip },
+  async () => {
+    const scoped = `${tare} --cgroup-manager systemd run -d`;
+    const until = (code: number): string => `host: sh -c 'trap "exit ${code}" TERM; while :; do sleep 0.2; done'`;
+    await machine.sh(`
+    ${tare} system install-units >/dev/null
+    ${scoped} --name always --restart always --memory 64m ${until(7)}
+    ${scoped} --name once ${until(9)}
+    ${scoped} --name gone --rm host: sleep 1000`);
+    await machine.reboot();
+    await machine.sh('systemctl start tare-restart');
+    const rows = (await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}} {{.ExitCode}}'`)).split('\n').sort();
+    assert.deepEqual(rows, ['always running 0', 'once exited 9']);
+    assert.equal(await machine.sh(`${tare} exec always cat /sys/fs/cgroup/memory.max`), `${64 * 2 ** 20}`);
+    const scopes = "systemctl list-units --all --plain --no-legend 'tare-*.scope'";
+    assert.match(await machine.sh(scopes), /^tare-[0-9a-f]{64}\.scope +loaded active running Tare container always$/);
+    await machine.sh(`${tare} rm -f always once; while ${scopes} | grep -q .; do sleep 0.2; done`);
+  },
+);
