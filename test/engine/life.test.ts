@@ -192,8 +192,9 @@ test('reconcile uses the cgroup a container was started in, also under another -
   const pids = members(lab, id);
   const freezer = `/sys/fs/cgroup/freezer${lab.cgroupParent}/${id}/freezer.state`;
   if (existsSync(freezer)) writeFileSync(freezer, 'FROZEN');
-  process.kill(lab.monitorOf(id), 'SIGKILL');
-  await sleep(20);
+  const monitor = lab.monitorOf(id);
+  process.kill(monitor, 'SIGKILL');
+  await until(() => !isAlive(monitor), 30_000, 'the monitor is dead');
   await reconcile({ ...lab.engine, cgroups: { ...lab.engine.cgroups, parent: `${lab.cgroupParent}-other` } }, id);
   assert.deepEqual(pids.filter(isAlive), []);
   assert.deepEqual(await lab.leftovers(), []);
