@@ -1,5 +1,6 @@
 /* The end of a container: for good, or until its next start. */
 #include <signal.h>
+#include <stdio.h>
 
 #include "monitor.h"
 
@@ -46,13 +47,29 @@ static void tell_end(struct monitor *m) {
   event_emit(m, "die", &attributes);
 }
 
+/* It was prepared and never started: it is again what it was before, created or ended. */
+static void go_back(struct monitor *m) {
+  bool ran_once = faccessat(m->state_dir, "exit", F_OK, 0) == 0;
+  if (m->main.state != SESSION_FAILED) {
+    m->main.fail.err = ECANCELED;
+    text_add(&m->main.fail.text, "the container was stopped before it started");
+  }
+  unlinkat(m->state_dir, "pid", 0);
+  renameat(m->state_dir, "phase.initialized", m->state_dir, ran_once ? "phase.exited" : "phase.created");
+  m->phase = PHASE_CREATING;
+  if (m->stop_asked) event_emit(m, "stop", NULL);
+  hooks_run(m, 3);
+}
+
 /* It never ran. */
 static void container_failed(struct monitor *m) {
   struct session *s = &m->main;
   m->over = m->failed = true;
+  if (m->phase == PHASE_CREATED) go_back(m);
+  /* First: their clients take the failure for the end of all their requests. */
+  answer_stops(m);
   if (m->starter) client_failed(m, m->starter, m->start_req, &s->fail);
   client_failed(m, NULL, 0, &s->fail);
-  answer_stops(m);
 }
 
 void container_end(struct monitor *m) {
@@ -73,8 +90,6 @@ void container_end(struct monitor *m) {
   if (recorded) phase_set(m, PHASE_EXITED);
   m->phase = PHASE_EXITED;
   if (m->stop_asked) event_emit(m, "stop", NULL);
-  if (m->starter)
-    client_error(m, m->starter, m->start_req, ECANCELED, "the container was stopped before it started");
   answer_stops(m);
   exit_frame(&m->main, &f);
   broadcast(m, true, FRAME_EXIT, &f);
@@ -103,7 +118,7 @@ void container_over(struct monitor *m) {
   if (!m->is_volatile) close_and_clear(&m->rootfs);
   s->exit.oom = ooms > m->ooms;
   m->ooms = ooms;
-  if (s->state == SESSION_FAILED && !ran_before) return container_failed(m);
+  if (m->phase == PHASE_CREATED || (s->state == SESSION_FAILED && !ran_before)) return container_failed(m);
   if (!again) return container_end(m);
   record_end(m);
   tell_end(m);

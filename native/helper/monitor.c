@@ -20,7 +20,7 @@
 
 #define CONTROL_FD 3
 
-static const char *const phase_names[] = {"", "phase.creating", "phase.created", "phase.running",
+static const char *const phase_names[] = {"", "phase.creating", "phase.initialized", "phase.running",
                                           "phase.exited"};
 
 int source_arm(struct monitor *m, struct source *s, uint32_t events) {
@@ -38,10 +38,10 @@ void source_close(struct monitor *m, struct source *s) {
 
 int phase_set(struct monitor *m, enum phase next) {
   /* A start finds a container that is new, was created before, or ran before. */
-  static const enum phase before_start[] = {PHASE_CREATING, PHASE_CREATED, PHASE_EXITED};
+  static const char *const before_start[] = {"phase.creating", "phase.created", "phase.exited"};
   if (m->phase == PHASE_CREATING) {
     for (size_t i = 0; i < sizeof before_start / sizeof *before_start; i++) {
-      if (renameat(m->state_dir, phase_names[before_start[i]], m->state_dir, phase_names[next]) == 0) {
+      if (renameat(m->state_dir, before_start[i], m->state_dir, phase_names[next]) == 0) {
         m->phase = next;
         return 0;
       }
@@ -109,11 +109,14 @@ static void barrier(struct monitor *m, uint32_t kind) {
   if (m->autostart || m->phase == PHASE_RUNNING) return container_go(m);
   if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 || phase_set(m, PHASE_CREATED) < 0)
     return container_fail(m, NO_STEP, errno, "state directory");
+  event_emit(m, "init", NULL);
   broadcast_pid(m, FRAME_READY);
 }
 
 static void container_started(struct monitor *m) {
-  bool recorded = m->phase == PHASE_CREATED || record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
+  /* Written again for one that waited: the file's time is that of the start. */
+  bool recorded = record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
+  if (m->phase == PHASE_CREATED) unlinkat(m->state_dir, "restarts", 0);
   if (!recorded || (m->phase != PHASE_RUNNING && phase_set(m, PHASE_RUNNING) < 0))
     return container_fail(m, NO_STEP, errno, "state directory");
   if (!m->is_volatile) record_reserve(m->state_dir);

@@ -118,11 +118,21 @@ static bool send_signal(struct monitor *m, struct client *c, struct frame_reader
 }
 
 static void start(struct monitor *m, struct client *c, uint32_t req) {
-  if (m->phase != PHASE_CREATED || m->starter || m->over)
+  if (m->phase != PHASE_CREATED || m->autostart || m->main.exited)
     return client_error(m, c, req, EBUSY, "the container is not waiting to be started");
   m->starter = c;
   m->start_req = req;
+  m->autostart = true;
   container_go(m);
+}
+
+/* Ends a container that waits to be started, and no other. */
+static void abandon(struct monitor *m, struct client *c, uint32_t req) {
+  if (m->phase != PHASE_CREATED || m->autostart || c->stopping)
+    return client_error(m, c, req, EBUSY, "the container is not waiting to be started");
+  c->stopping = true;
+  c->stop_req = req;
+  container_kill(m);
 }
 
 static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
@@ -287,6 +297,8 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     c->health_req = n;
     health_check(m);
     return true;
+  case FRAME_ABANDON:
+    return single ? abandon(m, c, n), true : false;
   case FRAME_PLAN:
     return r->at == r->end && plan_arrived(m, c);
   case FRAME_PAUSE_OUTPUT:

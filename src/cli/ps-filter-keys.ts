@@ -18,7 +18,16 @@ export const psFilterKeys = [
 ] as const;
 
 /** Values of `--filter status=`. */
-export const psStates = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'] as const;
+export const psStates = [
+  'created',
+  'initialized',
+  'running',
+  'paused',
+  'restarting',
+  'removing',
+  'exited',
+  'dead',
+] as const;
 /** Values of `--filter health=`. */
 export const psHealths = ['none', 'starting', 'healthy', 'unhealthy'] as const;
 

@@ -69,6 +69,8 @@ export function statusText(container: ContainerSummary, nowMs: number): string {
   switch (container.state) {
     case 'created':
       return 'Created';
+    case 'initialized':
+      return 'Initialized';
     case 'running':
     case 'paused': {
       const since = container.startedAt === undefined ? Number.NaN : Date.parse(container.startedAt);

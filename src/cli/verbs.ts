@@ -32,6 +32,12 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/start.ts')).verb,
   },
   {
+    name: 'init',
+    group: 'containers',
+    summary: 'Prepare containers, so that a start only has to let them go',
+    load: async () => (await import('./verbs/init.ts')).verb,
+  },
+  {
     name: 'exec',
     group: 'containers',
     summary: 'Run a command in a running container',

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
-import { readLifeState } from '../runtime/state.ts';
+import { type Phase, readLifeState } from '../runtime/state.ts';
 import { MonitorClient } from '../sys/mod.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
@@ -19,7 +19,7 @@ export class UnreachableMonitor extends TareError {
 }
 
 /**
- * Connects to the monitor of a running container; without `greet` it does not wait for the monitor's greeting.
+ * Connects to the monitor of a running container, with `initialized` also of one that waits for its start; without `greet` it does not wait for the monitor's greeting.
  *
  * Errors: not-found; failed-precondition when it is not running (a container whose monitor died is collected first).
  */
@@ -27,7 +27,7 @@ export async function connectMonitor(
   engine: Engine,
   nameOrId: string,
   what: string,
-  how: { readonly greet: boolean } = { greet: true },
+  how: { readonly greet: boolean; readonly initialized?: boolean } = { greet: true },
 ): Promise<{ id: string; monitor: MonitorClient }> {
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
@@ -35,19 +35,21 @@ export async function connectMonitor(
     new TareError('failed-precondition', `Cannot ${what} container ${nameOrId}: it is ${state}, not running`);
   const state = readLifeState(dir);
   if (state === undefined) throw new TareError('not-found', `Cannot ${what} container ${nameOrId}: no such container`);
-  if (state.phase === 'running' && !state.held) {
+  const isServed = (phase: Phase): boolean =>
+    phase === 'running' || (phase === 'initialized' && how.initialized === true);
+  if ((state.phase === 'running' || state.phase === 'initialized') && !state.held) {
     const { reconcile } = await import('./reconcile.ts');
     await reconcile(engine, id);
     throw notRunning('dead (its monitor was killed; it is collected now)');
   }
-  if (state.phase !== 'running') throw notRunning(state.phase);
+  if (!isServed(state.phase)) throw notRunning(state.phase);
   if (mayBeAbandoned(engine, id)) (await import('./while-paused.ts')).endAbandonedPause(engine, id);
   try {
     const path = socketPath(engine, id);
     return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };
   } catch (cause) {
     const now = readLifeState(dir);
-    if (now?.phase === 'running' && now.held) {
+    if (now !== undefined && isServed(now.phase) && now.held) {
       throw existsSync(socketPath(engine, id))
         ? new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, { cause })
         : new UnreachableMonitor(what, nameOrId, cause);

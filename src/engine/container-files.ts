@@ -1,7 +1,7 @@
 import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { bytesOf } from '../archive/byte-string.ts';
-import { readLifeState, readPhase, readPid, takeLife } from '../runtime/state.ts';
+import { isInPhase, readLifeState, readPhase, readPid, takeLife } from '../runtime/state.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
@@ -22,7 +22,7 @@ import { rootfsOf } from './start.ts';
 export interface ContainerFiles<T extends Disposable> extends AsyncDisposable {
   readonly record: ContainerRecord;
   readonly config: RuntimeConfig;
-  /** A process runs in it: others see and change the files meanwhile. */
+  /** A process runs in it, or may start at any moment: others see and change the files meanwhile. */
   readonly isRunning: boolean;
   readonly files: T;
 }
@@ -63,7 +63,7 @@ export function openContainerRootfs(engine: Engine, nameOrId: string, doing: str
       try {
         return requestMount(socketPath(engine, record.id));
       } catch (error) {
-        if (readLifeState(containerDir(engine, record.id))?.phase === 'running') throw error;
+        if (isInPhase(containerDir(engine, record.id), 'running')) throw error;
         return undefined;
       }
     },
@@ -91,7 +91,7 @@ async function open<T extends Disposable>(
     const state = readLifeState(dir);
     if (state === undefined)
       throw new TareError('not-found', `Cannot ${doing} container ${nameOrId}: no such container`);
-    if (state.held && state.phase === 'running') {
+    if (state.held && (state.phase === 'running' || state.phase === 'initialized')) {
       const record = readRecord(engine, id);
       const files = ways.running(record);
       if (files !== undefined)

@@ -4,6 +4,7 @@ export type EventType = 'container' | 'image' | 'volume' | 'network' | 'pod' | '
 /** Docker's words for what happens, and podman's where docker has none. */
 export type ContainerAction =
   | 'create'
+  | 'init'
   | 'start'
   | 'attach'
   | 'exec_create'

@@ -30,12 +30,14 @@ export interface LaunchOptions {
   /** Nobody will stay to clean up: the monitor runs `tare cleanup`. */
   readonly detach: boolean;
   readonly warnings: readonly string[];
+  /** Prepare everything; its first process then waits for `startInitialized`. */
+  readonly waits?: boolean;
   /** Started already, while the container was being made. */
   readonly monitor?: ComingMonitor;
 }
 
 /**
- * Starts a prepared container whose life lock the caller holds: systemd's scope where it has one, cgroup, Plan, monitor. The lock goes over to the monitor.
+ * Starts a prepared container, or makes it ready to start, whose life lock the caller holds: systemd's scope where it has one, cgroup, Plan, monitor. The lock goes over to the monitor.
  * On failure nothing is left but the container's directory, still locked by the caller.
  *
  * Errors: LaunchError.
@@ -93,15 +95,12 @@ export async function launchContainer(
       name: record.name,
       pid: 0,
       warnings,
-      cleanUp: () =>
-        (record.autoRemove || options.owner) && !isRestarting(dir)
-          ? deleteContainer(engine, record.id, record)
-          : countMount(engine, record, false),
+      cleanUp: () => cleanUp(engine, record, options.owner),
       lost: async () => (lives ? (await import('./cleanup.ts')).collectLost(engine, record.id) : undefined),
     });
     // While the helper works. When that fails, the next command says why.
     if (record.source.kind === 'image') await engine.store().catch(() => {});
-    const pid = await client.started;
+    const pid = await (options.waits === true ? client.ready : client.started);
     lives = true;
     return Object.assign(running, { pid });
   } catch (error) {
@@ -110,6 +109,13 @@ export async function launchContainer(
     removeCgroup(planned);
     throw toLaunchError(error, compiled.ops);
   }
+}
+
+/** What is to be done when a container has ended, as long as its monitor has the life lock. */
+export function cleanUp(engine: Engine, record: ContainerRecord, owned: boolean): Promise<void> {
+  return (record.autoRemove || owned) && !isRestarting(containerDir(engine, record.id))
+    ? deleteContainer(engine, record.id, record)
+    : countMount(engine, record, false);
 }
 
 /** Where no device rules can be set, making nodes would be opening any device of the machine. */
@@ -157,7 +163,12 @@ export function planOptions(
   engine: Engine,
   record: ContainerRecord,
   cgroup: CgroupPlan,
-  how: { readonly owner: boolean; readonly config: RuntimeConfig; readonly seccomp: SeccompCompiler },
+  how: {
+    readonly owner: boolean;
+    readonly waits?: boolean;
+    readonly config: RuntimeConfig;
+    readonly seccomp: SeccompCompiler;
+  },
 ): CompileOptions {
   const cleans = record.autoRemove || how.owner;
   return {
@@ -172,7 +183,7 @@ export function planOptions(
       ...superviseSettings(record),
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
       ...(cleans ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: selfEnvironment(engine) } } : {}),
-      autostart: true,
+      autostart: how.waits !== true,
       owner: how.owner,
       volatile: record.autoRemove,
       listen: record.id,

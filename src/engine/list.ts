@@ -1,4 +1,12 @@
-import { type LifeState, isInPhase, readExit, readLifeState, readPid, readStartedAt } from '../runtime/state.ts';
+import {
+  type LifeState,
+  isInPhase,
+  phaseBefore,
+  readExit,
+  readLifeState,
+  readPid,
+  readStartedAt,
+} from '../runtime/state.ts';
 import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
@@ -8,8 +16,16 @@ import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, type RestartPolicy, containerDir, findRecord } from './record.ts';
 import { type HealthStatus, readHealth, readRestart } from './supervision-state.ts';
 
-/** What people call the state of a container. `restarting`: it ended and waits for its next start. `dead`: its monitor died and nothing collected it yet. */
-export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'removing' | 'dead';
+/** What people call the state of a container. `initialized`: everything is prepared, its first process waits for the start. `restarting`: it ended and waits for its next start. `dead`: its monitor died and nothing collected it yet. */
+export type ContainerState =
+  | 'created'
+  | 'initialized'
+  | 'running'
+  | 'paused'
+  | 'restarting'
+  | 'exited'
+  | 'removing'
+  | 'dead';
 
 /** One line of `ps`. */
 export interface ContainerSummary {
@@ -89,8 +105,10 @@ export function summarize(engine: Engine, id: string): ContainerSummary | undefi
   return summaryOf(engine, id, readLifeState(containerDir(engine, id)));
 }
 
-function stateOf(life: LifeState, record: ContainerRecord): ContainerState {
+function stateOf(dir: string, life: LifeState, record: ContainerRecord): ContainerState {
   if (life.phase === 'creating') return 'created';
+  // Its monitor died: it is what the next command makes of it.
+  if (life.phase === 'initialized' && !life.held) return phaseBefore(dir);
   if (life.phase !== 'running') return life.phase;
   if (!life.held) return 'dead';
   return isPaused(record) ? 'paused' : 'running';
@@ -101,9 +119,14 @@ export function isUp(container: Pick<ContainerSummary, 'state'>): boolean {
   return container.state === 'running' || container.state === 'paused';
 }
 
-/** It is up, or waits for its next start: a monitor looks after it. */
+/** It is up, or waits for its next start. */
 export function isLive(container: Pick<ContainerSummary, 'state'>): boolean {
   return isUp(container) || container.state === 'restarting';
+}
+
+/** A monitor looks after it: it is live, or waits for its first start. */
+export function isKept(container: Pick<ContainerSummary, 'state'>): boolean {
+  return isLive(container) || container.state === 'initialized';
 }
 
 function summaryOf(engine: Engine, id: string, life: LifeState | undefined): ContainerSummary | undefined {
@@ -113,10 +136,10 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
   if (record === undefined) return undefined;
   const lives = life.phase === 'running' && life.held;
   const waits = lives && startsAgain(record) && readRestart(dir).waiting;
-  const state: ContainerState = waits ? 'restarting' : stateOf(life, record);
-  const exit = waits || life.phase === 'exited' ? readExit(dir) : undefined;
-  const pid = lives && !waits ? readPid(dir) : undefined;
-  const startedAt = pid === undefined ? undefined : readStartedAt(dir);
+  const state: ContainerState = waits ? 'restarting' : stateOf(dir, life, record);
+  const exit = waits || state === 'exited' ? readExit(dir) : undefined;
+  const pid = (lives && !waits) || state === 'initialized' ? readPid(dir) : undefined;
+  const startedAt = lives && pid !== undefined ? readStartedAt(dir) : undefined;
   const health = lives && !waits ? readHealth(dir, record) : undefined;
   return {
     id,

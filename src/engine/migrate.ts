@@ -2,7 +2,7 @@ import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { pidfdOpen, pidfdSendSignal, processStat } from '../sys/process.ts';
 import type { Engine } from './engine.ts';
-import { isLive, listContainers } from './list.ts';
+import { isKept, listContainers } from './list.ts';
 import { stopContainer } from './stop.ts';
 
 /** The name that the holder gives itself. */
@@ -26,7 +26,7 @@ export async function migrate(engine: Engine): Promise<string[]> {
         : 'Cannot migrate: this is the namespace of another program; run it outside',
     );
   }
-  const live = listContainers(engine).filter(isLive);
+  const live = listContainers(engine).filter(isKept);
   await Promise.all(live.map(({ id }) => stopContainer(engine, id, { untilRemoved: true })));
   await endHolder(holder);
   return live.map(({ name }) => name);

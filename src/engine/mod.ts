@@ -33,6 +33,7 @@ export { externalContainers, type ExternalContainer } from './external-container
 export { imageFamily } from './image-family.ts';
 export { pruneImages, type PruneImagesOptions } from './prune-images.ts';
 export { installUnits, restartUnit, type InstalledUnit } from './install-units.ts';
+export { initializeContainer } from './initialize.ts';
 export { inspectContainer } from './inspect.ts';
 export { inspectImage } from './inspect-image.ts';
 export { LaunchError } from './launch-error.ts';

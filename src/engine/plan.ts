@@ -1,4 +1,4 @@
-import { compile } from '../runtime/compile/mod.ts';
+import { compile, type CompiledPlan } from '../runtime/compile/mod.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import { printPlan } from '../sys/plan/print.ts';
 import { containerCgroupPlan } from './cgroups.ts';
@@ -10,13 +10,17 @@ import { readConfig, readRecord } from './record.ts';
 
 /** The Plan a container would be started with, as readable system calls. Errors: not-found; those of `compile`. */
 export async function printContainerPlan(engine: Engine, nameOrId: string): Promise<string> {
-  const id = resolveContainer(engine, nameOrId);
+  const compiled = await compileContainer(engine, resolveContainer(engine, nameOrId));
+  return printPlan(encodePlan(compiled.ops, compiled.fds.length));
+}
+
+/** That Plan. Errors: as `printContainerPlan`. */
+export async function compileContainer(engine: Engine, id: string): Promise<CompiledPlan> {
   const record = readRecord(engine, id);
   const config = readConfig(engine, id);
   const cgroup = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
-  const compiled = compile(
+  return compile(
     config,
     planOptions(engine, record, cgroup, { owner: false, config, seccomp: await seccompFilter(engine, config) }),
   );
-  return printPlan(encodePlan(compiled.ops, compiled.fds.length));
 }

@@ -29,7 +29,7 @@ export async function pruneContainers(
   let freedBytes = 0;
   for (const container of await collectedContainers(engine)) {
     const has = (label: string): boolean => hasLabel(container.labels, label);
-    if (container.state !== 'created' && container.state !== 'exited') continue;
+    if (!['created', 'initialized', 'exited'].includes(container.state)) continue;
     if (options.createdBefore !== undefined && Date.parse(container.createdAt) >= Date.parse(options.createdBefore))
       continue;
     if (options.labels?.every(has) === false || options.withoutLabels?.some(has) === true) continue;

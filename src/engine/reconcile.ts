@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   changePhase,
   isDead,
+  phaseBefore,
   readExit,
   readLifeState,
   readStartedAt,
@@ -40,7 +41,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
     return;
   }
   if (state.held) {
-    if (state.phase === 'running' && mayBeAbandoned(engine, id))
+    if ((state.phase === 'running' || state.phase === 'initialized') && mayBeAbandoned(engine, id))
       (await import('./while-paused.ts')).endAbandonedPause(engine, id);
     return;
   }
@@ -68,6 +69,17 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       removeSocket(engine, id);
       await countMount(engine, record, false);
       await removeIfWanted(engine, id);
+      return;
+    }
+    case 'initialized': {
+      using life = holdIfFree(dir);
+      if (life === undefined || readPhase(dir) !== 'initialized') return;
+      await killContainer(engine, id);
+      // It never ran: there is no end to record.
+      rmSync(join(dir, 'pid'), { force: true });
+      changePhase(dir, 'initialized', phaseBefore(dir));
+      removeSocket(engine, id);
+      await countMount(engine, readRecord(engine, id), false);
       return;
     }
     case 'exited': {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { changePhase, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
+import { abandonContainer } from './abandon.ts';
 import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { deleteContainer } from './delete.ts';
@@ -9,7 +10,6 @@ import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
 import { stopContainer } from './stop.ts';
-import { waitContainer } from './wait.ts';
 
 export interface RemoveOptions {
   /** Kill a running container first. */
@@ -21,7 +21,7 @@ export interface RemoveOptions {
 const BUSY_DEADLINE_MS = 10_000;
 
 /**
- * Removes a container with its writable layer, log and records. Two removals at once: one does it, the other finds it gone.
+ * Removes a container with its writable layer, log and records; one that waits for its start as well. Two removals at once: one does it, the other finds it gone.
  *
  * Errors: not-found; failed-precondition while it runs (without `force`) or somebody else keeps it busy.
  */
@@ -43,6 +43,7 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
       await stopForRemoval(engine, id, options.timeoutSeconds ?? 0);
       continue;
     }
+    if (state?.phase === 'initialized' && state.held) await abandonContainer(engine, id);
     if (state?.held === false) {
       if (await removeHeld(engine, id, dir)) return id;
       continue;
@@ -60,7 +61,6 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
 async function stopForRemoval(engine: Engine, id: string, timeoutSeconds: number): Promise<void> {
   try {
     await stopContainer(engine, id, timeoutSeconds === 0 ? { signal: 'KILL', timeoutSeconds: 1 } : { timeoutSeconds });
-    await waitContainer(engine, id);
   } catch (error) {
     if (!isKind(error, 'not-found') && !isKind(error, 'failed-precondition') && !isKind(error, 'unavailable'))
       throw error;
@@ -84,7 +84,7 @@ async function removeHeld(engine: Engine, id: string, dir: string): Promise<bool
   using _held = life;
   const phase = readPhase(dir);
   if (phase === undefined) return false;
-  if (phase === 'running') return false;
+  if (phase === 'running' || phase === 'initialized') return false;
   if (phase !== 'removing') changePhase(dir, phase, 'removing');
   await deleteContainer(engine, id);
   return true;

@@ -1,3 +1,4 @@
+import { isInPhase } from '../runtime/state.ts';
 import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { beginRestart } from './restarting.ts';
@@ -32,7 +33,8 @@ export async function restartContainer(
 }
 
 async function stopAndStart(engine: Engine, id: string, options: StopOptions): Promise<readonly string[]> {
-  await stopFirst(engine, id, options);
+  // One that waits for its start has nothing to stop.
+  if (!isInPhase(containerDir(engine, id), 'initialized')) await stopFirst(engine, id, options);
   const { warnings } = await startAgain(engine, id, { attach: false, stdin: false });
   emit(engine, { ...containerActor(readRecord(engine, id)), action: 'restart' });
   return warnings;

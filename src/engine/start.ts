@@ -25,7 +25,7 @@ export interface StartHow {
 const ENDING_DEADLINE_MS = 10_000;
 
 /**
- * Starts a created or ended container. Starting a running one is no error: the handle is an attachment then.
+ * Starts a created or ended container, or lets an initialized one go on. Starting a running one is no error: the handle is an attachment then.
  *
  * Errors: not-found; failed-precondition while another process starts or removes it; LaunchError.
  */
@@ -35,31 +35,62 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   await reconcile(engine, id);
   const deadline = Date.now() + ENDING_DEADLINE_MS;
   let state = readLifeState(dir);
-  // Its exit is recorded, its monitor is still answering its clients and cleaning up.
-  while (state?.phase === 'exited' && state.held && Date.now() < deadline) {
+  for (; state?.held === true && Date.now() < deadline; state = readLifeState(dir)) {
+    if (state.phase === 'initialized') {
+      const started = await letGo(engine, id, how);
+      if (started !== undefined) return started;
+      // Its exit is recorded, its monitor is still answering its clients and cleaning up; or it is being initialized.
+    } else if (state.phase !== 'exited' && state.phase !== 'created') break;
     await sleep(5);
-    state = readLifeState(dir);
   }
   if (state?.phase === 'running' && state.held) {
     refusePaused(readRecord(engine, id), 'start');
     return attachContainer(engine, id, { stdin: how.stdin });
   }
-  using life = takeLife(dir, `start container ${nameOrId}`);
+  const running = await launchHeld(engine, nameOrId, 'start', how);
+  if (!how.attach) running.close();
+  return running;
+}
+
+/** Undefined: look again. */
+async function letGo(engine: Engine, id: string, how: StartHow): Promise<Running | undefined> {
+  if (how.owner === true) {
+    // Its monitor was made for nobody: it would not die with an owner.
+    await (await import('./abandon.ts')).abandonContainer(engine, id);
+    return undefined;
+  }
+  const { startInitialized } = await import('./start-initialized.ts');
+  const running = await startInitialized(engine, id, how);
+  if (!how.attach) running?.close();
+  return running;
+}
+
+/** Launches a container that nobody holds, with `waits` up to its start. Errors: failed-precondition when somebody holds it; LaunchError. */
+export async function launchHeld(
+  engine: Engine,
+  nameOrId: string,
+  what: string,
+  how: StartHow & { readonly waits?: boolean },
+): Promise<Running> {
+  const id = resolveContainer(engine, nameOrId);
+  const dir = containerDir(engine, id);
+  using life = takeLife(dir, `${what} container ${nameOrId}`);
   const phase = readPhase(dir);
   if (phase !== 'created' && phase !== 'exited') {
-    throw new TareError('failed-precondition', `Cannot start container ${nameOrId}: it is ${phase ?? 'gone'}`);
+    throw new TareError('failed-precondition', `Cannot ${what} container ${nameOrId}: it is ${phase ?? 'gone'}`);
   }
   // The run root may be gone since: a reboot.
   ensureLayout(engine);
   const record = readRecord(engine, id);
   const rootfs = await rootfsOf(engine, record);
-  clearSupervision(dir);
+  // What waits to be started counts from there: its monitor forgets then.
+  if (how.waits !== true) clearSupervision(dir);
   await countMount(engine, record, true);
-  let running: Running;
   try {
-    running = await launchContainer(engine, record, readConfig(engine, id), rootfs, life, {
+    return await launchContainer(engine, record, readConfig(engine, id), rootfs, life, {
       attach: { stdin: how.stdin && how.attach, output: how.attach },
       owner: how.owner === true,
+      waits: how.waits === true,
       detach: !how.attach,
       warnings: [],
     });
@@ -67,8 +98,6 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
     await countMount(engine, record, false);
     throw error;
   }
-  if (!how.attach) running.close();
-  return running;
 }
 
 /** The rootfs mount of an existing container. Errors: not-found when its source is gone. */

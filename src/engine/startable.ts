@@ -8,7 +8,7 @@ import { containerDir } from './record.ts';
  */
 export async function startable(engine: Engine): Promise<ContainerSummary[]> {
   return (await collectedContainers(engine))
-    .filter(({ state }) => state === 'created' || state === 'exited')
+    .filter(({ state }) => state === 'created' || state === 'initialized' || state === 'exited')
     .filter(
       ({ id, restartPolicy }) =>
         restartPolicy !== 'unless-stopped' || readExit(containerDir(engine, id))?.stopped !== true,

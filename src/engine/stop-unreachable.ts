@@ -1,6 +1,6 @@
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
-import { readLifeState } from '../runtime/state.ts';
+import { isInPhase, readPhase } from '../runtime/state.ts';
 import { pidfdSendSignal } from '../sys/process.ts';
 import type { Engine } from './engine.ts';
 import { openInit } from './init-process.ts';
@@ -26,7 +26,9 @@ export async function stopUnreachable(
   how: { readonly signal: number; readonly timeoutMs: number },
 ): Promise<void> {
   const { stopSignal, stopTimeoutMs } = readRecord(engine, id);
-  const graceMs = how.timeoutMs === -1 ? stopTimeoutMs : how.timeoutMs;
+  const asked = how.timeoutMs === -1 ? stopTimeoutMs : how.timeoutMs;
+  // What waits for its start is our own code, deaf to everything else.
+  const graceMs = isInPhase(containerDir(engine, id), 'initialized') ? 0 : asked;
   if (graceMs !== 0) {
     signalUnreachable(engine, id, how.signal === 0 ? stopSignal : how.signal);
     if (await hasEnded(engine, id, graceMs < 0 ? Infinity : graceMs)) return;
@@ -39,7 +41,7 @@ export async function stopUnreachable(
 async function hasEnded(engine: Engine, id: string, ms: number): Promise<boolean> {
   const deadline = monotonicMs() + ms;
   for (;;) {
-    if (readLifeState(containerDir(engine, id))?.phase !== 'running') return true;
+    if (!['running', 'initialized'].includes(readPhase(containerDir(engine, id)) ?? '')) return true;
     if (monotonicMs() > deadline) return false;
     await sleep(10);
   }

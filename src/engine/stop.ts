@@ -1,16 +1,17 @@
-import { sleep } from '../base/clock.ts';
+import { statSync } from 'node:fs';
+import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { parseSignal } from '../spec/signals.ts';
 import { cleanupContainer } from './cleanup.ts';
 import { connectMonitor, UnreachableMonitor } from './connect.ts';
-import type { Engine } from './engine.ts';
-import { isLive, summarize } from './list.ts';
+import { type Engine, socketPath } from './engine.ts';
+import { isKept, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { thawIfPaused } from './pause.ts';
+import { reconcile } from './reconcile.ts';
 import { containerDir, findRecord } from './record.ts';
 import { signalUnreachable, stopUnreachable } from './stop-unreachable.ts';
-import { waitContainer } from './wait.ts';
 
 export interface StopOptions {
   /** Grace period before SIGKILL; default the container's own (10 s). 0: SIGKILL at once; negative: never. */
@@ -24,8 +25,12 @@ export interface StopOptions {
 /** So long may somebody who still reads what it printed keep a container from being removed. */
 const REMOVAL_DEADLINE_MS = 10_000;
 
+/** A monitor that answered unmounts and cleans up no longer. */
+const DYING_DEADLINE_MS = 10_000;
+
 /**
- * Stops a container and returns when it has ended and its exit is recorded. The grace period runs in the monitor, so a client that dies changes nothing.
+ * Stops a container and returns when it has ended and its exit is recorded, also when somebody starts it again at that moment: the run that is stopped is the one that was found.
+ * One that waits for its start is again what it was before that was prepared. The grace period runs in the monitor, so a client that dies changes nothing.
  * Stopping what does not run is no error; a paused one goes on to get the signal. Errors: not-found, invalid signal.
  */
 export async function stopContainer(engine: Engine, nameOrId: string, options: StopOptions = {}): Promise<void> {
@@ -42,9 +47,10 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
       : options.timeoutSeconds < 0
         ? -2
         : Math.round(options.timeoutSeconds * 1000);
+  const served = monitorSocket(engine, id);
   let connection;
   try {
-    connection = await connectMonitor(engine, id, 'stop');
+    connection = await connectMonitor(engine, id, 'stop', { greet: true, initialized: true });
   } catch (error) {
     if (isKind(error, 'failed-precondition')) return;
     if (error instanceof UnreachableMonitor) return stopUnreachable(engine, id, { signal, timeoutMs });
@@ -61,14 +67,29 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
   } catch (error) {
     // It ended by itself between our look and the request.
     const now = summarize(engine, id);
-    if (now !== undefined && isLive(now)) throw error;
+    if (now !== undefined && isKept(now) && monitorSocket(engine, id) === served) throw error;
   } finally {
     monitor.close();
   }
-  try {
-    await waitContainer(engine, id);
-  } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
+  await untilCollected(engine, id, served);
+}
+
+/** Which monitor serves a container, by its socket. */
+function monitorSocket(engine: Engine, id: string): string | undefined {
+  const stat = statSync(socketPath(engine, id), { throwIfNoEntry: false, bigint: true });
+  return stat === undefined ? undefined : `${stat.ino} ${stat.ctimeNs}`;
+}
+
+/** When a monitor answers, the end is recorded. One that died, or could not write, leaves that to us; another one is the next run's. */
+async function untilCollected(engine: Engine, id: string, served: string | undefined): Promise<void> {
+  const deadline = monotonicMs() + DYING_DEADLINE_MS;
+  while (monotonicMs() < deadline) {
+    const state = readLifeState(containerDir(engine, id));
+    if (state?.phase !== 'running' && state?.phase !== 'initialized') return;
+    if (!state.held) return reconcile(engine, id);
+    const now = monitorSocket(engine, id);
+    if (now !== undefined && now !== served) return;
+    await sleep(5);
   }
 }
 

@@ -54,7 +54,7 @@ export async function updateContainer(
   try {
     for (;;) {
       const state = readLifeState(dir);
-      if (state?.held === true && state.phase === 'running') {
+      if (state?.held === true && (state.phase === 'running' || state.phase === 'initialized')) {
         const warnings = inCgroup(engine, record.cgroupPath, before, after);
         if (warnings !== undefined) return note(warnings);
       }
@@ -63,7 +63,8 @@ export async function updateContainer(
         using life = tryLife(dir);
         if (life !== undefined) return note([]);
       }
-      if (state?.held === false && state.phase === 'running') await reconcile(engine, id);
+      if (state?.held === false && (state.phase === 'running' || state.phase === 'initialized'))
+        await reconcile(engine, id);
       if (state === undefined || state.phase === 'removing' || Date.now() > deadline)
         throw new TareError(
           'failed-precondition',

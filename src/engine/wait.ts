@@ -15,7 +15,8 @@ export interface WaitOptions {
 const RECHECK_MS = 2000;
 
 /**
- * Waits until a container has ended and returns its exit record; undefined when it vanished before one could be read.
+ * Waits until a container has ended and returns its exit record; undefined when it vanished before one could be read. One that waits for its start is waited for; when that is given
+ * up, the record is that of the run before, or there is none.
  * A container whose monitor died is collected on the way. Errors: not-found, cancelled.
  */
 export async function waitContainer(
@@ -36,7 +37,7 @@ export async function waitContainer(
       const state = readLifeState(dir);
       exit = readExit(dir) ?? exit;
       if (state === undefined && !existsSync(dir)) return exit;
-      if (state?.phase === 'running' && !state.held) await reconcile(engine, id);
+      if ((state?.phase === 'running' || state?.phase === 'initialized') && !state.held) await reconcile(engine, id);
       else if (options.condition !== 'removed' && (state?.phase === 'exited' || state?.phase === 'created'))
         return exit;
       if (options.signal?.aborted === true) throw new TareError('cancelled', `Cannot wait for ${nameOrId}: cancelled`);

@@ -21,9 +21,16 @@ import { Fd, isLocked, lockWaitSync, tryLock } from '../sys/mod.ts';
  * Where a container is in its life. The phase is an empty entry `phase.NAME` in the container's directory, changed by rename(2): a rename whose
  * source is gone lost a race.
  */
-export type Phase = 'creating' | 'created' | 'running' | 'exited' | 'removing';
+export type Phase = 'creating' | 'created' | 'initialized' | 'running' | 'exited' | 'removing';
 
-const phases: ReadonlySet<string> = new Set<Phase>(['creating', 'created', 'running', 'exited', 'removing']);
+const phases: ReadonlySet<string> = new Set<Phase>([
+  'creating',
+  'created',
+  'initialized',
+  'running',
+  'exited',
+  'removing',
+]);
 
 /** What a directory says together with its life lock: the only source of truth about a container. */
 export interface LifeState {
@@ -101,6 +108,11 @@ export function takeLife(dir: string, what: string): Fd {
   if (tryLock(life, 'write')) return life;
   life.close();
   throw new TareError('failed-precondition', `Cannot ${what}: another process is starting, running or removing it`);
+}
+
+/** What a container that was prepared and never started is again: its exit record is that of an earlier run, if it has one. */
+export function phaseBefore(dir: string): 'created' | 'exited' {
+  return existsSync(join(dir, 'exit')) ? 'exited' : 'created';
 }
 
 /** Reads the phase entry. Undefined when the directory is gone or has none (a creation that died before its first entry). */

@@ -5,10 +5,11 @@ import {
   listContainers,
   removeContainer,
   restartContainer,
+  startContainer,
   stopContainer,
   waitContainer,
 } from '../../src/engine/mod.ts';
-import { readExit } from '../../src/runtime/state.ts';
+import { readExit, readLifeState } from '../../src/runtime/state.ts';
 import { canRun, clear, Lab, outcome, read, until } from './lab.ts';
 
 const skip = canRun;
@@ -36,6 +37,32 @@ test(
     await restartContainer(lab.engine, 'web');
     assert.equal(listContainers(lab.engine)[0]?.state, 'running');
     await assert.rejects(restartContainer(lab.engine, 'nobody'), clear('not-found', /no such container/));
+  },
+);
+
+test(
+  'tare stop: ends with the run it stopped, also when the next one starts before it has heard of that',
+  { skip },
+  async () => {
+    await using lab = new Lab();
+    const { id } = await lab.detached([
+      'sh',
+      '-c',
+      'trap "echo stopping; sleep 0.5; exit 5" TERM; echo ready; while :; do sleep 0.01; done',
+    ]);
+    const printed = (word: string): Promise<void> =>
+      until(() => read(lab.at(id, 'ctr.log')).includes(word), 10_000, word);
+    await printed('ready');
+    const child = lab.startTare(['stop', id]);
+    const stopped = outcome(child);
+    await printed('stopping');
+    child.kill('SIGSTOP');
+    await until(() => readLifeState(lab.at(id))?.held === false, 10_000, 'it has ended');
+    await startContainer(lab.engine, id, { attach: false, stdin: false });
+    child.kill('SIGCONT');
+    assert.deepEqual(await stopped, { code: 0, stdout: `${id}\n`, stderr: '' });
+    assert.equal(listContainers(lab.engine)[0]?.state, 'running');
+    assert.equal(readExit(lab.at(id))?.code, 5);
   },
 );
 

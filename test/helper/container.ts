@@ -132,6 +132,8 @@ export interface ContainerOptions {
   readonly stdin?: boolean;
   readonly once?: boolean;
   readonly autostart?: boolean;
+  /** The phase it is found in; default creating. */
+  readonly before?: string;
   readonly lease?: boolean;
   readonly candidates?: readonly string[];
   readonly cloneFlags?: number;
@@ -177,7 +179,7 @@ export class Container implements Disposable {
       const dir = open(this.dir);
       const life = open(join(this.dir, 'life'), 'wx+');
       if (!tryLock(life, 'write')) throw new Error('life is locked');
-      writeFileSync(join(this.dir, 'phase.creating'), '');
+      writeFileSync(join(this.dir, `phase.${o.before ?? 'creating'}`), '');
       const stdio = o.stdio ?? STDIO_PIPES;
       const given = o.stdioFds?.map((n) => fd(n)) ?? [NO_FD, NO_FD, NO_FD];
       const dirSlot = fd(dir);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { writeFileSync, chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { constants } from 'node:os';
+import { writeFileSync, chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { HelperError } from '../../src/sys/mod.ts';
-import { Bench, cannotRun, isAlive, until } from './container.ts';
+import { HelperError, isErrno } from '../../src/sys/mod.ts';
+import { Bench, cannotRun, type Container, isAlive, until } from './container.ts';
+
+const { ECANCELED } = constants.errno;
 
 describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? false }, () => {
   it('true: exit record, phase exited, life free, monitor gone, socket removed', async () => {
@@ -87,12 +90,12 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     assert.equal((await bench.container({ argv: ['/bin/script'] }).client.failed).errno, 2);
   });
 
-  it('create waits for START: READY, phase created, then running and exited', async () => {
+  it('create waits for START: READY, phase initialized, then running and exited', async () => {
     using bench = new Bench();
     const c = bench.container({ argv: ['/bin/echo', 'started'], autostart: false });
     const pid = await c.client.ready;
     assert.ok(pid > 1);
-    assert.deepEqual(c.phases(), ['phase.created']);
+    assert.deepEqual(c.phases(), ['phase.initialized']);
     assert.match(c.read('pid'), new RegExp(`^${pid} `));
     using other = await c.connect();
     assert.equal((await other.hello).phase, 'created');
@@ -105,22 +108,51 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
     assert.deepEqual(c.phases(), ['phase.exited']);
   });
 
-  it('a created container that is killed or stopped leaves an exit record', async () => {
+  it('one that waits for START and is stopped, abandoned or killed is as it was before: no exit record, no lost one', async () => {
     using bench = new Bench();
-    const c = bench.container({ argv: ['/bin/true'], autostart: false });
+    const ends = [
+      (c: Container) => c.client.stop(),
+      (c: Container) => c.client.abandon(),
+      async (c: Container) => process.kill(await c.client.ready, 'SIGKILL'),
+    ];
+    for (const before of ['created', 'exited'])
+      for (const end of ends) {
+        const c = bench.container({ argv: ['/bin/true'], autostart: false, before });
+        const record = '{"code":5}';
+        if (before === 'exited') writeFileSync(join(c.dir, 'exit'), record);
+        await c.client.ready;
+        await end(c);
+        const failed = await c.client.failed;
+        assert.deepEqual([failed.errno, failed.message.includes('before it started')], [ECANCELED, true]);
+        await assert.rejects(c.client.exit, HelperError);
+        await c.left();
+        assert.deepEqual(c.phases(), [`phase.${before}`]);
+        assert.equal(existsSync(join(c.dir, 'pid')), false);
+        if (before === 'exited') assert.equal(c.read('exit'), record);
+        else assert.equal(existsSync(join(c.dir, 'exit')), false);
+      }
+  });
+
+  it('ABANDON ends no container that was told to start, START starts none that is ending', async () => {
+    using bench = new Bench();
+    const c = bench.container({ argv: ['/bin/sleep', '60'], autostart: false });
     await c.client.ready;
-    await c.client.stop();
-    const exit = await c.client.exit;
-    assert.equal(exit.code, 137);
-    assert.match(exit.startedAt, /^0001-01-01/);
-    assert.deepEqual(c.phases(), ['phase.exited']);
+    using other = await c.connect();
+    const [started, abandoned] = await Promise.allSettled([c.client.start(), other.abandon()]);
+    assert.equal(started.status === 'fulfilled', abandoned.status === 'rejected', 'one of the two');
+    if (started.status === 'fulfilled') {
+      await assert.rejects(other.abandon(), (error) => isErrno(error, 'EBUSY'));
+      assert.deepEqual(c.phases(), ['phase.running']);
+      process.kill(await c.client.started, 'SIGKILL');
+      assert.equal((await c.client.exit).code, 137);
+    }
   });
 
   it('START fails when the phase was taken away meanwhile', async () => {
     using bench = new Bench();
     const c = bench.container({ argv: ['/bin/sleep', '60'], autostart: false });
     await c.client.ready;
-    rmSync(join(c.dir, 'phase.created'));
+    rmSync(join(c.dir, 'phase.initialized'));
     await assert.rejects(c.client.start(), (error: Error) => error instanceof HelperError && error.errno === 2);
     await c.left();
   });

@@ -145,8 +145,10 @@ async function argumentOf(
 
 /** Which containers a verb has something to do with. */
 function wishOf(verb: string): StateWish {
-  if (/^(stop|kill|exec|attach|pause|top)$/.test(verb)) return 'up';
-  if (verb === 'start' || verb === 'init') return 'down';
+  if (/^(kill|exec|attach|pause|top)$/.test(verb)) return 'up';
+  if (verb === 'stop') return 'kept';
+  if (verb === 'start') return 'down';
+  if (verb === 'init') return 'unprepared';
   return verb === 'unpause' ? 'paused' : 'any';
 }
 

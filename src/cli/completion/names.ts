@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { Engine } from '../../engine/engine.ts';
-import { type ContainerSummary, isLive, listContainers } from '../../engine/list.ts';
+import { type ContainerSummary, isKept, isLive, listContainers } from '../../engine/list.ts';
 import { ellipsis, printable } from '../table.ts';
 import type { Candidate } from './complete.ts';
 
 /** Which containers are wanted, by their state. */
-export type StateWish = 'any' | 'up' | 'down' | 'paused';
+export type StateWish = 'any' | 'up' | 'kept' | 'down' | 'unprepared' | 'paused';
 
 /** More than anybody reads. */
 const MAX_CANDIDATES = 1000;
@@ -27,8 +27,20 @@ export function containerNames(engine: Engine, current: string, wish: StateWish 
 }
 
 function isWanted(container: ContainerSummary, wish: StateWish): boolean {
-  if (wish === 'any') return true;
-  return wish === 'paused' ? container.state === 'paused' : isLive(container) === (wish === 'up');
+  switch (wish) {
+    case 'any':
+      return true;
+    case 'paused':
+      return container.state === 'paused';
+    case 'up':
+      return isLive(container);
+    case 'kept':
+      return isKept(container);
+    case 'down':
+      return !isLive(container);
+    case 'unprepared':
+      return !isKept(container);
+  }
 }
 
 /** Names of images that begin so, in full and as people say them; ids when digits were typed. Makes no store. Nothing where there is none that can be read. */

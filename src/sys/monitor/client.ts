@@ -203,6 +203,11 @@ export class MonitorClient implements Disposable {
     await this.#request((req) => ({ type: 'start', req }));
   }
 
+  /** Ends a created container that waits for `start`; settles when it is again what it was before. Errors: SysError EBUSY when it no longer waits. */
+  async abandon(): Promise<void> {
+    await this.#request((req) => ({ type: 'abandon', req }));
+  }
+
   /** Signals, waits, kills; settles when the process is dead. timeoutMs -1: the Plan's, -2: never kill. signal 0: the Plan's. */
   async stop(options: { signal?: number; timeoutMs?: number; abort?: AbortSignal } = {}): Promise<void> {
     await this.#request(
