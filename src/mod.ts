@@ -167,6 +167,21 @@ export class Tare implements AsyncDisposable {
     return engineInfo(this.#engine);
   }
 
+  /**
+   * Prepares a created or ended container that no program owns up to its program, which waits for `start`. Initializing what is initialized is no error. Returns warnings.
+   * Errors: not-found; failed-precondition when it runs; LaunchError.
+   */
+  async init(nameOrId: string): Promise<readonly string[]> {
+    const { initializeContainer } = await import('./engine/initialize.ts');
+    return initializeContainer(this.#engine, nameOrId);
+  }
+
+  /** Starts a created, initialized or ended container that no program owns; one that runs is no error. Returns warnings. Errors: not-found; failed-precondition; LaunchError. */
+  async start(nameOrId: string): Promise<readonly string[]> {
+    const { startContainer } = await import('./engine/start.ts');
+    return (await startContainer(this.#engine, nameOrId, { attach: false, stdin: false })).warnings;
+  }
+
   /** Lets all processes of a container stand still, whoever started it, until `unpause`. Errors: not-found; failed-precondition. */
   async pause(nameOrId: string): Promise<void> {
     const { pauseContainer } = await import('./engine/pause.ts');

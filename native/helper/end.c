@@ -110,9 +110,10 @@ void container_over(struct monitor *m) {
     s->exit.code = m->restart.stopped ? 128 + SIGKILL : s->fail.err == ENOENT ? 127 : 126;
     clock_gettime(CLOCK_REALTIME, &s->exit.finished);
   }
+  if (ran_before) restart_refresh(m);
   bool again = restart_wanted(m);
   uint64_t ooms = counts ? cgroup_counter(op.f[0].fd, op.f[1].s, op.f[2].s) : 0;
-  kill_all(m, again);
+  kill_all(m, again && m->restart.able);
   session_drain(m, s);
   /* Unmounting takes a millisecond, which nobody has to wait for when it is not mounted again. */
   if (!m->is_volatile) close_and_clear(&m->rootfs);
@@ -127,11 +128,17 @@ void container_over(struct monitor *m) {
   close_and_clear(&s->process.pidfd);
   s->process.pid = 0;
   restart_schedule(m);
+  if (m->restart.able) return;
+  /* For its clients this is the end: another monitor starts it again. */
+  struct frame f = {0};
+  exit_frame(s, &f);
+  broadcast(m, true, FRAME_EXIT, &f);
 }
 
 void container_again(struct monitor *m) {
   struct session *s = &m->main;
   struct op op;
+  m->restart.count++;
   restart_begin(m);
   s->state = SESSION_NEW;
   s->exited = s->in_eof = m->trimmed = false;

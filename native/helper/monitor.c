@@ -37,8 +37,9 @@ void source_close(struct monitor *m, struct source *s) {
 }
 
 int phase_set(struct monitor *m, enum phase next) {
-  /* A start finds a container that is new, was created before, or ran before. */
-  static const char *const before_start[] = {"phase.creating", "phase.created", "phase.exited"};
+  /* A start finds a container that is new, was created before, ran before, or is handed over to run again. */
+  static const char *const before_start[] = {"phase.creating", "phase.created", "phase.exited",
+                                             "phase.running"};
   if (m->phase == PHASE_CREATING) {
     for (size_t i = 0; i < sizeof before_start / sizeof *before_start; i++) {
       if (renameat(m->state_dir, before_start[i], m->state_dir, phase_names[next]) == 0) {
@@ -117,6 +118,7 @@ static void container_started(struct monitor *m) {
   /* Written again for one that waited: the file's time is that of the start. */
   bool recorded = record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
   if (m->phase == PHASE_CREATED) unlinkat(m->state_dir, "restarts", 0);
+  if (m->phase == PHASE_CREATING && m->restart.count) restart_begin(m);
   if (!recorded || (m->phase != PHASE_RUNNING && phase_set(m, PHASE_RUNNING) < 0))
     return container_fail(m, NO_STEP, errno, "state directory");
   if (!m->is_volatile) record_reserve(m->state_dir);
@@ -266,9 +268,9 @@ void monitor_reap(void *arg) {
   if (m->main.process.pid == 0) sync_ready(m, &m->main);
 }
 
-static void run_on_exit(struct monitor *m) {
+void monitor_run(const struct monitor *m, uint32_t code) {
   struct op op;
-  if (!plan_find(&m->main.plan, OP_ON_EXIT, &op)) return;
+  if (!plan_find(&m->main.plan, code, &op)) return;
   const char **argv = strv_array(&op.f[0]), **env = strv_array(&op.f[1]);
   if (argv && env && fork() == 0) {
     setsid();
@@ -363,7 +365,7 @@ static bool may_leave(struct monitor *m) {
   if (m->life >= 0) {
     if (m->listen_name) unlinkat(m->listen_dir, m->listen_name, 0);
     source_close(m, &m->listener);
-    if (!m->failed && !m->cleaned) run_on_exit(m);
+    if (!m->failed && !m->cleaned) monitor_run(m, OP_ON_EXIT);
     close_and_clear(&m->life);
   }
   for (struct client *c = m->clients; c; c = c->next)

@@ -229,6 +229,8 @@ void timer_clear(struct monitor *m, enum timer which);
 void timer_fired(struct monitor *m, struct source *t);
 /* Whether a container that just ended is to start again. */
 bool restart_wanted(const struct monitor *m);
+/* Takes over a policy that was changed since. */
+void restart_refresh(struct monitor *m);
 /* Writes down how often, and whether it waits for its next start. */
 void restart_note(const struct monitor *m);
 void restart_schedule(struct monitor *m);
@@ -264,6 +266,8 @@ void container_end(struct monitor *m);
 
 /* monitor.c */
 int phase_set(struct monitor *m, enum phase next);
+/* Starts the command of an op of the Plan. */
+void monitor_run(const struct monitor *m, uint32_t code);
 /* Runs the hooks of a stage; only the first stage stops at a failure. */
 bool hooks_run(struct monitor *m, uint32_t stage);
 void monitor_reap(void *monitor);

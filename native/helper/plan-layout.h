@@ -18,11 +18,12 @@
   X(OP_TITLE, "s")                                                                                           \
   X(OP_PRESERVE, "f")                                                                                        \
   X(OP_EVENTS, "fs")                                                                                         \
-  X(OP_RESTART, "uu")                                                                                        \
+  X(OP_RESTART, "uuu")                                                                                       \
   X(OP_LIMIT, "u")                                                                                           \
   X(OP_JOURNAL, "ss")                                                                                        \
   X(OP_HEALTH, "uuuuuub")                                                                                    \
   X(OP_HEALTH_FD, "f")                                                                                       \
+  X(OP_AGAIN, "vv")                                                                                          \
   X(OP_CLONE, "Uf")                                                                                          \
   X(OP_JOIN, "fu")                                                                                           \
   X(OP_IDMAP, "ssu")                                                                                         \

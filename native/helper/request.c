@@ -135,6 +135,15 @@ static void abandon(struct monitor *m, struct client *c, uint32_t req) {
   container_kill(m);
 }
 
+/* The next start is another monitor's: the life lock goes to whoever makes it, and we leave. */
+static void hand_over(struct monitor *m, struct client *c, uint32_t req) {
+  if (!m->restart.waiting || m->restart.able)
+    return client_error(m, c, req, EBUSY, "the container is not to be handed over");
+  reply_ok(m, c, req, m->life);
+  if (!c->dead && !c->deaf && !c->queued) _exit(0);
+  client_drop(m, c);
+}
+
 static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
   uint32_t req = frame_take_u32(r), signo = frame_take_u32(r);
   int32_t timeout = (int32_t)frame_take_u32(r);
@@ -299,6 +308,8 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     return true;
   case FRAME_ABANDON:
     return single ? abandon(m, c, n), true : false;
+  case FRAME_HAND_OVER:
+    return single ? hand_over(m, c, n), true : false;
   case FRAME_PLAN:
     return r->at == r->end && plan_arrived(m, c);
   case FRAME_PAUSE_OUTPUT:

@@ -1,4 +1,5 @@
 /* What the monitor does unasked: timers, and starting a container again. */
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
@@ -8,6 +9,8 @@
 #define BACKOFF_MAX_MS 60000u
 /* Who ran this long starts with a short pause again. */
 #define STEADY_SECONDS 10
+/* Who is to take over has died if it has not by then. */
+#define HAND_OVER_MS 5000
 
 int timer_set(struct monitor *m, enum timer which, uint32_t ms) {
   struct source *t = &m->timers[which];
@@ -31,7 +34,13 @@ void timer_fired(struct monitor *m, struct source *t) {
     container_kill(m);
     break;
   case TIMER_RESTART:
-    container_again(m);
+    restart_refresh(m);
+    if (!restart_wanted(m))
+      container_end(m);
+    else if (m->restart.able)
+      container_again(m);
+    else if (timer_set(m, TIMER_RESTART, HAND_OVER_MS) == 0)
+      monitor_run(m, OP_AGAIN);
     break;
   case TIMER_HEALTH:
     health_check(m);
@@ -47,9 +56,20 @@ void timer_fired(struct monitor *m, struct source *t) {
 bool restart_wanted(const struct monitor *m) {
   const struct restart *r = &m->restart;
   const struct session *s = &m->main;
-  if (!r->able || r->stopped || m->phase < PHASE_RUNNING) return false;
+  struct op op;
+  if (!r->able && !plan_find(&m->main.plan, OP_AGAIN, &op)) return false;
+  if (r->stopped || m->phase < PHASE_RUNNING) return false;
   if (r->asked || r->policy == PLAN_RESTART_ALWAYS) return true;
   return r->policy == PLAN_RESTART_ON_FAILURE && s->exit.code && (!r->max || r->count < r->max);
+}
+
+void restart_refresh(struct monitor *m) {
+  char text[64], *end;
+  if (read_small(m->state_dir, "policy", text, sizeof text) < 0) return;
+  unsigned long policy = strtoul(text, &end, 10), max = strtoul(end, NULL, 10);
+  if (end == text || policy > PLAN_RESTART_ALWAYS) return;
+  m->restart.policy = (uint32_t)policy;
+  m->restart.max = (uint32_t)max;
 }
 
 void restart_note(const struct monitor *m) {
@@ -73,7 +93,6 @@ void restart_schedule(struct monitor *m) {
 
 void restart_begin(struct monitor *m) {
   m->restart.waiting = m->restart.asked = false;
-  m->restart.count++;
   restart_note(m);
   event_emit(m, "restart", NULL);
 }

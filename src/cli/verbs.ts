@@ -154,7 +154,7 @@ export const verbs: readonly VerbEntry[] = [
   {
     name: 'update',
     group: 'containers',
-    summary: 'Change the limits of containers',
+    summary: 'Change limits and restart policies of containers',
     load: async () => (await import('./verbs/update.ts')).verb,
   },
   {

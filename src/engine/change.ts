@@ -6,7 +6,7 @@ import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { Fd } from '../sys/fd.ts';
 import { lockWait, tryLock } from '../sys/lock.ts';
 import type { Engine } from './engine.ts';
-import { type ContainerRecord, containerDir } from './record.ts';
+import { type ContainerRecord, POLICY_NAME, containerDir } from './record.ts';
 
 /** The lock file of changes; there once a container was changed for the first time. */
 const CHANGE = 'change';
@@ -15,6 +15,8 @@ const CHANGE = 'change';
 export interface Change extends Disposable {
   /** Replaces the record: whoever reads finds the old one or the new one. Errors: not-found when the container was removed meanwhile. */
   writeRecord(record: ContainerRecord): void;
+  /** Replaces the restart policy, for its monitor as well. The record says already that there is one. */
+  writePolicy(line: string): void;
   /** The same for the OCI config. */
   writeConfig(config: RuntimeConfig): void;
 }
@@ -69,17 +71,18 @@ function openChange(engine: Engine, id: string, flags: 'a+' | 'r+'): Fd | undefi
 }
 
 function changeUnder(engine: Engine, id: string, what: string, lock: Fd): Change {
-  const write = (name: string, value: object): void => {
+  const write = (name: string, text: string): void => {
     const path = join(containerDir(engine, id), name);
     try {
-      writeDurably(path, JSON.stringify(value), { temp: `${path}.next` });
+      writeDurably(path, text, { temp: `${path}.next` });
     } catch (error) {
       throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? gone(id, what, error) : error;
     }
   };
   return {
-    writeRecord: (record) => write('container.json', record),
-    writeConfig: (config) => write('config.json', config),
+    writeRecord: (record) => write('container.json', JSON.stringify(record)),
+    writePolicy: (line) => write(POLICY_NAME, line),
+    writeConfig: (config) => write('config.json', JSON.stringify(config)),
     [Symbol.dispose]: () => lock.close(),
   };
 }

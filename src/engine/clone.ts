@@ -50,14 +50,20 @@ export async function cloneContainer(
   }
   const resources = limitsOf(changedResources(readConfig(engine, id).linux?.resources ?? {}, options.resources ?? {}));
   const created: CreateOptions = {
-    ...record.created,
+    ...withoutPolicy(record.created),
     source: options.image ?? (await sourceOf(engine, record, record.created)),
     resources,
+    ...(record.restart === undefined ? {} : { restart: record.restart }),
     ...(options.image === undefined ? { pull: 'never' as const } : {}),
   };
   const clone = await createNamed(engine, created, options.name, record.name);
   if (options.destroy !== undefined) await removeContainer(engine, id, { force: options.destroy === 'any' });
   return clone;
+}
+
+/** The policy may have been changed since. */
+function withoutPolicy({ restart: _, ...created }: CreateOptions): CreateOptions {
+  return created;
 }
 
 async function createNamed(

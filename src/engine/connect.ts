@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { type Phase, readLifeState } from '../runtime/state.ts';
 import { MonitorClient } from '../sys/mod.ts';
@@ -6,6 +7,9 @@ import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { containerDir } from './record.ts';
 import { mayBeAbandoned } from './standstill.ts';
+
+/** So long there may be no monitor while one hands its container over to the next (restart-again.ts). */
+const HAND_OVER_MS = 2000;
 
 /** A monitor that lives and whose socket is gone: a logout removes the run directory of a user who does not linger. The container can be stopped. */
 export class UnreachableMonitor extends TareError {
@@ -44,16 +48,20 @@ export async function connectMonitor(
   }
   if (!isServed(state.phase)) throw notRunning(state.phase);
   if (mayBeAbandoned(engine, id)) (await import('./while-paused.ts')).endAbandonedPause(engine, id);
-  try {
-    const path = socketPath(engine, id);
-    return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };
-  } catch (cause) {
-    const now = readLifeState(dir);
-    if (now !== undefined && isServed(now.phase) && now.held) {
-      throw existsSync(socketPath(engine, id))
-        ? new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, { cause })
-        : new UnreachableMonitor(what, nameOrId, cause);
+  const deadline = monotonicMs() + HAND_OVER_MS;
+  for (;;) {
+    try {
+      const path = socketPath(engine, id);
+      return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };
+    } catch (cause) {
+      const now = readLifeState(dir);
+      if (now === undefined || !isServed(now.phase) || !now.held) throw notRunning(now?.phase ?? 'gone');
+      if (!existsSync(socketPath(engine, id))) throw new UnreachableMonitor(what, nameOrId, cause);
+      if (monotonicMs() > deadline)
+        throw new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, {
+          cause,
+        });
+      await sleep(10);
     }
-    throw notRunning(now?.phase ?? 'gone');
   }
 }

@@ -32,6 +32,8 @@ export interface LaunchOptions {
   readonly warnings: readonly string[];
   /** Prepare everything; its first process then waits for `startInitialized`. */
   readonly waits?: boolean;
+  /** So often it started again since somebody started it, this time included. */
+  readonly restarts?: number;
   /** Started already, while the container was being made. */
   readonly monitor?: ComingMonitor;
 }
@@ -166,11 +168,17 @@ export function planOptions(
   how: {
     readonly owner: boolean;
     readonly waits?: boolean;
+    readonly restarts?: number;
     readonly config: RuntimeConfig;
     readonly seccomp: SeccompCompiler;
   },
 ): CompileOptions {
   const cleans = record.autoRemove || how.owner;
+  const supervised = superviseSettings(record, how.restarts);
+  const lastAct = (...words: string[]): { argv: string[]; env: string[] } => ({
+    argv: [...engine.self, 'cleanup', ...words, record.id],
+    env: selfEnvironment(engine),
+  });
   return {
     rootMountPoint: reachesUser(how.config) ? engine.mountPoint : OPEN_MOUNT_POINT,
     cgroup,
@@ -180,9 +188,10 @@ export function planOptions(
       stdin: record.openStdin,
       once: false,
       ...(record.log === undefined ? {} : { log: { name: LOG_NAME, ...record.log } }),
-      ...superviseSettings(record),
+      ...supervised,
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
-      ...(cleans ? { onExit: { argv: [...engine.self, 'cleanup', record.id], env: selfEnvironment(engine) } } : {}),
+      ...(cleans ? { onExit: lastAct() } : {}),
+      ...(cleans || supervised.restart !== undefined ? {} : { again: lastAct('--again') }),
       autostart: how.waits !== true,
       owner: how.owner,
       volatile: record.autoRemove,

@@ -161,5 +161,5 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
 
 /** Whether its monitor may start it again. */
 function startsAgain(record: ContainerRecord): boolean {
-  return record.restart !== undefined || record.healthOnFailure === 'restart';
+  return record.restart !== undefined || record.healthOnFailure === 'restart' || record.restartChanged === true;
 }

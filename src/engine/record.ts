@@ -67,6 +67,8 @@ export interface ContainerRecord {
   readonly logTag?: string;
   /** Absent: it does not start again. */
   readonly restart?: RestartPolicy;
+  /** It was changed since: the file of the policy says what it is. */
+  readonly restartChanged?: true;
   /** Killed so long after each start. */
   readonly timeoutMs?: number;
   readonly privileged: boolean;
@@ -94,6 +96,12 @@ export function diskDir(engine: Engine, container: Pick<ContainerRecord, 'id' | 
   return join(container.transient === true ? engine.scratchDir : engine.containersDir, container.id);
 }
 
+/**
+ * The restart policy of a container whose policy was changed, one line: what its monitor knows it as, the number of restarts, and its name. Its monitor reads it at each end, everybody
+ * else with the record: one rename(2) changes it for all.
+ */
+export const POLICY_NAME = 'policy';
+
 /** Writes the record and the OCI config of a container in creation; durable unless it removes itself. */
 export function writeRecord(dir: string, record: ContainerRecord, config: RuntimeConfig): void {
   for (const [name, value] of [
@@ -116,7 +124,23 @@ export function readRecord(engine: Engine, id: string): ContainerRecord {
       `Cannot read container ${id.slice(0, 12)}: its record has version ${String(record.version)}; use the Tare that wrote it`,
     );
   }
-  return record;
+  return record.restartChanged === true ? withPolicy(record, containerDir(engine, id)) : record;
+}
+
+function withPolicy({ restart, ...rest }: ContainerRecord, dir: string): ContainerRecord {
+  let line: string;
+  try {
+    line = readFileSync(join(dir, POLICY_NAME), 'utf8');
+  } catch {
+    // Who wanted to change it was killed first.
+    return { ...rest, ...(restart === undefined ? {} : { restart }) };
+  }
+  const [, max, policy] = line.trim().split(' ');
+  if (policy === 'no') return rest;
+  return {
+    ...rest,
+    restart: { policy: policy as RestartPolicy['policy'], ...(max === '0' ? {} : { maxRetries: Number(max) }) },
+  };
 }
 
 /** A container's record, or undefined where there is none that can be read: a creation that died early, a removal in progress. */

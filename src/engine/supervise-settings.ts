@@ -1,31 +1,31 @@
-import type { HealthSettings, MonitorSettings } from '../runtime/compile/mod.ts';
+import type { HealthSettings, MonitorSettings, RestartSettings } from '../runtime/compile/mod.ts';
 import { actorMembers, containerActor } from './emit.ts';
 import { DEFAULT_HEALTH, checksHealth, healthArgv } from './health-options.ts';
 import { JOURNAL_SOCKET, journalFields } from './journal.ts';
-import type { ContainerRecord } from './record.ts';
+import type { ContainerRecord, RestartPolicy } from './record.ts';
 
-/** The monitor's part of supervision, as its Plan says it: what a container does when nobody of us is there. */
+/** The monitor's part of supervision, as its Plan says it: what a container does when nobody of us is there. `restarts`: made already, this start included. */
 export function superviseSettings(
   record: ContainerRecord,
+  restarts = 0,
 ): Pick<MonitorSettings, 'events' | 'restart' | 'health' | 'limitMs' | 'journal'> {
-  const policy = record.restart?.policy ?? 'no';
   const health = healthSettings(record);
+  const restart = restartSettings(record.restart);
   return {
     events: actorMembers(containerActor(record)),
-    ...(policy === 'no'
-      ? health?.onFailure === 'restart'
-        ? { restart: { policy: 'never', max: 0 } }
-        : {}
-      : {
-          restart: {
-            policy: policy === 'unless-stopped' ? 'always' : policy,
-            max: record.restart?.maxRetries ?? 0,
-          },
-        }),
+    ...(restart.policy === 'never' && health?.onFailure !== 'restart' && restarts === 0
+      ? {}
+      : { restart: { ...restart, count: restarts } }),
     ...(health === undefined ? {} : { health }),
     ...(record.timeoutMs === undefined ? {} : { limitMs: record.timeoutMs }),
     ...(record.logDriver === 'journald' ? { journal: { socket: JOURNAL_SOCKET, fields: journalFields(record) } } : {}),
   };
+}
+
+/** A policy as a monitor knows it. */
+export function restartSettings({ policy, maxRetries }: RestartPolicy = { policy: 'no' }): RestartSettings {
+  const known = { no: 'never', 'unless-stopped': 'always', 'on-failure': 'on-failure', always: 'always' } as const;
+  return { policy: known[policy], max: maxRetries ?? 0 };
 }
 
 function healthSettings(record: ContainerRecord): HealthSettings | undefined {

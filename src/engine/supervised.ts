@@ -4,7 +4,15 @@ import type { Healthcheck } from '../spec/image-config.ts';
 import type { CreateOptions } from './create-options.ts';
 import { mergeHealth } from './health-options.ts';
 import { JOURNAL_SOCKET } from './journal.ts';
-import type { ContainerRecord } from './record.ts';
+import type { ContainerRecord, RestartPolicy } from './record.ts';
+
+const MAX_RETRIES = 0xffffffff;
+const policies: ReadonlySet<string> = new Set<RestartPolicy['policy']>([
+  'no',
+  'on-failure',
+  'always',
+  'unless-stopped',
+]);
 
 /** Refuses what cannot be had, before anything is made. Errors: invalid, unavailable. */
 export function checkSupervised(options: CreateOptions, owned: boolean): void {
@@ -14,8 +22,7 @@ export function checkSupervised(options: CreateOptions, owned: boolean): void {
       'invalid',
       'Cannot create container: it cannot both start again (--restart) and be removed when it has ended (--rm)',
     );
-  if (restart?.maxRetries !== undefined && restart.policy !== 'on-failure')
-    throw new TareError('invalid', `Cannot create container: only on-failure counts restarts, not ${restart.policy}`);
+  if (restart !== undefined) checkPolicy(restart, 'create');
   if (log?.driver === 'passthrough' && terminal === true)
     throw new TareError('invalid', 'Cannot create container: --log-driver passthrough hands on streams, so no --tty');
   if (log?.driver === 'journald' && !existsSync(JOURNAL_SOCKET))
@@ -25,6 +32,16 @@ export function checkSupervised(options: CreateOptions, owned: boolean): void {
     );
   if (timeoutSeconds !== undefined && !(timeoutSeconds >= 0))
     throw new TareError('invalid', `Cannot create container: --timeout ${timeoutSeconds} is no time`);
+}
+
+/** Refuses a policy that has no meaning. Errors: invalid. */
+export function checkPolicy({ policy, maxRetries }: RestartPolicy, what: string): void {
+  if (!policies.has(policy)) throw new TareError('invalid', `Cannot ${what} container: ${policy} is no restart policy`);
+  if (maxRetries === undefined) return;
+  if (policy !== 'on-failure')
+    throw new TareError('invalid', `Cannot ${what} container: only on-failure counts restarts, not ${policy}`);
+  if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > MAX_RETRIES)
+    throw new TareError('invalid', `Cannot ${what} container: ${maxRetries} is no number of restarts`);
 }
 
 /** What the record says of supervision. Errors: invalid health options. */

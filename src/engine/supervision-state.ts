@@ -32,7 +32,8 @@ export interface RestartState {
 }
 
 const RESTART_FILE = 'restarts';
-const HEALTH_FILE = 'health';
+/** The monitor's findings, in the container's directory. */
+export const HEALTH_FILE = 'health';
 
 /** Written by the monitor. None before the first restart. */
 export function readRestart(dir: string): RestartState {

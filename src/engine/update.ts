@@ -3,8 +3,9 @@ import { TareError, isKind } from '../base/errors.ts';
 import { checkResources } from '../runtime/cgroup/resources.ts';
 import { updateCgroup } from '../runtime/cgroup/mod.ts';
 import { readLifeState, takeLife } from '../runtime/state.ts';
-import type { LinuxResources, RuntimeConfig } from '../spec/runtime-config.ts';
-import { beginChange } from './change.ts';
+import type { LinuxResources } from '../spec/runtime-config.ts';
+import { planConstants } from '../sys/plan/schema.ts';
+import { beginChange, type Change } from './change.ts';
 import { usableCgroups } from './cgroups.ts';
 import { changedResources } from './config-resources.ts';
 import type { ResourceLimits } from './create-options.ts';
@@ -13,20 +14,26 @@ import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
-import { containerDir, readConfig, readRecord } from './record.ts';
+import { type ContainerRecord, type RestartPolicy, containerDir, readConfig, readRecord } from './record.ts';
+import { restartSettings, superviseSettings } from './supervise-settings.ts';
+import { checkPolicy } from './supervised.ts';
+
+const { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS } = planConstants;
 
 /** What of a container can be changed once it is there. What is absent stays as it is. */
 export interface ContainerUpdate {
   /** -1 (for `cpus` 0) takes a limit away. */
   readonly resources?: ResourceLimits;
+  /** In force at once: at the next end of one that runs, at the next start of one that waits for it. */
+  readonly restart?: RestartPolicy;
 }
 
 /** So long somebody else may be starting it, or collecting what ended. */
 const BUSY_DEADLINE_MS = 10_000;
 
 /**
- * Changes the limits of a container: those of its cgroup when it runs, and those it will be started with. The kernel is asked first: what it refuses changes nothing, also nothing
- * of the rest. Returns warnings.
+ * Changes the limits of a container, those of its cgroup when it runs and those it will be started with, and its restart policy. The kernel is asked first: what it refuses changes
+ * nothing, also nothing of the rest. Returns warnings.
  *
  * Errors: not-found; invalid; unsupported without a controller; failed-precondition when it is removed, or when more is in use than the new limit; by errno of the cgroup file.
  */
@@ -35,45 +42,84 @@ export async function updateContainer(
   nameOrId: string,
   update: ContainerUpdate,
 ): Promise<readonly string[]> {
+  const { resources, restart } = update;
   const id = resolveContainer(engine, nameOrId);
   await reconcile(engine, id);
   using change = await beginChange(engine, id, 'update');
-  const dir = containerDir(engine, id);
   const record = readRecord(engine, id);
-  const config = readConfig(engine, id);
-  const before: LinuxResources = config.linux?.resources ?? {};
-  const after = changedResources(before, update.resources ?? {});
-  checkResources(after);
-  const next: RuntimeConfig = { ...config, linux: { ...config.linux, resources: after } };
-  const note = (warnings: readonly string[]): readonly string[] => {
-    change.writeConfig(next);
+  if (restart !== undefined) checkRestart(record, restart, nameOrId);
+  try {
+    const warnings =
+      resources === undefined ? [] : await changeLimits(engine, record, change, { limits: resources, nameOrId });
+    if (restart !== undefined) changePolicy(record, restart, change);
     emit(engine, { ...containerActor(record), action: 'update' });
     return warnings;
-  };
-  const deadline = Date.now() + BUSY_DEADLINE_MS;
-  try {
-    for (;;) {
-      const state = readLifeState(dir);
-      if (state?.held === true && (state.phase === 'running' || state.phase === 'initialized')) {
-        const warnings = inCgroup(engine, record.cgroupPath, before, after);
-        if (warnings !== undefined) return note(warnings);
-      }
-      if (state?.held === false && (state.phase === 'created' || state.phase === 'exited')) {
-        // A start reads the config under the life lock: it has the new one, or its cgroup is there for the next round.
-        using life = tryLife(dir);
-        if (life !== undefined) return note([]);
-      }
-      if (state?.held === false && (state.phase === 'running' || state.phase === 'initialized'))
-        await reconcile(engine, id);
-      if (state === undefined || state.phase === 'removing' || Date.now() > deadline)
-        throw new TareError(
-          'failed-precondition',
-          `Cannot update container ${nameOrId}: another process is starting or removing it`,
-        );
-      await sleep(5);
-    }
   } catch (error) {
     throw fileError(error, `update container ${nameOrId}`);
+  }
+}
+
+function checkRestart(record: ContainerRecord, restart: RestartPolicy, nameOrId: string): void {
+  checkPolicy(restart, 'update');
+  if (restart.policy === 'no') return;
+  if (record.logDriver === 'passthrough' && superviseSettings(record).restart === undefined)
+    throw new TareError(
+      'unsupported',
+      `Cannot update container ${nameOrId}: it has the streams of the command that started it (--log-driver passthrough), which a next start could not give it`,
+    );
+  if (record.autoRemove)
+    throw new TareError(
+      'invalid',
+      `Cannot update container ${nameOrId}: it is removed when it has ended (--rm), so it cannot start again (--restart)`,
+    );
+}
+
+/** One rename(2): its monitor, later starts and whoever looks have the old policy before it, the new one after it. */
+function changePolicy(record: ContainerRecord, restart: RestartPolicy, change: Change): void {
+  if (record.restartChanged !== true) change.writeRecord({ ...record, restartChanged: true });
+  const { policy, max } = restartSettings(restart);
+  const known = { never: RESTART_NEVER, 'on-failure': RESTART_ON_FAILURE, always: RESTART_ALWAYS };
+  change.writePolicy(`${known[policy]} ${max} ${restart.policy}\n`);
+}
+
+async function changeLimits(
+  engine: Engine,
+  { id, cgroupPath }: ContainerRecord,
+  change: Change,
+  { limits, nameOrId }: { readonly limits: ResourceLimits; readonly nameOrId: string },
+): Promise<readonly string[]> {
+  const dir = containerDir(engine, id);
+  const config = readConfig(engine, id);
+  const before: LinuxResources = config.linux?.resources ?? {};
+  const after = changedResources(before, limits);
+  checkResources(after);
+  const note = (): void => change.writeConfig({ ...config, linux: { ...config.linux, resources: after } });
+  const deadline = Date.now() + BUSY_DEADLINE_MS;
+  for (;;) {
+    const state = readLifeState(dir);
+    const isServed = state?.phase === 'running' || state?.phase === 'initialized';
+    if (isServed && state.held) {
+      const warnings = inCgroup(engine, cgroupPath, before, after);
+      if (warnings !== undefined) {
+        note();
+        return warnings;
+      }
+    }
+    if (state?.held === false && (state.phase === 'created' || state.phase === 'exited')) {
+      // A start reads the config under the life lock: it has the new one, or its cgroup is there for the next round.
+      using life = tryLife(dir);
+      if (life !== undefined) {
+        note();
+        return [];
+      }
+    }
+    if (isServed && !state.held) await reconcile(engine, id);
+    if (state === undefined || state.phase === 'removing' || Date.now() > deadline)
+      throw new TareError(
+        'failed-precondition',
+        `Cannot update container ${nameOrId}: another process is starting or removing it`,
+      );
+    await sleep(5);
   }
 }
 

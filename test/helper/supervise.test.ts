@@ -18,7 +18,7 @@ import {
 
 const ALL = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
 
-const restart = (policy: number, max = 0): Op => ({ op: 'restart', policy, max });
+const restart = (policy: number, max = 0): Op => ({ op: 'restart', policy, max, count: 0 });
 
 const healthPlan = (script: string): Buffer =>
   encodePlan(

@@ -45,6 +45,9 @@ const all: readonly Command[] = [
   run,
   run,
   (name) => ['create', '--name', name, 'localhost/storm', 'sh', '-c', shortLife],
+  (name) => ['init', name],
+  (name) => ['init', name],
+  () => ['init', '--all'],
   (name) => ['start', name],
   (name) => ['start', name],
   (name) => ['stop', '-t', '1', name],
@@ -137,9 +140,9 @@ test(
     assert.deepEqual(stdout.split('\n').filter(Boolean).toSorted(), [...listed.keys()].toSorted());
     for (const { id, state, pid } of listed.values()) {
       const life = readLifeState(lab.at(id));
-      if (state === 'running') {
+      if (state === 'running' || state === 'initialized') {
         assert.equal(life?.held, true, id);
-        assert.ok(pid !== undefined && isAlive(pid), `${id} is said to run`);
+        assert.ok(pid !== undefined && isAlive(pid), `${id} is said to be ${state}`);
         // It may have ended this moment.
       } else if (state === 'exited') assert.notEqual(readExit(lab.at(id)), undefined, `${id} has an exit record`);
       else assert.ok(['created', 'paused'].includes(state), `${id} is ${state}`);

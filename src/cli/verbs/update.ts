@@ -1,23 +1,37 @@
 import { updateContainer } from '../../engine/update.ts';
 import { forEach } from '../for-each.ts';
 import { limitFlags, limitsGiven } from '../limit-flags.ts';
+import { restartOf } from '../supervise-flags.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare update`: prints the names. */
 export const verb = defineVerb({
   usage: '[OPTIONS] CONTAINER [CONTAINER...]',
-  flags: { ...limitFlags },
+  flags: {
+    ...limitFlags,
+    restart: {
+      type: 'text',
+      value: 'POLICY',
+      help: 'When to start the container again after its end: no, on-failure[:N], always, unless-stopped',
+    },
+  },
   args: { min: 1 },
   examples: [
     ['update --memory 1g --memory-swap 2g --cpus 1.5 web', 'Change limits now, and for the next starts'],
     ['update --pids-limit -1 job', 'Take a limit away'],
+    ['update --restart on-failure:3 job', 'Another restart policy, also for one that runs'],
   ],
   async run(context, values, names) {
     const resources = limitsGiven(values);
-    if (Object.keys(resources).length === 0) throw new UsageError('Cannot update: nothing to change was given');
+    const restart = restartOf(values.restart);
+    const update = {
+      ...(Object.keys(resources).length === 0 ? {} : { resources }),
+      ...(restart === undefined ? {} : { restart }),
+    };
+    if (Object.keys(update).length === 0) throw new UsageError('Cannot update: nothing to change was given');
     return forEach(context, names, async (name) => {
-      context.warn(await updateContainer(context.engine, name, { resources }));
+      context.warn(await updateContainer(context.engine, name, update));
       context.print(`${name}\n`);
     });
   },

@@ -62,7 +62,13 @@ export function compileMonitor(draft: Draft, options: CompileOptions): void {
   if (monitor.events !== undefined)
     draft.add({ op: 'events', dir: draft.fd({ kind: 'events-dir' }), who: monitor.events });
   if (monitor.restart !== undefined)
-    draft.add({ op: 'restart', policy: policies[monitor.restart.policy], max: monitor.restart.max });
+    draft.add({
+      op: 'restart',
+      policy: policies[monitor.restart.policy],
+      max: monitor.restart.max,
+      count: monitor.restart.count ?? 0,
+    });
+  if (monitor.again !== undefined) draft.add({ op: 'again', argv: monitor.again.argv, env: monitor.again.env });
   if (monitor.limitMs !== undefined) draft.add({ op: 'limit', ms: Math.min(monitor.limitMs, MAX_U32) });
   if (monitor.onExit !== undefined) draft.add({ op: 'onExit', argv: monitor.onExit.argv, env: monitor.onExit.env });
   if (cgroup.dirs.length > 0) {

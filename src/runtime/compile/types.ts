@@ -55,6 +55,8 @@ export interface RestartSettings {
   readonly policy: 'never' | 'on-failure' | 'always';
   /** 0: any number. */
   readonly max: number;
+  /** Made already, this start being the last of them. */
+  readonly count?: number;
 }
 
 /** A health check that the monitor runs. */
@@ -90,6 +92,8 @@ export interface MonitorSettings {
   readonly limitMs?: number | undefined;
   readonly stop: { readonly signal: number; readonly timeoutMs: number };
   readonly onExit?: { readonly argv: readonly string[]; readonly env: readonly string[] } | undefined;
+  /** Without `restart`: the command that starts it again when its policy was changed meanwhile. */
+  readonly again?: { readonly argv: readonly string[]; readonly env: readonly string[] } | undefined;
   /** Run as soon as it is made. */
   readonly autostart: boolean;
   /** The starter's connection is an owner lease. */

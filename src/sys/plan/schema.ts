@@ -58,8 +58,8 @@ export const monitorOps = {
   preserve: op(15, { fd: 'fd' }),
   /** Events are appended to the spool in directory fd `dir`; `who` are the JSON members, without braces, that say whose they are. */
   events: op(16, { dir: 'fd', who: 'str' }),
-  /** Start the process again when it has ended. policy: RESTART_*; `max` restarts (0: any number). The mounts are kept, and cloned for each start. */
-  restart: op(17, { policy: 'u32', max: 'u32' }),
+  /** Start the process again when it has ended. policy: RESTART_*; `max` restarts (0: any number), `count` made already, this start being the last of them. The mounts are kept, and cloned for each start. */
+  restart: op(17, { policy: 'u32', max: 'u32', count: 'u32' }),
   /** SIGKILL this long after each start. */
   limit: op(18, { ms: 'u32' }),
   /** Output goes to journald: the path of its socket, and fields (`NAME=value` lines) of every message. */
@@ -76,6 +76,8 @@ export const monitorOps = {
   }),
   /** The descriptors of the health check's Plan in order, one op each; none: the pidfd of the container's first process. */
   healthFd: op(21, { fd: 'fd' }),
+  /** Without `restart`: the command that starts the process again (by HAND_OVER) when the state file `policy` says so at its end. */
+  again: op(22, { argv: 'strv', env: 'strv' }),
 } as const;
 
 /** How init is cloned; executed by the monitor. Codes 50-69. */
