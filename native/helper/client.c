@@ -173,16 +173,23 @@ static void flush(struct monitor *m, struct client *c) {
     if (s->client == c) session_resume(m, s);
 }
 
-void client_reply(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct frame *f) {
-  struct iovec part = {(void *)(uintptr_t)f->bytes, f->len};
-  client_send(m, c, ordered, type, &part, 1, -1);
-}
-
-void broadcast(struct monitor *m, bool ordered, uint8_t type, const struct frame *f) {
+static void broadcast(struct monitor *m, bool ordered, uint8_t type, const struct frame *f) {
   for (struct client *c = m->clients, *next; c; c = next) {
     next = c->next;
     if (c->greeted) client_reply(m, c, ordered, type, f);
   }
+}
+
+void client_reply(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct frame *f) {
+  if (!c) return broadcast(m, ordered, type, f);
+  struct iovec part = {(void *)(uintptr_t)f->bytes, f->len};
+  client_send(m, c, ordered, type, &part, 1, -1);
+}
+
+void client_number(struct monitor *m, struct client *c, uint8_t type, uint32_t n) {
+  struct frame f = {0};
+  frame_u32(&f, n);
+  client_reply(m, c, false, type, &f);
 }
 
 void client_error(struct monitor *m, struct client *c, uint32_t req, int err, const char *text) {
@@ -199,10 +206,7 @@ void client_failed(struct monitor *m, struct client *c, uint32_t req, const stru
   frame_u32(&f, fail->step);
   frame_u32(&f, (uint32_t)fail->err);
   frame_str(&f, fail->text.s, fail->text.len);
-  if (c)
-    client_reply(m, c, false, FRAME_FAILED, &f);
-  else
-    broadcast(m, false, FRAME_FAILED, &f);
+  client_reply(m, c, false, FRAME_FAILED, &f);
 }
 
 void client_parse(struct monitor *m, struct client *c) {

@@ -9,9 +9,7 @@
 static void answer_stops(struct monitor *m) {
   for (struct client *c = m->clients, *next; c; c = next) {
     next = c->next;
-    struct frame f = {0};
-    frame_u32(&f, c->stop_req);
-    if (c->stopping) client_reply(m, c, false, FRAME_OK, &f);
+    if (c->stopping) client_number(m, c, FRAME_OK, c->stop_req);
     c->stopping = false;
   }
 }
@@ -47,25 +45,19 @@ static void tell_end(struct monitor *m) {
   event_emit(m, "die", &attributes);
 }
 
-/* It was prepared and never started: it is again what it was before, created or ended. */
-static void go_back(struct monitor *m) {
-  bool ran_once = faccessat(m->state_dir, "exit", F_OK, 0) == 0;
-  if (m->main.state != SESSION_FAILED) {
-    m->main.fail.err = ECANCELED;
-    text_add(&m->main.fail.text, "the container was stopped before it started");
-  }
-  unlinkat(m->state_dir, "pid", 0);
-  renameat(m->state_dir, "phase.initialized", m->state_dir, ran_once ? "phase.exited" : "phase.created");
-  m->phase = PHASE_CREATING;
-  if (m->stop_asked) event_emit(m, "stop", NULL);
-  hooks_run(m, 3);
-}
-
-/* It never ran. */
+/* It never ran. One that was prepared for its start is again what it was before: created, or ended. */
 static void container_failed(struct monitor *m) {
   struct session *s = &m->main;
   m->over = m->failed = true;
-  if (m->phase == PHASE_CREATED) go_back(m);
+  if (m->phase == PHASE_CREATED) {
+    bool ran_once = faccessat(m->state_dir, "exit", F_OK, 0) == 0;
+    container_fail(m, NO_STEP, ECANCELED, "the container was stopped before it started");
+    unlinkat(m->state_dir, "pid", 0);
+    renameat(m->state_dir, "phase.initialized", m->state_dir, ran_once ? "phase.exited" : "phase.created");
+    m->phase = PHASE_CREATING;
+    if (m->stop_asked) event_emit(m, "stop", NULL);
+    hooks_run(m, 3);
+  }
   /* First: their clients take the failure for the end of all their requests. */
   answer_stops(m);
   if (m->starter) client_failed(m, m->starter, m->start_req, &s->fail);
@@ -73,7 +65,6 @@ static void container_failed(struct monitor *m) {
 }
 
 void container_end(struct monitor *m) {
-  struct frame f = {0};
   bool told = m->restart.waiting;
   /* It waited for its next start: what was kept for that goes. */
   if (told) cgroup_end(&m->cgroup, monitor_reap, m);
@@ -91,8 +82,7 @@ void container_end(struct monitor *m) {
   m->phase = PHASE_EXITED;
   if (m->stop_asked) event_emit(m, "stop", NULL);
   answer_stops(m);
-  exit_frame(&m->main, &f);
-  broadcast(m, true, FRAME_EXIT, &f);
+  exit_tell(m, NULL);
   close_and_clear(&m->rootfs);
   hooks_run(m, 3);
 }
@@ -110,7 +100,6 @@ void container_over(struct monitor *m) {
     s->exit.code = m->restart.stopped ? 128 + SIGKILL : s->fail.err == ENOENT ? 127 : 126;
     clock_gettime(CLOCK_REALTIME, &s->exit.finished);
   }
-  if (ran_before) restart_refresh(m);
   bool again = restart_wanted(m);
   uint64_t ooms = counts ? cgroup_counter(op.f[0].fd, op.f[1].s, op.f[2].s) : 0;
   kill_all(m, again && m->restart.able);
@@ -128,11 +117,8 @@ void container_over(struct monitor *m) {
   close_and_clear(&s->process.pidfd);
   s->process.pid = 0;
   restart_schedule(m);
-  if (m->restart.able) return;
-  /* For its clients this is the end: another monitor starts it again. */
-  struct frame f = {0};
-  exit_frame(s, &f);
-  broadcast(m, true, FRAME_EXIT, &f);
+  /* Another monitor starts it again: for our clients this is the end. */
+  if (!m->restart.able) exit_tell(m, NULL);
 }
 
 void container_again(struct monitor *m) {

@@ -80,13 +80,11 @@ void health_begin(struct monitor *m) {
 static void answer(struct monitor *m, int err) {
   for (struct client *c = m->clients, *next; c; c = next) {
     next = c->next;
-    struct frame f = {0};
     if (!c->health_req) continue;
-    frame_u32(&f, c->health_req);
     if (err)
       client_error(m, c, c->health_req, err, "health check");
     else
-      client_reply(m, c, false, FRAME_OK, &f);
+      client_number(m, c, FRAME_OK, c->health_req);
     c->health_req = 0;
   }
 }

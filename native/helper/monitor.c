@@ -40,25 +40,13 @@ int phase_set(struct monitor *m, enum phase next) {
   /* A start finds a container that is new, was created before, ran before, or is handed over to run again. */
   static const char *const before_start[] = {"phase.creating", "phase.created", "phase.exited",
                                              "phase.running"};
-  if (m->phase == PHASE_CREATING) {
-    for (size_t i = 0; i < sizeof before_start / sizeof *before_start; i++) {
-      if (renameat(m->state_dir, before_start[i], m->state_dir, phase_names[next]) == 0) {
-        m->phase = next;
-        return 0;
-      }
-      if (errno != ENOENT) break;
-    }
-    return -1;
+  bool starts = m->phase == PHASE_CREATING;
+  for (size_t i = 0; i < (starts ? sizeof before_start / sizeof *before_start : 1); i++) {
+    const char *from = starts ? before_start[i] : phase_names[m->phase];
+    if (renameat(m->state_dir, from, m->state_dir, phase_names[next]) == 0) return m->phase = next, 0;
+    if (errno != ENOENT) break;
   }
-  if (renameat(m->state_dir, phase_names[m->phase], m->state_dir, phase_names[next]) < 0) return -1;
-  m->phase = next;
-  return 0;
-}
-
-static void broadcast_pid(struct monitor *m, uint8_t type) {
-  struct frame f = {0};
-  frame_u32(&f, (uint32_t)m->main.process.pid);
-  broadcast(m, false, type, &f);
+  return -1;
 }
 
 void session_kill(struct session *s, int signo) {
@@ -111,7 +99,7 @@ static void barrier(struct monitor *m, uint32_t kind) {
   if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 || phase_set(m, PHASE_CREATED) < 0)
     return container_fail(m, NO_STEP, errno, "state directory");
   event_emit(m, "init", NULL);
-  broadcast_pid(m, FRAME_READY);
+  client_number(m, NULL, FRAME_READY, (uint32_t)m->main.process.pid);
 }
 
 static void container_started(struct monitor *m) {
@@ -124,10 +112,8 @@ static void container_started(struct monitor *m) {
   if (!m->is_volatile) record_reserve(m->state_dir);
   m->main.state = SESSION_STARTED;
   event_emit(m, "start", NULL);
-  broadcast_pid(m, FRAME_STARTED);
-  struct frame f = {0};
-  frame_u32(&f, m->start_req);
-  if (m->starter) client_reply(m, m->starter, false, FRAME_OK, &f);
+  client_number(m, NULL, FRAME_STARTED, (uint32_t)m->main.process.pid);
+  if (m->starter) client_number(m, m->starter, FRAME_OK, m->start_req);
   m->starter = NULL;
   hooks_run(m, 2);
   if (m->limit_ms && timer_set(m, TIMER_LIMIT, m->limit_ms) < 0) container_kill(m);

@@ -169,7 +169,6 @@ struct monitor {
 /* Before there is a Plan or a client. */
 void monitor_blank(struct monitor *m);
 _Noreturn void monitor_main(char **argv);
-void exit_frame(const struct session *s, struct frame *f);
 
 /* loop */
 int source_arm(struct monitor *m, struct source *s, uint32_t events);
@@ -195,12 +194,14 @@ void client_drop(struct monitor *m, struct client *c);
 /* ordered: goes with the stream, after output. fd is duplicated into the frame when >= 0. */
 void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts,
                  int n, int fd);
+/* NULL: every client, here and below. */
 void client_reply(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct frame *f);
-void broadcast(struct monitor *m, bool ordered, uint8_t type, const struct frame *f);
+void client_number(struct monitor *m, struct client *c, uint8_t type, uint32_t n);
 void client_error(struct monitor *m, struct client *c, uint32_t req, int err, const char *text);
 void client_failed(struct monitor *m, struct client *c, uint32_t req, const struct failure *fail);
 
 /* request.c: false ends the connection */
+void exit_tell(struct monitor *m, struct client *c);
 bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct frame_reader *r);
 
 /* session.c */
@@ -228,9 +229,7 @@ int timer_set(struct monitor *m, enum timer which, uint32_t ms);
 void timer_clear(struct monitor *m, enum timer which);
 void timer_fired(struct monitor *m, struct source *t);
 /* Whether a container that just ended is to start again. */
-bool restart_wanted(const struct monitor *m);
-/* Takes over a policy that was changed since. */
-void restart_refresh(struct monitor *m);
+bool restart_wanted(struct monitor *m);
 /* Writes down how often, and whether it waits for its next start. */
 void restart_note(const struct monitor *m);
 void restart_schedule(struct monitor *m);

@@ -16,6 +16,9 @@ static bool known_name(const char *s, uint32_t len) {
   return true;
 }
 
+/* A timeout that is none: STOP is for a container that waits to be started, and for no other. */
+#define UNLESS_STARTED -3
+
 static void reply_ok(struct monitor *m, struct client *c, uint32_t req, int fd) {
   struct frame f = {0};
   frame_u32(&f, req);
@@ -23,21 +26,18 @@ static void reply_ok(struct monitor *m, struct client *c, uint32_t req, int fd) 
   client_send(m, c, false, FRAME_OK, &part, 1, fd);
 }
 
-static void one_number(struct monitor *m, struct client *c, uint8_t type, uint32_t n) {
-  struct frame f = {0};
-  frame_u32(&f, n);
-  client_reply(m, c, false, type, &f);
-}
-
-void exit_frame(const struct session *s, struct frame *f) {
+void exit_tell(struct monitor *m, struct client *c) {
+  const struct exit_info *e = &m->main.exit;
   struct text started = {0}, finished = {0};
-  exit_info_time(&started, &s->exit.started);
-  exit_info_time(&finished, &s->exit.finished);
-  frame_u32(f, s->exit.code);
-  frame_u32(f, s->exit.signal);
-  frame_u32(f, s->exit.oom);
-  frame_str(f, started.s, started.len);
-  frame_str(f, finished.s, finished.len);
+  struct frame f = {0};
+  exit_info_time(&started, &e->started);
+  exit_info_time(&finished, &e->finished);
+  frame_u32(&f, e->code);
+  frame_u32(&f, e->signal);
+  frame_u32(&f, e->oom);
+  frame_str(&f, started.s, started.len);
+  frame_str(&f, finished.s, finished.len);
+  client_reply(m, c, true, FRAME_EXIT, &f);
 }
 
 static bool hello(struct monitor *m, struct client *c, uint32_t version) {
@@ -49,14 +49,10 @@ static bool hello(struct monitor *m, struct client *c, uint32_t version) {
   frame_u32(&f, pid);
   frame_u32(&f, m->phase);
   client_reply(m, c, false, FRAME_HELLO_BACK, &f);
-  if (m->phase == PHASE_CREATED) one_number(m, c, FRAME_READY, pid);
-  if (m->phase >= PHASE_RUNNING && m->main.exit.started.tv_sec) one_number(m, c, FRAME_STARTED, pid);
+  if (m->phase == PHASE_CREATED) client_number(m, c, FRAME_READY, pid);
+  if (m->phase >= PHASE_RUNNING && m->main.exit.started.tv_sec) client_number(m, c, FRAME_STARTED, pid);
   if (m->failed && m->over) client_failed(m, c, 0, &m->main.fail);
-  if (m->phase == PHASE_EXITED && m->over) {
-    f.len = 0;
-    exit_frame(&m->main, &f);
-    client_reply(m, c, true, FRAME_EXIT, &f);
-  }
+  if (m->phase == PHASE_EXITED && m->over) exit_tell(m, c);
   return true;
 }
 
@@ -126,15 +122,6 @@ static void start(struct monitor *m, struct client *c, uint32_t req) {
   container_go(m);
 }
 
-/* Ends a container that waits to be started, and no other. */
-static void abandon(struct monitor *m, struct client *c, uint32_t req) {
-  if (m->phase != PHASE_CREATED || m->autostart || c->stopping)
-    return client_error(m, c, req, EBUSY, "the container is not waiting to be started");
-  c->stopping = true;
-  c->stop_req = req;
-  container_kill(m);
-}
-
 /* The next start is another monitor's: the life lock goes to whoever makes it, and we leave. */
 static void hand_over(struct monitor *m, struct client *c, uint32_t req) {
   if (!m->restart.waiting || m->restart.able)
@@ -147,9 +134,12 @@ static void hand_over(struct monitor *m, struct client *c, uint32_t req) {
 static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
   uint32_t req = frame_take_u32(r), signo = frame_take_u32(r);
   int32_t timeout = (int32_t)frame_take_u32(r);
-  if (!frame_ended(r) || timeout < -2) return false;
+  bool waits = m->phase == PHASE_CREATED && !m->autostart;
+  if (!frame_ended(r) || timeout < UNLESS_STARTED) return false;
   if (signo > 64)
     client_error(m, c, req, EINVAL, "signal");
+  else if (timeout == UNLESS_STARTED && !waits)
+    client_error(m, c, req, EBUSY, "the container is not waiting to be started");
   else if (m->over)
     reply_ok(m, c, req, -1);
   else if (c->stopping)
@@ -157,7 +147,7 @@ static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
   else {
     c->stopping = true;
     c->stop_req = req;
-    m->stop_asked = true;
+    m->stop_asked = timeout != UNLESS_STARTED;
     restart_forbid(m);
     if (!m->over) stop_begin(m, signo, timeout);
   }
@@ -306,8 +296,6 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     c->health_req = n;
     health_check(m);
     return true;
-  case FRAME_ABANDON:
-    return single ? abandon(m, c, n), true : false;
   case FRAME_HAND_OVER:
     return single ? hand_over(m, c, n), true : false;
   case FRAME_PLAN:

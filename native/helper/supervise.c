@@ -34,7 +34,6 @@ void timer_fired(struct monitor *m, struct source *t) {
     container_kill(m);
     break;
   case TIMER_RESTART:
-    restart_refresh(m);
     if (!restart_wanted(m))
       container_end(m);
     else if (m->restart.able)
@@ -53,23 +52,20 @@ void timer_fired(struct monitor *m, struct source *t) {
   }
 }
 
-bool restart_wanted(const struct monitor *m) {
-  const struct restart *r = &m->restart;
+bool restart_wanted(struct monitor *m) {
+  struct restart *r = &m->restart;
   const struct session *s = &m->main;
   struct op op;
-  if (!r->able && !plan_find(&m->main.plan, OP_AGAIN, &op)) return false;
+  char changed[64];
   if (r->stopped || m->phase < PHASE_RUNNING) return false;
+  if (!r->able && !plan_find(&m->main.plan, OP_AGAIN, &op)) return false;
+  /* A digit and a number: what holds since the policy was changed. */
+  if (read_small(m->state_dir, "policy", changed, sizeof changed) > 0) {
+    r->policy = (uint32_t)(changed[0] - '0');
+    r->max = (uint32_t)strtoul(changed + 1, NULL, 10);
+  }
   if (r->asked || r->policy == PLAN_RESTART_ALWAYS) return true;
   return r->policy == PLAN_RESTART_ON_FAILURE && s->exit.code && (!r->max || r->count < r->max);
-}
-
-void restart_refresh(struct monitor *m) {
-  char text[64], *end;
-  if (read_small(m->state_dir, "policy", text, sizeof text) < 0) return;
-  unsigned long policy = strtoul(text, &end, 10), max = strtoul(end, NULL, 10);
-  if (end == text || policy > PLAN_RESTART_ALWAYS) return;
-  m->restart.policy = (uint32_t)policy;
-  m->restart.max = (uint32_t)max;
 }
 
 void restart_note(const struct monitor *m) {

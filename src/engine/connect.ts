@@ -10,6 +10,8 @@ import { mayBeAbandoned } from './standstill.ts';
 
 /** So long there may be no monitor while one hands its container over to the next (restart-again.ts). */
 const HAND_OVER_MS = 2000;
+/** And so long no socket, while the next one makes its own. */
+const BINDING_MS = 100;
 
 /** A monitor that lives and whose socket is gone: a logout removes the run directory of a user who does not linger. The container can be stopped. */
 export class UnreachableMonitor extends TareError {
@@ -48,7 +50,7 @@ export async function connectMonitor(
   }
   if (!isServed(state.phase)) throw notRunning(state.phase);
   if (mayBeAbandoned(engine, id)) (await import('./while-paused.ts')).endAbandonedPause(engine, id);
-  const deadline = monotonicMs() + HAND_OVER_MS;
+  const began = monotonicMs();
   for (;;) {
     try {
       const path = socketPath(engine, id);
@@ -56,8 +58,10 @@ export async function connectMonitor(
     } catch (cause) {
       const now = readLifeState(dir);
       if (now === undefined || !isServed(now.phase) || !now.held) throw notRunning(now?.phase ?? 'gone');
-      if (!existsSync(socketPath(engine, id))) throw new UnreachableMonitor(what, nameOrId, cause);
-      if (monotonicMs() > deadline)
+      const goneMs = monotonicMs() - began;
+      if (!existsSync(socketPath(engine, id)) && goneMs > BINDING_MS)
+        throw new UnreachableMonitor(what, nameOrId, cause);
+      if (goneMs > HAND_OVER_MS)
         throw new TareError('unavailable', `Cannot ${what} container ${nameOrId}: its monitor does not answer`, {
           cause,
         });

@@ -26,7 +26,7 @@ export async function initializeContainer(engine: Engine, nameOrId: string): Pro
     const state = readLifeState(containerDir(engine, id));
     if (state?.held === true && state.phase === 'initialized') return [];
     if (state?.held === true && state.phase === 'running') {
-      const how = isPaused(engine, readRecord(engine, id)) ? 'paused' : 'running';
+      const how = isPaused(readRecord(engine, id)) ? 'paused' : 'running';
       throw new TareError('failed-precondition', `Cannot initialize container ${nameOrId}: it is ${how}`);
     }
     try {

@@ -28,6 +28,9 @@ const REMOVAL_DEADLINE_MS = 10_000;
 /** A monitor that answered unmounts and cleans up no longer. */
 const DYING_DEADLINE_MS = 10_000;
 
+/** So long a request may meet monitors that leave. */
+const HANDING_DEADLINE_MS = 10_000;
+
 /**
  * Stops a container and returns when it has ended and its exit is recorded, also when somebody starts it again at that moment: the run that is stopped is the one that was found.
  * One that waits for its start is again what it was before that was prepared. The grace period runs in the monitor, so a client that dies changes nothing.
@@ -39,7 +42,12 @@ export async function stopContainer(engine: Engine, nameOrId: string, options: S
   if (options.untilRemoved === true) await untilRemoved(engine, id);
 }
 
-async function stopRunning(engine: Engine, id: string, options: StopOptions): Promise<void> {
+async function stopRunning(
+  engine: Engine,
+  id: string,
+  options: StopOptions,
+  deadline = monotonicMs() + HANDING_DEADLINE_MS,
+): Promise<void> {
   const signal = options.signal === undefined ? 0 : parseSignal(options.signal);
   const timeoutMs =
     options.timeoutSeconds === undefined
@@ -57,6 +65,7 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
     throw error;
   }
   const { monitor } = connection;
+  let isAnswered = true;
   try {
     const stopping = monitor.stop({ signal, timeoutMs });
     stopping.catch(() => {});
@@ -65,11 +74,16 @@ async function stopRunning(engine: Engine, id: string, options: StopOptions): Pr
     if (record !== undefined) thawIfPaused(engine, record);
     await stopping;
   } catch (error) {
-    // It ended by itself between our look and the request.
+    // It ended by itself between our look and the request; or its monitor has handed it over to another one.
     const now = summarize(engine, id);
-    if (now !== undefined && isKept(now) && monitorSocket(engine, id) === served) throw error;
+    isAnswered = now === undefined || !isKept(now);
+    if (!isAnswered && (!isKind(error, 'unavailable') || monotonicMs() > deadline)) throw error;
   } finally {
     monitor.close();
+  }
+  if (!isAnswered) {
+    await sleep(5);
+    return stopRunning(engine, id, options, deadline);
   }
   await untilCollected(engine, id, served);
 }

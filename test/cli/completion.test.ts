@@ -73,6 +73,13 @@ describe('completion', { skip: canRun, concurrency: 1 }, () => {
     assert.deepEqual(await answer('stop', ''), ['warm-two', 'warm-one', ':words']);
     assert.deepEqual(await answer('container', 'stop', 'warm-one', 'w'), ['warm-two', ':words']);
     assert.deepEqual(await answer('start', ''), ['cold-one', ':words']);
+    assert.deepEqual(await answer('init', ''), ['cold-one', ':words']);
+    assert.equal((await lab.tare(['init', 'cold-one'])).code, 0);
+    assert.deepEqual(await answer('init', ''), [':words']);
+    assert.deepEqual(await answer('start', ''), ['cold-one', ':words']);
+    assert.deepEqual(await answer('stop', 'cold'), ['cold-one', ':words']);
+    assert.deepEqual(await answer('exec', 'cold'), [':words']);
+    assert.equal((await lab.tare(['stop', 'cold-one'])).code, 0);
     assert.deepEqual(await answer('inspect', 'c'), ['cold-one', ':words']);
     assert.deepEqual(await answer('exec', '-it', 'wa'), ['warm-two', 'warm-one', ':words']);
     assert.deepEqual(await answer('exec', 'warm-one', ''), [':words']);

@@ -188,6 +188,32 @@ describe('tare with containers', { skip: canRun, concurrency: 1 }, () => {
     assert.deepEqual(await lab.tare(['start', '-ai', 'job'], 'in'), { code: 6, stdout: 'in', stderr: '' });
   });
 
+  test('init: by name, --all, --latest; what it says of containers that cannot be', async () => {
+    using lab = new Lab();
+    assert.match(
+      (await lab.tare(['init', '--latest'])).stderr,
+      /Cannot initialize the newest container: there is none/,
+    );
+    for (const name of ['one', 'two', 'three'])
+      assert.equal((await lab.tare(['create', '--name', name, 'host:', 'sh', '-c', 'echo ran; exit 6'])).code, 0);
+    assert.deepEqual(await lab.tare(['init', 'one']), { code: 0, stdout: 'one\n', stderr: '' });
+    assert.deepEqual(await lab.tare(['container', 'init', '-l']), { code: 0, stdout: 'three\n', stderr: '' });
+    assert.deepEqual(await lab.tare(['init', '-a']), { code: 0, stdout: 'two\n', stderr: '' });
+    assert.equal((await lab.tare(['ps', '-q'])).stdout, '');
+    const listed = await lab.tare(['ps', '-a', '--filter', 'status=initialized', '--format', '{{.Names}} {{.Status}}']);
+    assert.equal(listed.stdout, 'three Initialized\ntwo Initialized\none Initialized\n');
+    assert.equal((await lab.tare(['inspect', '-f', '{{.State.Status}}', 'one'])).stdout, 'initialized\n');
+    assert.deepEqual(await lab.tare(['start', '-a', 'one']), { code: 6, stdout: 'ran\n', stderr: '' });
+    const { code, stderr } = await lab.tare(['init', 'two', 'nobody']);
+    assert.equal(code, 1);
+    assert.match(stderr, /^Error: Cannot find container nobody: no such container\n$/);
+    assert.match((await lab.tare(['exec', 'two', 'true'])).stderr, /it is initialized, not running/);
+    for (const args of [['-a', '-l'], ['-l', 'two'], ['-a', 'two'], []])
+      assert.match((await lab.tare(['init', ...args])).stderr, /^Error: (Cannot use --|A container is needed)/);
+    assert.equal((await lab.tare(['stop', 'two'])).code, 0);
+    assert.equal((await lab.tare(['rm', 'one', 'two', 'three'])).code, 0);
+  });
+
   test('logs -f ends with the container', async () => {
     using lab = new Lab();
     await lab.tare(['run', '-d', '--name', 'slow', 'host:', 'sh', '-c', 'echo one; sleep 0.5; echo two']);

@@ -133,7 +133,7 @@ describe('helper: a container from Plan to exit record', { skip: cannotRun() ?? 
       }
   });
 
-  it('ABANDON ends no container that was told to start, START starts none that is ending', async () => {
+  it('STOP unless started ends no container that was told to start, START starts none that is ending', async () => {
     using bench = new Bench();
     const c = bench.container({ argv: ['/bin/sleep', '60'], autostart: false });
     await c.client.ready;

@@ -1,6 +1,6 @@
 /** What the helper's monitor does by its Plan's supervise section; the engine's tests have the whole story. */
 import assert from 'node:assert/strict';
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { encodePlan, Fd, HelperError, isErrno, NO_FD, type Op, planConstants } from '../../src/sys/mod.ts';
@@ -12,9 +12,11 @@ import {
   CLONE_NEWNS,
   CLONE_NEWPID,
   CLONE_NEWUTS,
+  type Container,
   STDIO_PTY,
   until,
 } from './container.ts';
+import { requestHandOver } from '../../src/sys/monitor/mount-request.ts';
 
 const ALL = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
 
@@ -61,6 +63,62 @@ function spool(bench: Bench): { settings: (fd: (fd: Fd) => number) => Op; action
 }
 
 describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
+  it('the file `policy` holds at each end, over the Plan; what is no policy is none', async () => {
+    using bench = new Bench();
+    const argv = ['/bin/sh', '-c', 'echo run; exit 3'];
+    const { RESTART_ALWAYS, RESTART_NEVER } = planConstants;
+    const counts = async (planned: number, line: string): Promise<number> => {
+      const c = bench.container({
+        argv: ['/bin/sh', '-c', 'sleep 0.1; echo run; exit 3'],
+        settings: () => [restart(planned)],
+      });
+      writeFileSync(join(c.dir, 'policy'), line);
+      assert.equal((await c.client.exit).code, 3);
+      return c.stdout.split('run').length - 1;
+    };
+    assert.equal(await counts(RESTART_ALWAYS, '0 0 no\n'), 1);
+    assert.equal(await counts(RESTART_NEVER, '1 2 on-failure\n'), 3);
+    for (const line of ['', 'always\n', '7 0 often\n']) assert.equal(await counts(RESTART_NEVER, line), 1, line);
+    // Taken away while it waits.
+    const c = bench.container({ argv, settings: () => [restart(RESTART_ALWAYS)] });
+    await until(() => c.has('restarts') && c.read('restarts').includes('"count":2,"waiting":true'), 10_000, 'it waits');
+    writeFileSync(join(c.dir, 'policy'), '0 0 no\n');
+    await c.client.exit;
+    assert.equal(c.read('restarts'), '{"count":2,"waiting":false}\n');
+  });
+
+  it('one that kept nothing waits, and hands the life lock over; a stop ends it as any that waits', async () => {
+    using bench = new Bench();
+    const asked = join(bench.dir, 'asked');
+    const make = async (): Promise<Container> => {
+      const c = bench.container({
+        argv: ['/bin/sh', '-c', 'sleep 0.1; exit 3'],
+        settings: () => [{ op: 'again', argv: ['/bin/touch', asked], env: [] }],
+      });
+      await c.client.started;
+      assert.throws(
+        () => requestHandOver(join(c.dir, 's')),
+        (error) => isErrno(error, 'EBUSY'),
+      );
+      writeFileSync(join(c.dir, 'policy'), '2 0 always\n');
+      assert.equal((await c.client.exit).code, 3, 'its clients see it end');
+      await until(() => existsSync(asked), 10_000, 'somebody is asked to start it');
+      rmSync(asked);
+      assert.deepEqual([c.phases(), c.read('restarts')], [['phase.running'], '{"count":0,"waiting":true}\n']);
+      return c;
+    };
+    const c = await make();
+    using life = requestHandOver(join(c.dir, 's'));
+    await c.left();
+    assert.deepEqual([c.phases(), c.isLifeFree()], [['phase.running'], false]);
+    life.close();
+    assert.equal(c.isLifeFree(), true);
+    const stopped = await make();
+    await stopped.client.stop();
+    assert.deepEqual([stopped.phases(), JSON.parse(stopped.read('exit')).stopped], [['phase.exited'], true]);
+    await stopped.left();
+  });
+
   it('restarts as often as its policy says, and tells of each run; attached clients hear all', async () => {
     using bench = new Bench();
     const events = spool(bench);

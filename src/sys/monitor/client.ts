@@ -54,6 +54,9 @@ const phases = ['creating', 'created', 'running', 'exited'] as const;
 /** Larger writes to stdin travel as several frames. */
 const STDIN_FRAME_BYTES = 64 * 1024;
 
+/** A timeout that is none: STOP is for a container that waits to be started, and for no other. */
+const UNLESS_STARTED = -3;
+
 type Reply = Extract<MonitorFrame, { type: 'ok' | 'execStarted' }>;
 
 /** A promise that may fail unheard. */
@@ -205,7 +208,7 @@ export class MonitorClient implements Disposable {
 
   /** Ends a created container that waits for `start`; settles when it is again what it was before. Errors: SysError EBUSY when it no longer waits. */
   async abandon(): Promise<void> {
-    await this.#request((req) => ({ type: 'abandon', req }));
+    await this.#request((req) => ({ type: 'stop', req, signal: 0, timeoutMs: UNLESS_STARTED }));
   }
 
   /** Signals, waits, kills; settles when the process is dead. timeoutMs -1: the Plan's, -2: never kill. signal 0: the Plan's. */

@@ -38,8 +38,7 @@ export const clientFrames = {
   pauseOutput: frame(15, { on: 'u32' }),
   plan: frame(16, {}),
   health: frame(17, { req: 'u32' }),
-  abandon: frame(18, { req: 'u32' }),
-  handOver: frame(19, { req: 'u32' }),
+  handOver: frame(18, { req: 'u32' }),
 } as const;
 
 /** Monitor to client. */
