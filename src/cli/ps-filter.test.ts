@@ -53,7 +53,7 @@ test('compilePsFilter: each key that needs nothing but the container', async (t)
 test('compilePsFilter: values are checked', async (t) => {
   const context = emptyContext(t);
   for (const [filter, message] of Object.entries({
-    'status=runnning': /expected created, running/,
+    'status=runnning': /expected created, initialized, running/,
     'health=good': /expected none, starting/,
     'exited=x': /expected a whole number/,
     'until=yesterday': /expected a time/,

@@ -32,6 +32,7 @@ test('psRow: docker columns, short or in full', () => {
     'Exited (3) 2 seconds ago',
   );
   assert.equal(status({ state: 'created' }), 'Created');
+  assert.equal(status({ state: 'initialized' }), 'Initialized');
   assert.equal(status({ state: 'removing' }), 'Removal In Progress');
 });
 

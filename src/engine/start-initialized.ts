@@ -1,4 +1,6 @@
+import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
+import { readLifeState } from '../runtime/state.ts';
 import { isErrno } from '../sys/error.ts';
 import { MonitorClient } from '../sys/monitor/client.ts';
 import { HelperError } from '../sys/monitor/helper-error.ts';
@@ -6,9 +8,11 @@ import { connection } from './connection.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { cleanUp } from './launch.ts';
 import { toLaunchError } from './launch-error.ts';
-import { readRecord } from './record.ts';
+import { containerDir, readRecord } from './record.ts';
 import type { Running } from './running.ts';
 import type { StartHow } from './start.ts';
+
+const LEAVING_MS = 10_000;
 
 /**
  * Lets an initialized container go on to its program. Undefined when it does not wait for that (any more): somebody else starts it, or it is ending.
@@ -45,6 +49,7 @@ export async function startInitialized(engine: Engine, id: string, how: StartHow
   } catch (error) {
     monitor.close();
     if (isErrno(error, 'EBUSY')) return undefined;
+    if (isKind(error, 'unavailable') && !lives && (await leftBefore(containerDir(engine, id)))) return undefined;
     if (isErrno(error, 'ECANCELED'))
       throw new TareError(
         'failed-precondition',
@@ -53,6 +58,15 @@ export async function startInitialized(engine: Engine, id: string, how: StartHow
       );
     throw toLaunchError(error, await plannedOps(engine, id, error));
   }
+}
+
+/** Whether a monitor that did not answer left by itself: it has started nothing then. One that was killed leaves its phase. */
+async function leftBefore(dir: string): Promise<boolean> {
+  const deadline = monotonicMs() + LEAVING_MS;
+  let state = readLifeState(dir);
+  for (; state?.phase === 'initialized' && state.held && monotonicMs() < deadline; state = readLifeState(dir))
+    await sleep(2);
+  return state?.phase !== 'initialized' && (state?.phase !== 'running' || state.held);
 }
 
 /** What the step is called at which it failed: the Plan is not kept, and is the same when made again. */

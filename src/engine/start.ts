@@ -2,6 +2,7 @@ import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { readLifeState, readPhase, takeLife } from '../runtime/state.ts';
 import type { Mount } from '../spec/mount.ts';
+import type { Fd } from '../sys/fd.ts';
 import { attachContainer } from './attach.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { countMount } from './count-mount.ts';
@@ -74,7 +75,7 @@ export async function launchHeld(
 ): Promise<Running> {
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
-  using life = takeLife(dir, `${what} container ${nameOrId}`);
+  using life = takeLifeOf(dir, `${what} container ${nameOrId}`);
   const phase = readPhase(dir);
   if (phase !== 'created' && phase !== 'exited') {
     throw new TareError('failed-precondition', `Cannot ${what} container ${nameOrId}: it is ${phase ?? 'gone'}`);
@@ -97,6 +98,15 @@ export async function launchHeld(
   } catch (error) {
     await countMount(engine, record, false);
     throw error;
+  }
+}
+
+function takeLifeOf(dir: string, what: string): Fd {
+  try {
+    return takeLife(dir, what);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new TareError('not-found', `Cannot ${what}: it was removed`, { cause: error });
   }
 }
 

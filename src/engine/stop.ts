@@ -42,12 +42,7 @@ export async function stopContainer(engine: Engine, nameOrId: string, options: S
   if (options.untilRemoved === true) await untilRemoved(engine, id);
 }
 
-async function stopRunning(
-  engine: Engine,
-  id: string,
-  options: StopOptions,
-  deadline = monotonicMs() + HANDING_DEADLINE_MS,
-): Promise<void> {
+async function stopRunning(engine: Engine, id: string, options: StopOptions, deadline?: number): Promise<void> {
   const signal = options.signal === undefined ? 0 : parseSignal(options.signal);
   const timeoutMs =
     options.timeoutSeconds === undefined
@@ -65,7 +60,7 @@ async function stopRunning(
     throw error;
   }
   const { monitor } = connection;
-  let isAnswered = true;
+  let again: number | undefined;
   try {
     const stopping = monitor.stop({ signal, timeoutMs });
     stopping.catch(() => {});
@@ -76,14 +71,14 @@ async function stopRunning(
   } catch (error) {
     // It ended by itself between our look and the request; or its monitor has handed it over to another one.
     const now = summarize(engine, id);
-    isAnswered = now === undefined || !isKept(now);
-    if (!isAnswered && (!isKind(error, 'unavailable') || monotonicMs() > deadline)) throw error;
+    if (now !== undefined && isKept(now)) again = deadline ?? monotonicMs() + HANDING_DEADLINE_MS;
+    if (again !== undefined && (!isKind(error, 'unavailable') || monotonicMs() > again)) throw error;
   } finally {
     monitor.close();
   }
-  if (!isAnswered) {
+  if (again !== undefined) {
     await sleep(5);
-    return stopRunning(engine, id, options, deadline);
+    return stopRunning(engine, id, options, again);
   }
   await untilCollected(engine, id, served);
 }

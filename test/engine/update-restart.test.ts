@@ -160,12 +160,12 @@ test(
   async () => {
     await using lab = new Lab();
     const seen = new Set<string>();
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 4; round++) {
       const { id } = await lab.detached(['sleep', '1000']);
       await change(lab, id, always);
       process.kill(summaryOf(lab, id)?.pid ?? 0, 'SIGKILL');
       await until(() => successors(id).length > 0, 10_000, 'somebody is to start it');
-      await sleep(round * 15);
+      await sleep(round * 35);
       for (const pid of successors(id)) process.kill(pid, 'SIGKILL');
       const isSettled = (): boolean =>
         stateOf(lab, id) === 'running'

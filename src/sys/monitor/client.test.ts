@@ -230,7 +230,7 @@ test(
     const { client } = container;
     const { out, err } = collect(client);
     assert.ok((await client.ready) > 0);
-    assert.ok(existsSync(`${container.path}/phase.created`));
+    assert.ok(existsSync(`${container.path}/phase.initialized`));
     client.attach({ stdout: true, stderr: true });
     await client.start();
     assert.ok((await client.started) > 0);
