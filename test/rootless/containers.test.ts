@@ -50,6 +50,22 @@ test('the life of a container: run -d, exec, logs, stop, start, inspect, diff, r
     );
 });
 
+test('init, and a restart policy that comes after the start', { skip }, async () => {
+  await using lab = new UserLab();
+  await lab.ok('create', '--name', 'c', lab.source, 'sh', '-c', 'echo run; sleep 0.5; exit 3');
+  await lab.ok('init', 'c');
+  const state = (): Promise<string> => lab.ok('inspect', '--format', '{{.State.Status}} {{.RestartCount}}', 'c');
+  assert.equal(await state(), 'initialized 0');
+  await lab.ok('stop', 'c');
+  assert.equal(await state(), 'created 0');
+  await lab.ok('init', 'c');
+  await lab.ok('update', '--restart', 'on-failure:2', 'c');
+  await lab.ok('start', 'c');
+  for (let tries = 0; (await state()) !== 'exited 2'; tries++) assert.ok(tries < 100, await state());
+  assert.equal(await lab.ok('logs', 'c'), 'run\nrun\nrun');
+  await lab.ok('rm', 'c');
+});
+
 test(
   'files: a bound directory is the user’s own to the container’s root, and not to others in it',
   { skip },
