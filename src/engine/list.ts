@@ -76,7 +76,7 @@ interface Scan {
   readonly containers: ContainerSummary[];
   /** Left by dead processes. */
   readonly dead: readonly string[];
-  /** Ended; `reconcile` leaves alone what somebody is still at. */
+  /** Ended, or not started; `reconcile` leaves alone what somebody is still at. */
   readonly ended: readonly string[];
 }
 
@@ -86,14 +86,13 @@ function scan(engine: Engine, only?: 'live'): Scan {
   const ended: string[] = [];
   for (const id of containerIds(engine)) {
     const dir = containerDir(engine, id);
-    if (only !== undefined && isInPhase(dir, 'exited')) {
+    if (only !== undefined && (isInPhase(dir, 'exited') || isInPhase(dir, 'created'))) {
       ended.push(id);
       continue;
     }
-    if (only !== undefined && isInPhase(dir, 'created')) continue;
     const life = readLifeState(dir);
     if (life === undefined || (!life.held && life.phase !== 'created' && life.phase !== 'exited')) dead.push(id);
-    else if (!life.held && life.phase === 'exited') ended.push(id);
+    else if (!life.held) ended.push(id);
     const summary = summaryOf(engine, id, life);
     if (summary !== undefined) containers.push(summary);
   }

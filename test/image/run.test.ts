@@ -166,6 +166,14 @@ describe('images', { skip, concurrency: 1, timeout: 240_000 }, () => {
     assert.equal(counts(), 0, 'one that its client saw to the end');
     await lab.tare('create', '--name', 'never', 'localhost/busybox', 'true');
     assert.equal(counts(), 0, 'one that was never started');
+    for (const args of [['ps'], ['ps', '-a']]) {
+      assert.equal((await lab.tare('init', 'never')).code, 0);
+      assert.equal(counts(), 1, 'one that waits for its start');
+      assert.equal((await lab.tare('stop', 'never')).code, 0);
+      await until(() => lab.processes().length === 0, 5000, 'its monitor has ended');
+      await lab.tare(...args);
+      assert.equal(counts(), 0, 'one that waits no more');
+    }
   });
 
   test('run: pulls from a registry with progress, runs, exits with the code of the process, and needs no registry again', async () => {
