@@ -81,10 +81,8 @@ static void answer(struct monitor *m, int err) {
   for (struct client *c = m->clients, *next; c; c = next) {
     next = c->next;
     if (!c->health_req) continue;
-    if (err)
-      client_error(m, c, c->health_req, err, "health check");
-    else
-      client_number(m, c, FRAME_OK, c->health_req);
+    err ? client_error(m, c, c->health_req, err, "health check")
+        : client_number(m, c, FRAME_OK, c->health_req);
     c->health_req = 0;
   }
 }

@@ -103,11 +103,11 @@ static void barrier(struct monitor *m, uint32_t kind) {
 }
 
 static void container_started(struct monitor *m) {
-  /* Written again for one that waited: the file's time is that of the start. */
-  bool recorded = record_pid(m->state_dir, m->proc, m->main.process.pid) == 0;
   if (m->phase == PHASE_CREATED) unlinkat(m->state_dir, "restarts", 0);
   if (m->phase == PHASE_CREATING && m->restart.count) restart_begin(m);
-  if (!recorded || (m->phase != PHASE_RUNNING && phase_set(m, PHASE_RUNNING) < 0))
+  /* Written again for one that waited: the file's time is that of the start. */
+  if (record_pid(m->state_dir, m->proc, m->main.process.pid) < 0 ||
+      (m->phase != PHASE_RUNNING && phase_set(m, PHASE_RUNNING) < 0))
     return container_fail(m, NO_STEP, errno, "state directory");
   if (!m->is_volatile) record_reserve(m->state_dir);
   m->main.state = SESSION_STARTED;

@@ -106,10 +106,7 @@ static bool send_signal(struct monitor *m, struct client *c, struct frame_reader
     session_kill(s, (int)signo);
   if (!err && signo == SIGKILL) cgroup_thaw(&m->cgroup);
   if (!err && s == &m->main) event_signal(m, signo);
-  if (err)
-    client_error(m, c, req, err, "signal");
-  else
-    reply_ok(m, c, req, -1);
+  err ? client_error(m, c, req, err, "signal") : reply_ok(m, c, req, -1);
   return true;
 }
 
@@ -261,17 +258,11 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     return exec_session(m, c, r);
   case FRAME_REOPEN_LOG:
     if (!single) return false;
-    if (m->log.name && log_open(&m->log) < 0)
-      client_error(m, c, n, errno, m->log.name);
-    else
-      reply_ok(m, c, n, -1);
+    m->log.name &&log_open(&m->log) < 0 ? client_error(m, c, n, errno, m->log.name) : reply_ok(m, c, n, -1);
     return true;
   case FRAME_MOUNT:
     if (!single) return false;
-    if (m->rootfs < 0)
-      client_error(m, c, n, ENOENT, "no rootfs mount");
-    else
-      reply_ok(m, c, n, m->rootfs);
+    m->rootfs < 0 ? client_error(m, c, n, ENOENT, "no rootfs mount") : reply_ok(m, c, n, m->rootfs);
     return true;
   case FRAME_TAKE:
     c->takes = n == 1;
