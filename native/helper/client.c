@@ -66,10 +66,7 @@ void client_drop(struct monitor *m, struct client *c) {
   for (struct session *s = m->execs; s; s = s->next) {
     if (s->client != c) continue;
     s->client = NULL;
-    if (!s->detached)
-      session_close(m, s);
-    else
-      session_resume(m, s);
+    s->detached ? session_resume(m, s) : session_close(m, s);
   }
   session_resume(m, &m->main);
   if (c->control && m->lease && !m->over) container_kill(m);
