@@ -128,7 +128,7 @@ function holdIfFree(dir: string): Disposable | undefined {
 
 async function killContainer(engine: Engine, id: string): Promise<void> {
   const cgroup = containerCgroup(engine, id);
-  await killCgroup(cgroup);
+  if (!(await killCgroup(cgroup))) await (await import('./kill-init.ts')).killInit(engine, id);
   removeCgroup(cgroup);
 }
 
