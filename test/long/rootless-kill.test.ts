@@ -3,18 +3,10 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launcher, until } from '../engine/lab.ts';
-import { canBeUser, UserLab } from '../rootless/lab.ts';
+import { canBeUser, kill, UserLab } from '../rootless/lab.ts';
 
 /** How many rounds; each starts six commands and kills what it finds. */
 const ROUNDS = Number(process.env['TARE_ROUNDS'] ?? 100);
-
-const quietly = (pid: number): void => {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It ended meanwhile.
-  }
-};
 
 test(
   'kill -9 at random among all processes of a user: holder, launchers, monitors, newuidmap, containers',
@@ -43,7 +35,7 @@ test(
         const victims = lab.processes();
         const victim = victims[random(Math.max(victims.length, 1))];
         if (victim === undefined) continue;
-        quietly(victim.pid);
+        kill(victim.pid);
         kills++;
       }
       await done;

@@ -6,6 +6,7 @@ import {
   chmodSync,
   constants,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -158,6 +159,43 @@ export class UserLab implements AsyncDisposable {
       .map(({ pid }) => pid);
   }
 
+  /** As an accident may. The next command has to find another one, or make it. */
+  killHolders(): void {
+    for (const pid of this.holders()) kill(pid);
+  }
+
+  /** Everything that is there although every container was removed; the holder stays. Waits for what is on its way out. */
+  async leftovers(waitMs = 5000): Promise<string[]> {
+    const end = performance.now() + waitMs;
+    for (;;) {
+      const found = this.#leftovers();
+      if (found.length === 0 || performance.now() > end) return found;
+      await sleep(10);
+    }
+  }
+
+  #leftovers(): string[] {
+    const entries = (dir: string, known = /^\.creating$/): string[] =>
+      (existsSync(dir) ? readdirSync(dir) : []).filter((name) => !known.test(name)).map((name) => join(dir, name));
+    const [holder, ...others] = this.holders();
+    const mounts = holder === undefined ? '' : read(`/proc/${holder}/mountinfo`);
+    return [
+      ...['containers', 'names', 'scratch', 'trash'].flatMap((name) => entries(this.at('tare', name))),
+      ...['c', 's', 'mnt'].flatMap((name) => entries(join(this.run, 'tare', name))),
+      ...entries(this.at('tare'), /^(containers|names|scratch|trash|cache)$/),
+      ...entries(join(this.run, 'tare'), /^(c|s|mnt|events|userns)$/),
+      ...entries(this.run, /^(tare|containers)$/),
+      ...this.processes()
+        .filter(({ pid }) => pid !== holder)
+        .map(({ pid, command }) => `process ${pid} ${command}`),
+      ...others.map((pid) => `another holder ${pid}`),
+      ...mounts
+        .split('\n')
+        .filter((line) => line.includes(`${this.home}/`) || line.includes(`${this.run}/`))
+        .map((line) => `mount ${line}`),
+    ];
+  }
+
   #owns(status: string): boolean {
     const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? -1);
     return uid === this.uid || (uid >= this.subid && uid < this.subid + 65_536);
@@ -166,18 +204,21 @@ export class UserLab implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const deadline = performance.now() + 10_000;
     for (let left = this.processes(); left.length > 0 && performance.now() < deadline; left = this.processes()) {
-      for (const { pid } of left) {
-        try {
-          process.kill(pid, 'SIGKILL');
-        } catch {
-          // It ended meanwhile.
-        }
-      }
+      for (const { pid } of left) kill(pid);
       await sleep(10);
     }
     this.#namespace.kill('SIGKILL');
     rmSync(this.dir, { recursive: true, force: true });
     rmSync(`/tmp/podman-run-${this.uid}`, { recursive: true, force: true });
+  }
+}
+
+/** At once, and nothing when it has ended. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended meanwhile.
   }
 }
 
