@@ -160,6 +160,19 @@ static bool needs_namespace(char **args) {
   return false;
 }
 
+/*
+ * Node looks for some flags of its own in the whole command line. `--` hides the user's from all but
+ * --experimental-config-file and its like, with which a container's arguments would configure the Node that
+ * runs outside of it: those get a byte in front, which src/cli/main.ts takes away.
+ */
+static char *shielded(char *arg) {
+  static const char shield[] = "\001", prefix[] = "--experimental-";
+  if (*arg != *shield && strncmp(arg, prefix, sizeof prefix - 1)) return arg;
+  char *out = malloc(strlen(arg) + sizeof shield);
+  if (!out) return NULL;
+  return strcat(strcpy(out, shield), arg);
+}
+
 int main(int argc, char **argv, char **env) {
   char self[PATH_MAX], root[PATH_MAX], node[PATH_MAX], entry[PATH_MAX];
   launcher_argv = argv;
@@ -184,15 +197,16 @@ int main(int argc, char **argv, char **env) {
     return EXIT_ENGINE;
   }
   const char *called = package_called(env, argc > 0 ? argv[0] : "tare");
-  char **args = malloc(((size_t)argc + FLAGS + 3) * sizeof *args);
+  char **args = malloc(((size_t)argc + FLAGS + 4) * sizeof *args);
   if (!args) return EXIT_ENGINE;
   int at = 0;
   args[at++] = node;
   for (int i = 0; i < FLAGS; i++)
     args[at++] = (char *)node_flags[i];
+  args[at++] = "--";
   args[at++] = entry;
   for (int i = 1; i < argc; i++)
-    args[at++] = argv[i];
+    if (!(args[at++] = shielded(argv[i]))) return EXIT_ENGINE;
   args[at] = NULL;
   char **clean = clean_environment(env, strcmp(called, "tare") ? called : NULL, rootless ? &user : NULL);
   if (!(clean = package_environment(clean, node))) return EXIT_ENGINE;

@@ -13,7 +13,8 @@ const packageDir = dirname(dirname(bundleDir));
 // Where the launcher found what Node itself needs (native/launcher/package.c): no program that we start is to look there.
 delete process.env['LD_LIBRARY_PATH'];
 
-const argv = process.argv.slice(2);
+// The launcher puts a byte before what Node would take for its own (native/launcher/launcher.c).
+const argv = process.argv.slice(2).map((word) => (word.startsWith('\u0001') ? word.slice(1) : word));
 
 const places = { bundles: bundleDir, caches: join(packageDir, 'build', 'code-cache') };
 const { commandLine } = new Chunks(places, bundleFor(argv), mappedFiles).load('entry.cjs') as typeof Entry;

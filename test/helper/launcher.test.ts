@@ -58,7 +58,26 @@ describe('launcher', { skip: existsSync(launcher) ? false : 'needs bin/tare' }, 
           .split('\n')
           .filter((line) => line.startsWith('arg '))
           .map((line) => line.slice(4));
-        assert.deepEqual(args.slice(-5), [join(dir, root, 'dist/bin/main.cjs'), 'run', '--rm', 'a b', '']);
+        assert.deepEqual(args.slice(-6), ['--', join(dir, root, 'dist/bin/main.cjs'), 'run', '--rm', 'a b', '']);
+      }
+    }),
+  );
+
+  it(
+    'hides from Node what it would take for its own in the arguments: they are a container’s',
+    within((dir) => {
+      const config = join(dir, 'node.config.json');
+      writeFileSync(config, JSON.stringify({ nodeOptions: { import: '/nowhere.mjs' } }));
+      writeFileSync(join(dir, 'env'), 'NODE_OPTIONS=--import=/nowhere.mjs\n');
+      const flags = [
+        ...['--env-file', '--env-file-if-exists'].flatMap((flag) => [`${flag}=${dir}/env`, `${flag}=/nowhere`]),
+        ...[`--experimental-config-file=${config}`, '--experimental-config-file=/nowhere'],
+        ...['--experimental-default-config-file', '--experimental-config-file'],
+        ...['--inspect', '--version', '\u0001--version', '-e'],
+      ];
+      for (const flag of flags) {
+        const { stderr, status } = spawnSync(launcher, ['rm', '--', flag], { encoding: 'utf8', cwd: dir });
+        assert.deepEqual([stderr, status], [`Error: Cannot find container ${flag}: no such container\n`, 1]);
       }
     }),
   );
