@@ -35,26 +35,33 @@ export function parseRootfs(value: string, cwd: string): SourceText {
   return { kind: 'rootfs', path: resolve(cwd, path), overlay };
 }
 
-/** The real path of a directory. Errors: not-found, invalid when it is something else. */
+/** The real path of a directory. Errors: not-found, denied, invalid when it is something else. */
 export function realDirectory(path: string, what: string): string {
   let real: string;
   try {
     real = realpathSync(path);
   } catch (cause) {
-    throw new TareError('not-found', `Cannot use ${what} ${path}: no such directory`, { cause });
+    throw unreachable(cause, `use ${what} ${path}`, 'no such directory');
   }
   if (!statSync(real).isDirectory()) throw new TareError('invalid', `Cannot use ${what} ${path}: not a directory`);
   return real;
 }
 
-/** What a bind source is. Errors: not-found. */
+/** What a bind source is. Errors: not-found, denied. */
 export function bindKind(source: string): 'directory' | 'file' {
   try {
     return statSync(source).isDirectory() ? 'directory' : 'file';
   } catch (cause) {
     const dangling = lstatExists(source) ? ' (a symbolic link that leads nowhere)' : '';
-    throw new TareError('not-found', `Cannot mount ${source}: no such file or directory${dangling}`, { cause });
+    throw unreachable(cause, `mount ${source}`, `no such file or directory${dangling}`);
   }
+}
+
+/** It is not there, or we may not look. */
+function unreachable(cause: unknown, doing: string, absent: string): TareError {
+  return (cause as NodeJS.ErrnoException).code === 'EACCES'
+    ? new TareError('denied', `Cannot ${doing}: permission denied`, { cause })
+    : new TareError('not-found', `Cannot ${doing}: ${absent}`, { cause });
 }
 
 function lstatExists(path: string): boolean {

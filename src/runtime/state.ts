@@ -13,9 +13,9 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { Fd, isLocked, lockWaitSync, tryLock } from '../sys/mod.ts';
+import { Fd, isLocked, lockWaitSync, SysError, tryLock } from '../sys/mod.ts';
 
 /**
  * Where a container is in its life. The phase is an empty entry `phase.NAME` in the container's directory, changed by rename(2): a rename whose
@@ -158,13 +158,22 @@ export function readLifeState(dir: string): LifeState | undefined {
   return undefined;
 }
 
-/** Whether the life lock is held by anyone. Undefined: no such container. */
+/** Whether the life lock is held by anyone. Undefined: no such container. Errors: denied for another user's, and others by errno. */
 export function isLifeHeld(dir: string): boolean | undefined {
   let life: Fd;
   try {
     life = openLife(dir);
-  } catch {
-    return undefined;
+  } catch (cause) {
+    const { code, errno = 0 } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    const { kind, message } = new SysError('open', -errno, join(dir, 'life'));
+    throw new TareError(
+      kind,
+      `Cannot look at container ${basename(dir).slice(0, 12)}: ${message.replace(/^Cannot /, '')}`,
+      {
+        cause,
+      },
+    );
   }
   try {
     return isLocked(life);
