@@ -132,7 +132,7 @@ export class TreeEntries {
     const first = kind === 'dir' || stat.links === 1 ? undefined : this.#firstName(stat, name);
     const isDir = kind === 'dir';
     using stack = new DisposableStack();
-    const object = kind === 'file' || isDir ? stack.use(reopen(tree, isDir)) : undefined;
+    const object = kind === 'file' || isDir ? stack.use(reopen(tree, isDir, path)) : undefined;
     const xattrs = object === undefined ? [] : this.#xattrs(object, path);
     const headers: Uint8Array[] = [];
     if (!isDir || name !== '')
@@ -195,10 +195,15 @@ function namesOfXattrs(object: Fd): string[] {
 }
 
 /** The same object, for reading: by its descriptor, whatever its name means by now. */
-function reopen(tree: Fd, isDir: boolean): Fd {
-  return openat2(AT_FDCWD, `/proc/self/fd/${tree.number}`, {
-    flags: O_RDONLY | O_NONBLOCK | O_NOCTTY | (isDir ? O_DIRECTORY : 0),
-  });
+function reopen(tree: Fd, isDir: boolean, path: ByteString): Fd {
+  try {
+    return openat2(AT_FDCWD, `/proc/self/fd/${tree.number}`, {
+      flags: O_RDONLY | O_NONBLOCK | O_NOCTTY | (isDir ? O_DIRECTORY : 0),
+    });
+  } catch (cause) {
+    if (!isErrno(cause, 'EACCES', 'EPERM')) throw cause;
+    throw new TareError('denied', `Cannot read ${JSON.stringify(utf8Of(path))}: permission denied`, { cause });
+  }
 }
 
 function isForbidden(key: ByteString): boolean {

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -24,6 +24,7 @@ import {
   LaunchError,
   listContainers,
   removeContainer,
+  rootlessUser,
   runContainer,
   type CreateOptions,
   type Engine,
@@ -31,12 +32,22 @@ import {
   type Running,
 } from '../../src/engine/mod.ts';
 import { TareError, type ErrorKind } from '../../src/base/errors.ts';
+import { rootlessCgroupParent, usableCgroups } from '../../src/engine/cgroups.ts';
 import type { ExitRecord } from '../../src/runtime/state.ts';
 import { unmountBelow } from '../support/mounts.ts';
 import { needs, type Need } from '../support/needs.ts';
 
+/** How much longer everything takes than on a usual machine: 10 or more where the processor is emulated. Whoever waits for something, waits so much longer. */
+export const slowness = Number(process.env['TARE_TEST_SLOWNESS'] ?? 1);
+
 /** The launcher of this checkout. */
 export const launcher = join(import.meta.dirname, '../../bin/tare');
+
+/** A program of this folder, as a path: in the virtual machine there are no types (tools/vm/checkout.ts). */
+export const program = (name: string): string => join(import.meta.dirname, `${name}${extname(import.meta.filename)}`);
+
+/** The user in whose namespace the tests run (`tare unshare tools/node --test ...`), where they are root. */
+export const rootless = process.getuid?.() === 0 ? rootlessUser(process.env, 0) : undefined;
 
 /** Running containers needs root, a built checkout and busybox. */
 export const canRun: Need =
@@ -45,6 +56,12 @@ export const canRun: Need =
   (existsSync(launcher) && existsSync(join(import.meta.dirname, '../../build/tare-helper'))
     ? false
     : 'needs a built checkout: run npm run build');
+
+/** Containers have cgroups here: an unprivileged user's when one was delegated. Without there is no pause and no limit. */
+export const hasCgroups: Need =
+  rootless !== undefined &&
+  usableCgroups({ rootless }, rootlessCgroupParent()).hierarchies.length === 0 &&
+  'cannot here: no cgroup is delegated to this user';
 
 const APPLETS =
   'sh cat true false sleep echo id ls head mount umount grep readlink stat dd kill mkdir rmdir mknod rm touch chmod mv ln umask hostname env pwd sort ip nproc tail find setsid ps test seq wc tr cut yes chroot'.split(
@@ -72,7 +89,10 @@ export class Lab implements AsyncDisposable {
     this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'tare-lab-')));
     const suffix = basename(this.dir).slice(9);
     const slice = `taretest${suffix}.slice`;
-    this.cgroupParent = how.systemd === true ? `/${slice}` : `/tare-test-${suffix}`;
+    this.cgroupParent =
+      how.systemd === true
+        ? `/${slice}`
+        : `${rootless === undefined ? '' : rootlessCgroupParent()}/tare-test-${suffix}`;
     const cgroups =
       how.systemd === true
         ? ({ cgroupManager: 'systemd', cgroupParent: slice } as const)
@@ -85,6 +105,7 @@ export class Lab implements AsyncDisposable {
     };
     this.options = {
       ...roots,
+      ...(rootless === undefined ? {} : { rootless, env: process.env }),
       ...cgroups,
       self: [launcher, ...flags({ ...roots, ...cgroups })],
     };
@@ -142,7 +163,11 @@ export class Lab implements AsyncDisposable {
   /** Starts `tare ARGS`. `prefix` is a command that runs it, such as unshare. */
   startTare(args: readonly string[], prefix: readonly string[] = []): ChildProcess {
     const [program = '', ...rest] = [...prefix, ...this.options.self, ...args];
-    return spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000, killSignal: 'SIGKILL' });
+    return spawn(program, rest, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 30_000 * slowness,
+      killSignal: 'SIGKILL',
+    });
   }
 
   /** Directory of a container. */
@@ -163,7 +188,7 @@ export class Lab implements AsyncDisposable {
 
   /** Everything that is there although every container was removed. Waits for what is on its way out. */
   async leftovers(waitMs = 5000): Promise<string[]> {
-    const end = performance.now() + waitMs;
+    const end = performance.now() + waitMs * slowness;
     for (;;) {
       const found = this.#leftovers();
       if (found.length === 0 || performance.now() > end) return found;
@@ -311,9 +336,9 @@ export async function outcome(child: ChildProcess): Promise<Outcome> {
   return { code: await code, stdout, stderr };
 }
 
-/** Polls until something is so. */
+/** Polls until something is so; `ms` on a usual machine. */
 export async function until(condition: () => boolean, ms: number, what: string): Promise<void> {
-  const end = performance.now() + ms;
+  const end = performance.now() + ms * slowness;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`Timed out waiting until ${what}`);
     await sleep(5);

@@ -103,7 +103,7 @@ export class UserLab implements AsyncDisposable {
   /** Starts a program as the user, or as root in the same mount namespace. */
   spawn(
     argv: readonly string[],
-    options: { env?: Record<string, string>; cwd?: string; root?: boolean; uid?: number } = {},
+    options: { env?: Record<string, string>; cwd?: string; root?: boolean; uid?: number; timeoutMs?: number } = {},
   ): ChildProcess {
     const uid = String(options.uid ?? this.uid);
     const become = options.root === true ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
@@ -112,7 +112,7 @@ export class UserLab implements AsyncDisposable {
     return spawn(program, args, {
       env: { ...this.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
+      timeout: options.timeoutMs ?? 60_000,
       killSignal: 'SIGKILL',
     });
   }

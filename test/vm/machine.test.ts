@@ -1,33 +1,19 @@
 /** cgroup v2 and systemd: what runs inside the virtual machine in one process (test/vm/guest), and what takes a unit of systemd. The short part of `npm run test:vm`. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import test from 'node:test';
-import { guestCheckout, guestUser } from '../../tools/vm/root.ts';
-import type { GuestTest } from './guest-test.ts';
+import { restartUnitName } from '../../src/engine/install-units.ts';
+import { guestUser } from '../../tools/vm/root.ts';
+import { asUser, inside, lingers } from './inside.ts';
 import { machine, skip, tare } from './the-machine.ts';
-
-const GUEST_TESTS_MS = 900_000;
 
 test('inside: every test of test/vm/guest', { skip }, async (t) => {
   const files = readdirSync(join(import.meta.dirname, 'guest')).filter((name) => name.endsWith('.test.ts'));
-  const results: GuestTest[] = [];
-  const argv = [
-    `${guestCheckout}/tools/node`,
-    `${guestCheckout}/test/vm/guest/run-tests.js`,
-    ...files.map((name) => `${guestCheckout}/test/vm/guest/${name.replace(/\.ts$/, '.js')}`),
-  ];
-  const { code, stderr } = await machine.run(argv, {
-    timeoutMs: GUEST_TESTS_MS,
-    onLine: (line) => void results.push(JSON.parse(line) as GuestTest),
-  });
-  for (const { name, file, error, skip: skipped } of results) {
-    await t.test(`${file}: ${name}`, { skip: skipped ?? false }, () => {
-      if (error !== undefined) throw new Error(error);
-    });
-  }
-  assert.ok(results.length > 0, `no test ran (exit code ${code}): ${stderr}`);
-  assert.equal(code, 0, stderr);
+  await inside(
+    t,
+    files.map((name) => `vm/guest/${basename(name, '.test.ts')}`),
+  );
 });
 
 test("a container outlives the unit that started it: its monitor left the unit's cgroup", { skip }, async () => {
@@ -51,10 +37,8 @@ test(
   'a lingering user: limits hold in the delegated subtree, and a container outlives the unit that started it',
   { skip },
   async () => {
-    await machine.sh(
-      `loginctl enable-linger ${guestUser}; until [ -S /run/user/1000/systemd/private ]; do sleep 1; done`,
-    );
-    const unit = `runuser -u ${guestUser} -- env XDG_RUNTIME_DIR=/run/user/1000 HOME=/home/${guestUser} systemd-run --user --wait --pipe --quiet`;
+    await lingers();
+    const unit = asUser.join(' ');
     const limits = "sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max'";
     assert.equal(
       await machine.sh(`${unit} ${tare} run --rm --memory 64m --pids-limit 44 host: ${limits}`),
@@ -142,3 +126,27 @@ test(
     );
   },
 );
+
+test('a lingering user: an always container comes back after a reboot, by a unit of their own', { skip }, async () => {
+  await lingers();
+  const unit = asUser.join(' ');
+  assert.equal(
+    await machine.sh(`${unit} ${tare} system install-units --user`),
+    `/home/${guestUser}/.config/systemd/user/${restartUnitName}`,
+  );
+  await machine.sh(`
+    ${unit} ${tare} run -d --name always --restart always host: sh -c 'echo run; exec sleep 1000'
+    ${unit} ${tare} run -d --name stopped --restart unless-stopped host: sleep 1000
+    ${unit} ${tare} stop -t 0 stopped
+    ${unit} ${tare} run -d --name never host: sleep 1000`);
+  await machine.reboot();
+  await machine.sh(`until [ -S /run/user/1000/systemd/private ]; do sleep 1; done
+    until ${unit} systemctl --user is-active ${restartUnitName}; do sleep 1; done`);
+  const rows = (await machine.sh(`${unit} ${tare} ps -a --format '{{.Names}} {{.State}}'`)).split('\n').sort();
+  assert.deepEqual(rows, ['always running', 'never exited', 'stopped exited']);
+  // Started once, and none of the unit's: it may be stopped.
+  assert.equal(await machine.sh(`${unit} ${tare} logs always`), 'run\nrun');
+  await machine.sh(`${unit} systemctl --user stop ${restartUnitName}`);
+  assert.equal(await machine.sh(`${unit} ${tare} exec always echo lives`), 'lives');
+  await machine.sh(`${unit} ${tare} rm -f always stopped never`);
+});
