@@ -1,6 +1,6 @@
 /** What a container sees and may do, asked from inside. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -17,7 +17,7 @@ import { diffContainer, execContainer, removeContainer, startContainer, waitCont
 import { capabilityMask, defaultCapabilities } from '../../src/spec/capabilities.ts';
 import { readCgroupHost } from '../../src/runtime/cgroup/mod.ts';
 import { needs, type Need } from '../support/needs.ts';
-import { canRun, Lab } from './lab.ts';
+import { canRun, Lab, outcome } from './lab.ts';
 
 const skip = canRun;
 const host = readCgroupHost();
@@ -400,6 +400,24 @@ test('rootfs: without :O writes into the directory; with it never', { skip }, as
   await lab.run(['sh', '-c', 'echo 1 > /written'], { source: `rootfs:${lab.rootfs}:O` });
   assert.equal(existsSync(join(lab.rootfs, 'written')), false);
 });
+
+test(
+  'rootfs: without :O also where the machine’s mounts are shared, as systemd has them; and mounts stay inside',
+  { skip },
+  async () => {
+    await using lab = new Lab();
+    mkdirSync(join(lab.rootfs, 'm'));
+    const tare = lab.options.self.map((word) => `'${word}'`).join(' ');
+    const inside = 'mount -t tmpfs tmpfs /m && echo mounted; cat /proc/self/mountinfo | grep -c " / / .*shared:"';
+    const script = `${tare} run --rm --privileged --rootfs ${lab.rootfs} sh -c '${inside}'; grep -c ${lab.rootfs}/m /proc/self/mountinfo`;
+    const { stdout, stderr } = await outcome(
+      spawn('unshare', ['--mount', '--propagation', 'shared', 'sh', '-c', script], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+    assert.equal(stdout, 'mounted\n0\n0\n', stderr);
+  },
+);
 
 test('a rootfs made of traps: symlinks in it never lead to the host', { skip }, async () => {
   await using lab = new Lab();

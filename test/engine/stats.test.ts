@@ -10,11 +10,13 @@ import {
   type StatsSample,
 } from '../../src/engine/mod.ts';
 import { readCgroupHost } from '../../src/runtime/cgroup/mod.ts';
-import { canRun, clear, Lab } from './lab.ts';
+import { canRun, clear, hasCgroups, Lab } from './lab.ts';
 
 const controllers = readCgroupHost().hierarchies.flatMap((hierarchy) => hierarchy.controllers);
 const skip =
-  canRun || (['memory', 'pids'].every((name) => controllers.includes(name)) ? false : 'needs cgroup controllers');
+  canRun ||
+  hasCgroups ||
+  (['memory', 'pids'].every((name) => controllers.includes(name)) ? false : 'needs cgroup controllers');
 const MIB = 1024 ** 2;
 
 /** The first samples of which something is so. */

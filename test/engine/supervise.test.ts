@@ -123,11 +123,13 @@ test(
   async () => {
     await using lab = new Lab();
     const { id } = await lab.detached(['sh', '-c', 'echo up; exec sleep 1000'], { restart: { policy: 'always' } });
+    const said = (): number => read(lab.at(id, 'ctr.log')).split('\n').length - 1;
     for (let count = 1; count <= 3; count++) {
-      await until(() => read(lab.at(id, 'ctr.log')).split(' up').length > count, 30_000, 'it said that it runs');
+      await until(() => existsSync(lab.at(id, 'pid')) && said() === count, 30_000, 'it runs');
       process.kill((await inspect(lab, id)).State.Pid, 'SIGKILL');
       await restarted(lab, id, count);
     }
+    await until(() => said() === 4, 30_000, 'it runs');
     assert.equal((await inspect(lab, id)).RestartCount, 3);
     const session = await execContainer(lab.engine, id, { argv: ['echo', 'in it'] }, 'pipe');
     let text = '';

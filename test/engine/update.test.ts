@@ -13,12 +13,13 @@ import {
 import { isKind } from '../../src/base/errors.ts';
 import { cgroupStats, locateCgroup, readCgroupHost } from '../../src/runtime/cgroup/mod.ts';
 import { needs } from '../support/needs.ts';
-import { canRun, clear, Lab, outcome, read } from './lab.ts';
+import { canRun, clear, hasCgroups, Lab, outcome, read } from './lab.ts';
 
 const host = readCgroupHost();
 const controllers = host.hierarchies.flatMap((hierarchy) => hierarchy.controllers);
 const skip =
   canRun ||
+  hasCgroups ||
   needs.root() ||
   (['memory', 'pids', 'cpu'].every((name) => controllers.includes(name)) ? false : 'needs cgroup controllers');
 const MIB = 1024 ** 2;
