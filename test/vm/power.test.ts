@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { restartUnitName } from '../../src/engine/install-units.ts';
 import { machine, skip, tare } from './the-machine.ts';
 
 /** The machine works this long before its power is cut. */
@@ -19,29 +20,49 @@ test('podman and tare on the same store: each sees and runs what the other broug
 });
 
 test('after a loss of power in the middle of work ps, images and run tell the truth', { skip }, async () => {
-  await machine.sh(
-    `for name in one two; do ${tare} run -d --name $name localhost/bb:1 sh -c 'while :; do echo line; done'; done`,
+  await machine.sh(`
+    ${tare} system install-units
+    for name in one two; do ${tare} run -d --name $name localhost/bb:1 sh -c 'while :; do echo line; done'; done
+    for policy in always unless-stopped; do ${tare} run -d --name $policy --restart $policy host: sleep 1000; done
+    ${tare} run -d --name stopped --restart unless-stopped host: sleep 1000
+    ${tare} stop -t 0 stopped
+    ${tare} run -d --name tried --restart on-failure:1 host: sh -c 'exit 9'
+    ${tare} wait tried`);
+  // What was acknowledged is there afterwards, whatever goes on at that moment: also each exit code.
+  const codes = new Map<string, string>();
+  const busy = machine.run(
+    [
+      'sh',
+      '-c',
+      `n=0; while :; do ${tare} run --rm localhost/bb:1 sh -c 'echo x > /x' & ${tare} run -d host: sh -c true >&2
+       n=$((n + 1)); ${tare} run --name ended$n host: sh -c "exit $n"; echo ended$n $?
+       ${tare} tag localhost/bb:1 localhost/bb:3; ${tare} untag localhost/bb:3; done`,
+    ],
+    {
+      onLine(line) {
+        const [name = '', code = ''] = line.split(' ');
+        codes.set(name, code);
+      },
+    },
   );
-  // What was acknowledged is there afterwards, whatever goes on at that moment.
-  const busy = machine.run([
-    'sh',
-    '-c',
-    `while :; do ${tare} run --rm localhost/bb:1 sh -c 'echo x > /x' & ${tare} run -d host: sh -c true; ${tare} tag localhost/bb:1 localhost/bb:3; ${tare} untag localhost/bb:3; done`,
-  ]);
   busy.catch(() => {});
   await sleep(BUSY_MS);
   await machine.cutPower();
   await assert.rejects(busy, /the machine is off/);
   await machine.boot();
-  const rows = (await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}}'`)).split('\n');
-  assert.deepEqual(
-    rows.filter((row) => /^(one|two) /.test(row)),
-    ['two exited', 'one exited'],
-  );
-  assert.deepEqual(
-    rows.filter((row) => / running$/.test(row)),
-    [],
-  );
+  await machine.sh(`until systemctl is-active ${restartUnitName}; do sleep 1; done`);
+  const states = await machine.sh(`${tare} ps -a --format '{{.Names}} {{.State}} {{.ExitCode}}'`);
+  const rows = new Map(states.split('\n').map((row) => [row.split(' ')[0] ?? '', row.split(' ').slice(1).join(' ')]));
+  assert.ok(codes.size > 0, 'something ended');
+  for (const [name, code] of codes) assert.equal(rows.get(name), `exited ${code}`, name);
+  const known = ['one', 'two', 'stopped', 'tried', 'always', 'unless-stopped'].map((name) => rows.get(name));
+  assert.deepEqual(known, ['exited 137', 'exited 137', 'exited 137', 'exited 9', 'running 0', 'running 0']);
+  const running = [...rows].filter(([, row]) => row.startsWith('running')).map(([name]) => name);
+  assert.deepEqual(running.sort(), ['always', 'unless-stopped']);
+  // Its policy was honoured exactly once.
+  const starts = `${tare} events --stream=false --filter event=start --format '{{.Actor.Attributes.name}}'`;
+  assert.equal(await machine.sh(`${starts} | sort`), 'always\nunless-stopped');
+  assert.equal(await machine.sh(`${tare} inspect -f '{{.RestartCount}}' tried always unless-stopped`), '1\n0\n0');
   assert.equal(await machine.sh(`${tare} inspect -f '{{.State.ExitCode}}' one`), '137');
   assert.match(await machine.sh(`${tare} images --format '{{.Repository}}:{{.Tag}}'`), /^localhost\/bb:1$/m);
   assert.equal(await machine.sh(`${tare} run --rm localhost/bb:1 sh -c 'echo again'`), 'again');
