@@ -2,7 +2,7 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { blobsOf, buildImage, writeLayout, type BuiltImage } from './image.ts';
 import { needs } from './needs.ts';
@@ -17,10 +17,14 @@ export interface TestImage {
 }
 
 const uid = process.getuid?.() ?? 0;
+/** In the namespace of an unprivileged user, who is root there, the id outside. */
+const owner = Number(process.env['TARE_ROOTLESS']?.split(' ')[0] ?? uid);
 /** Root's and each user's own: images are only read from where nobody else can write. */
-const cache = `/var/tmp/tare-test-cache${uid === 0 ? '' : `-${uid}`}`;
+const cache = `/var/tmp/tare-test-cache${owner === 0 ? '' : `-${owner}`}`;
 /** How images are written is part of what they are. */
-const form = ['image.ts', 'tar.ts'].map((name) => readFileSync(join(import.meta.dirname, name)));
+const form = ['image', 'tar'].map((name) =>
+  readFileSync(join(import.meta.dirname, `${name}${extname(import.meta.filename)}`)),
+);
 const busybox = '/bin/busybox';
 
 /** The reason why `busyboxImage` cannot be made here, or false. */
