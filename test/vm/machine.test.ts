@@ -16,6 +16,19 @@ test('inside: every test of test/vm/guest', { skip }, async (t) => {
   );
 });
 
+/** The whole of them takes its time: engine.test.ts. */
+const short =
+  /^(restart on-failure: so often|restart always: comes back|timeout:|health: (it runs as|a paused)|rootfs:|pauseContainer|stop, kill, restart and rm)/;
+
+test('inside: a part of the suites of test/engine', { skip }, async (t) => {
+  const suites = ['health', 'isolation', 'pause', 'supervise'];
+  await inside(
+    t,
+    suites.map((name) => `engine/${name}`),
+    { only: short },
+  );
+});
+
 test("a container outlives the unit that started it: its monitor left the unit's cgroup", { skip }, async () => {
   await machine.sh(`systemd-run --quiet --wait --unit=session ${tare} run -d --name outlives host: sleep 1000`);
   assert.equal(
