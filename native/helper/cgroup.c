@@ -79,7 +79,9 @@ bool cgroup_frozen(const struct cgroup *cg) {
   char state[64];
   struct text file = {0};
   if (cg->root < 0) return false;
-  if (*cg->freezer) return read_small(cg->root, cg->freezer, state, sizeof state) > 0 && *state != 'T';
+  /* Where there are both, either may hold them. */
+  if (*cg->freezer && read_small(cg->root, cg->freezer, state, sizeof state) > 0 && *state != 'T')
+    return true;
   if (!*cg->kill) return false;
   text_add_bytes(&file, cg->kill, strlen(cg->kill) - strlen("kill"));
   text_add(&file, "events");

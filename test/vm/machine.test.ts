@@ -18,7 +18,7 @@ test('inside: every test of test/vm/guest', { skip }, async (t) => {
 
 /** The whole of them takes its time: engine.test.ts. */
 const short =
-  /^(restart on-failure: so often|restart always: comes back|timeout:|health: (it runs as|a paused)|rootfs:|pauseContainer|stop, kill, restart and rm)/;
+  /^(restart on-failure: so often|restart always: comes back|timeout:|health: it runs as|rootfs:|pauseContainer|stop, kill, restart and rm)/;
 
 test('inside: a part of the suites of test/engine', { skip }, async (t) => {
   const suites = ['health', 'isolation', 'pause', 'supervise'];
