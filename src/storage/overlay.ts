@@ -53,7 +53,13 @@ export class OverlayDirs implements TempRoots {
     mkdirSync(this.home, { recursive: true, mode: 0o700 });
     mkdirSync(join(this.home, 'l'), { recursive: true, mode: 0o755 });
     const flag = join(this.home, '.has-mount-program');
-    if (!existsSync(flag)) createFile(flag, 'false');
+    if (existsSync(flag)) return;
+    try {
+      createFile(flag, 'false');
+    } catch (error) {
+      // Another first command was faster.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
   }
 
   /**

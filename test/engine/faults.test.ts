@@ -123,6 +123,14 @@ test('exec against stop: an exec runs, or fails clearly, and ends with its conta
   assert.deepEqual(await lab.leftovers(), []);
 });
 
+test('the very first commands, all at once: each finds or makes what all need', { skip }, async () => {
+  for (let round = 0; round < 3; round++) {
+    await using lab = new Lab();
+    const first = ['images', 'ps', 'images', 'info', 'images', 'ps'].map((verb) => lab.tare(verb));
+    for (const { code, stderr } of await Promise.all(first)) assert.deepEqual([code, stderr], [0, '']);
+  }
+});
+
 test('start against start: one start happens, the other attaches or says so', { skip }, async () => {
   await using lab = new Lab();
   const { id } = await createContainer(lab.engine, {

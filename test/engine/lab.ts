@@ -57,11 +57,14 @@ export const canRun: Need =
     ? false
     : 'needs a built checkout: run npm run build');
 
-/** Containers have cgroups here: an unprivileged user's when one was delegated. Without there is no pause and no limit. */
-export const hasCgroups: Need =
-  rootless !== undefined &&
-  usableCgroups({ rootless }, rootlessCgroupParent()).hierarchies.length === 0 &&
-  'cannot here: no cgroup is delegated to this user';
+/** Containers have a cgroup with this controller here: an unprivileged user's when one was delegated. Without a cgroup there is no pause and no limit. */
+export function hasController(name?: string): Need {
+  if (rootless === undefined) return false;
+  const { hierarchies } = usableCgroups({ rootless }, rootlessCgroupParent());
+  const has = hierarchies.some(({ controllers }) => name === undefined || controllers.includes(name));
+  return !has && `cannot here: no cgroup ${name === undefined ? '' : `with ${name} `}is delegated to this user`;
+}
+export const hasCgroups: Need = hasController();
 
 const APPLETS =
   'sh cat true false sleep echo id ls head mount umount grep readlink stat dd kill mkdir rmdir mknod rm touch chmod mv ln umask hostname env pwd sort ip nproc tail find setsid ps test seq wc tr cut yes chroot'.split(
