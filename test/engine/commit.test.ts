@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -30,6 +30,9 @@ import { busyboxImage, noBusybox } from '../support/images.ts';
 import { canRun, clear, Lab, outcome, until } from './lab.ts';
 
 const skip = canRun || noBusybox();
+/** A module of the engine's, as a URL: in the virtual machine there are no types. */
+const source = (name: string): string =>
+  new URL(`../../src/engine/${name}${extname(import.meta.filename)}`, import.meta.url).href;
 
 interface Config {
   readonly Env: readonly string[];
@@ -190,9 +193,9 @@ describe('commit', { skip, concurrency: 1, timeout: 240_000 }, () => {
       process.execPath,
       [
         '-e',
-        `const { createEngine } = await import(${JSON.stringify(new URL('../../src/engine/engine.ts', import.meta.url).href)});
-         const { whilePaused } = await import(${JSON.stringify(new URL('../../src/engine/while-paused.ts', import.meta.url).href)});
-         const { readRecord } = await import(${JSON.stringify(new URL('../../src/engine/record.ts', import.meta.url).href)});
+        `const { createEngine } = await import(${JSON.stringify(source('engine'))});
+         const { whilePaused } = await import(${JSON.stringify(source('while-paused'))});
+         const { readRecord } = await import(${JSON.stringify(source('record'))});
          const engine = createEngine(${JSON.stringify(lab.options)});
          await whilePaused(engine, readRecord(engine, ${JSON.stringify(id)}), async () => process.kill(process.pid, 'SIGKILL'));`,
       ],
