@@ -32,7 +32,7 @@ import {
   type Running,
 } from '../../src/engine/mod.ts';
 import { TareError, type ErrorKind } from '../../src/base/errors.ts';
-import { rootlessCgroupParent, usableCgroups } from '../../src/engine/cgroups.ts';
+import { cgroupChoice, usableCgroups } from '../../src/engine/cgroups.ts';
 import type { ExitRecord } from '../../src/runtime/state.ts';
 import { unmountBelow } from '../support/mounts.ts';
 import { needs, type Need } from '../support/needs.ts';
@@ -57,10 +57,14 @@ export const canRun: Need =
     ? false
     : 'needs a built checkout: run npm run build');
 
+/** What cgroupfs has for a user's containers. */
+const delegated = (): string =>
+  rootless === undefined ? '' : cgroupChoice({ cgroupManager: 'cgroupfs', rootless }).parent;
+
 /** Containers have a cgroup with this controller here: an unprivileged user's when one was delegated. Without a cgroup there is no pause and no limit. */
 export function hasController(name?: string): Need {
   if (rootless === undefined) return false;
-  const { hierarchies } = usableCgroups({ rootless }, rootlessCgroupParent());
+  const { hierarchies } = usableCgroups({ rootless }, delegated());
   const has = hierarchies.some(({ controllers }) => name === undefined || controllers.includes(name));
   return !has && `cannot here: no cgroup ${name === undefined ? '' : `with ${name} `}is delegated to this user`;
 }
@@ -92,10 +96,7 @@ export class Lab implements AsyncDisposable {
     this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'tare-lab-')));
     const suffix = basename(this.dir).slice(9);
     const slice = `taretest${suffix}.slice`;
-    this.cgroupParent =
-      how.systemd === true
-        ? `/${slice}`
-        : `${rootless === undefined ? '' : rootlessCgroupParent()}/tare-test-${suffix}`;
+    this.cgroupParent = how.systemd === true ? `/${slice}` : `${delegated()}/tare-test-${suffix}`;
     const cgroups =
       how.systemd === true
         ? ({ cgroupManager: 'systemd', cgroupParent: slice } as const)
