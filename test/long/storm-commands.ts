@@ -1,6 +1,5 @@
 /** What the storm of all verbs may do: command lines for a dozen containers, for their image, and for some that nobody stops. */
 import { join } from 'node:path';
-import { findVerb } from '../../src/cli/verbs.ts';
 
 /** Chooses one of several. */
 export type Pick = <T>(items: readonly T[]) => T;
@@ -64,7 +63,7 @@ export const harmless: readonly Command[] = [
 ];
 
 /** Everything. What is there twice is done twice as often. */
-const all: readonly Command[] = [
+export const commands: readonly Command[] = [
   ...harmless,
   named,
   named,
@@ -73,8 +72,11 @@ const all: readonly Command[] = [
   unnamed,
   (name) => ['create', '--name', name, IMAGE, 'sh', '-c', shortLife(7)],
   (name) => ['container', 'clone', '--name', `${name}-renamed`, name],
+  (name) => ['init', name],
+  (name) => ['init', name],
   (name) => ['start', name],
   (name) => ['start', name],
+  (name, pick) => ['update', '--restart', pick(['no', 'on-failure:1', 'always', 'unless-stopped']), name],
   (name) => ['stop', '-t', '1', name],
   (name) => ['kill', name],
   (name) => ['restart', '-t', '1', name],
@@ -100,12 +102,6 @@ const all: readonly Command[] = [
   () => ['system', 'df'],
   () => ['info'],
 ];
-
-/** What this build has. */
-export const commands: readonly Command[] = all.filter(
-  (command) => findVerb(command('n0', (items) => items[0] as never, '/')) !== undefined,
-);
-export const missing = all.length - commands.length;
 
 /** Started before the storm, and named by nothing but what is harmless. What its end must find of them. */
 export interface Kept {
