@@ -104,12 +104,13 @@ static void fill_table(struct monitor *m) {
 void health_check(struct monitor *m) {
   struct health *h = &m->health;
   if (m->main.state != SESSION_STARTED || m->main.exited) return answer(m, ESRCH);
-  if (h->check) return;
   /* What is paused answers to nobody, and is not ill. */
   if (cgroup_frozen(&m->cgroup)) {
     answer(m, EAGAIN);
-    return schedule(m);
+    if (!h->check) schedule(m);
+    return;
   }
+  if (h->check) return;
   struct session *s = calloc(1, sizeof *s);
   if (!s) return schedule(m);
   timer_clear(m, TIMER_HEALTH);
@@ -120,7 +121,7 @@ void health_check(struct monitor *m) {
   s->process.pidfd = s->process.sync = -1;
   fill_table(m);
   h->output_len = 0;
-  h->expired = false;
+  h->expired = h->held = false;
   h->check = s;
   clock_gettime(CLOCK_REALTIME, &h->asked);
   if (session_start(m, s, NULL) < 0) {
@@ -139,6 +140,14 @@ void health_check(struct monitor *m) {
 void health_expired(struct monitor *m) {
   struct session *s = m->health.check;
   if (!s) return;
+  /* Nor in the middle of a check, which goes on with the container and then has all its time. */
+  bool frozen = cgroup_frozen(&m->cgroup), held = m->health.held;
+  m->health.held = frozen;
+  if (frozen) answer(m, EAGAIN);
+  if (frozen || held) {
+    timer_set(m, TIMER_HEALTH_LIMIT, m->health.timeout_ms);
+    return;
+  }
   m->health.expired = true;
   /* It has no process yet: soon. */
   if (s->process.pidfd < 0) timer_set(m, TIMER_HEALTH_LIMIT, 100);

@@ -124,7 +124,7 @@ struct nest {
 enum health_status { HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
 
 struct health {
-  bool on, expired;
+  bool on, expired, held; /* held: by the freezer when its time was over */
   struct plan plan;
   int given[HEALTH_FDS], fds[HEALTH_FDS];
   uint32_t interval_ms, timeout_ms, start_period_ms, start_interval_ms, retries, action;

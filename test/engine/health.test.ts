@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind } from '../../src/base/errors.ts';
 import {
   checkHealth,
@@ -217,19 +218,34 @@ test('health: with a restart policy the check goes on in the next run, from star
   assert.deepEqual(await statuses(lab), ['healthy', 'healthy']);
 });
 
-test('health: a paused container is not ill', { skip: skip || hasCgroups, timeout }, async () => {
-  await using lab = new Lab();
-  const { id } = await lab.detached(sleeper, {
-    health: { test: ['CMD', 'true'], intervalMs: 0, timeoutMs: 1000 * slowness, retries: 1, onFailure: 'kill' },
-  });
-  assert.equal((await checkHealth(lab.engine, id)).health.status, 'healthy');
-  await pauseContainer(lab.engine, id);
-  const error: unknown = await checkHealth(lab.engine, id).catch((caught: unknown) => caught);
-  assert.ok(isKind(error, 'failed-precondition') && /it is paused/.test(String(error)), JSON.stringify(error));
-  await unpauseContainer(lab.engine, id);
-  assert.equal((await checkHealth(lab.engine, id)).health.status, 'healthy');
-  assert.deepEqual(await statuses(lab), ['healthy']);
-});
+test(
+  'health: a paused container is not ill, also when it is paused in the middle of a check',
+  { skip: skip || hasCgroups, timeout },
+  async () => {
+    await using lab = new Lab();
+    const { id } = await lab.detached(sleeper, {
+      name: 'still',
+      health: {
+        test: shell('test ! -e /root/slow || sleep 0.2'),
+        intervalMs: 20,
+        timeoutMs: 1000 * slowness,
+        retries: 1,
+        onFailure: 'kill',
+      },
+    });
+    await reaches(lab, id, 'healthy');
+    await lab.tare('exec', 'still', 'touch', '/root/slow');
+    await sleep(100);
+    await pauseContainer(lab.engine, id);
+    const error: unknown = await checkHealth(lab.engine, id).catch((caught: unknown) => caught);
+    assert.ok(isKind(error, 'failed-precondition') && /it is paused/.test(String(error)), JSON.stringify(error));
+    await sleep(1500 * slowness);
+    assert.equal(healthOf(lab, id)?.status, 'healthy');
+    await unpauseContainer(lab.engine, id);
+    assert.equal((await checkHealth(lab.engine, id)).health.status, 'healthy');
+    assert.deepEqual(await statuses(lab), ['healthy']);
+  },
+);
 
 test(
   'health: the HEALTHCHECK of an image is honoured, replaced in part, and turned off; images tell their events',
