@@ -80,7 +80,7 @@ describe('completion', { skip: canRun, concurrency: 1 }, () => {
     assert.deepEqual(await answer('stop', 'cold'), ['cold-one', ':words']);
     assert.deepEqual(await answer('exec', 'cold'), [':words']);
     assert.equal((await lab.tare(['stop', 'cold-one'])).code, 0);
-    assert.deepEqual(await answer('inspect', 'c'), ['cold-one', ':words']);
+    assert.deepEqual(await answer('inspect', 'col'), ['cold-one', ':words']);
     assert.deepEqual(await answer('exec', '-it', 'wa'), ['warm-two', 'warm-one', ':words']);
     assert.deepEqual(await answer('exec', 'warm-one', ''), [':words']);
     assert.deepEqual(await answer('completion', ''), ['bash', 'zsh', 'fish', ':words']);
