@@ -8,7 +8,7 @@ import { isErrno } from '../sys/error.ts';
 import { Fd } from '../sys/fd.ts';
 import { openDirectory } from '../sys/open.ts';
 import { planConstants } from '../sys/plan/schema.ts';
-import { containerCgroupPlan } from './cgroups.ts';
+import { cgroupPlace } from './cgroups.ts';
 import { connectMonitor } from './connect.ts';
 import type { ExecOptions } from './create-options.ts';
 import { type Engine, socketPath } from './engine.ts';
@@ -60,7 +60,7 @@ export async function execContainer(
     using pidfd = openInit(engine, id);
     if (pidfd === undefined) throw ended(id);
     const process = await execProcess(config, options, pidfd.pid);
-    const cgroup = containerCgroupPlan(engine, record.cgroupPath, undefined);
+    const cgroup = cgroupPlace(engine, record);
     const stdio = stdioName(options, io);
     const compiled = compileExec(
       process,

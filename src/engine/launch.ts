@@ -9,7 +9,7 @@ import type { Mount } from '../spec/mount.ts';
 import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT } from '../sys/monitor/frames.ts';
 import { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
-import { containerCgroupPlan } from './cgroups.ts';
+import { containerCgroupPlan } from './cgroup-plan.ts';
 import { connection } from './connection.ts';
 import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';

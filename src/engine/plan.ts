@@ -1,7 +1,7 @@
 import { compile, type CompiledPlan } from '../runtime/compile/mod.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import { printPlan } from '../sys/plan/print.ts';
-import { containerCgroupPlan } from './cgroups.ts';
+import { containerCgroupPlan } from './cgroup-plan.ts';
 import type { Engine } from './engine.ts';
 import { planOptions } from './launch.ts';
 import { resolveContainer } from './names.ts';

@@ -5,7 +5,7 @@ import type { CgroupPlan } from './plan.ts';
 /** Where a container's cgroup is in each hierarchy: what is known of it without its limits. */
 export type CgroupPlace = Pick<
   CgroupPlan,
-  'root' | 'dirs' | 'unified' | 'controllers' | 'kill' | 'procs' | 'freezer' | 'oom'
+  'root' | 'dirs' | 'tasks' | 'unified' | 'controllers' | 'kill' | 'procs' | 'freezer' | 'oom'
 >;
 
 /** The parent of the cgroups of containers that name none. */
@@ -32,6 +32,7 @@ export function locateCgroup(host: CgroupHost, cgroupPath: string): CgroupPlace 
   return {
     root: host.root,
     dirs: [...v1, ...(v2 ? [v2] : [])].map((h) => joinPath(h.dir, path)),
+    tasks: v1.map((h) => `${joinPath(h.dir, path)}/tasks`),
     ...(unified === undefined ? {} : { unified }),
     controllers,
     kill: unified === undefined ? '' : `${unified}/cgroup.kill`,

@@ -94,7 +94,6 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
     parents: order.flatMap((h) => ancestors.map((ancestor) => join(h.dir, ancestor))),
     parentWrites,
     writes: [...limits.writes, ...devices.writes],
-    tasks: v1.map((h) => `${join(h.dir, path)}/tasks`),
     ...(monitors === false ? {} : { monitors }),
     leave:
       monitors === false

@@ -27,11 +27,11 @@ export function compileStdio(draft: Draft, mode: StdioMode, stdin: boolean, once
   });
 }
 
-export function cgroupSlot(draft: Draft, cgroup: ContainerCgroup): number {
+export function cgroupSlot(draft: Draft, cgroup: Pick<ContainerCgroup, 'tasks' | 'unified'>): number {
   return draft.fd(cgroup.unified === undefined ? undefined : { kind: 'cgroup-dir', path: cgroup.unified });
 }
 
-export function compileTasks(draft: Draft, cgroup: ContainerCgroup): void {
+export function compileTasks(draft: Draft, cgroup: Pick<ContainerCgroup, 'tasks' | 'unified'>): void {
   for (const path of cgroup.tasks)
     draft.add({ op: 'cgroupTask', fd: draft.fd({ kind: 'cgroup-file', path, write: true }) });
 }

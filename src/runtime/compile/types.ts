@@ -157,5 +157,5 @@ export interface CompileExecOptions {
 /** The container an exec session enters. */
 export interface ExecTarget {
   readonly config: RuntimeConfig;
-  readonly cgroup: ContainerCgroup;
+  readonly cgroup: Pick<ContainerCgroup, 'tasks' | 'unified'>;
 }
