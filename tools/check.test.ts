@@ -227,7 +227,7 @@ test('checkNativeSize refuses a helper over its budget', (t) => {
   const { problems } = checkNativeSize(
     tree(t, {
       'native/helper/a.c': 'int a;\n'.repeat(2800),
-      'native/helper/b.h': 'int b;\n'.repeat(1801),
+      'native/helper/b.h': 'int b;\n'.repeat(1901),
       'native/addon/a.c': '\n',
     }),
   );
