@@ -68,7 +68,10 @@ describe('@tare/linux-arm64 under qemu-user', { skip }, () => {
       NODE_OPTIONS: '--require=/evil.js',
     });
     assert.equal(status, 0);
-    assert.equal(stdout.split('\n')[0], [...nodeFlags, join(home, 'dist/bin/main.cjs'), 'version', 'a b'].join(' '));
+    assert.equal(
+      stdout.split('\n')[0],
+      [...nodeFlags, '--', join(home, 'dist/bin/main.cjs'), 'version', 'a b'].join(' '),
+    );
     assert.match(stdout, /^TARE_HIDDEN_NODE_OPTIONS=/m);
   });
 
