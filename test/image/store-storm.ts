@@ -155,21 +155,19 @@ async function ended(child: ChildProcess, what: string): Promise<Ended> {
   return { code, stderr: await stderr, what };
 }
 
-/** When its work is over on a quiet machine: a later kill would find nobody. */
-const LATEST_KILL_MS: Readonly<Record<Victim, number>> = { commit: 150, pull: 900, rmi: 300 };
-
 /** Kills `rounds` times what is at work, several at once, at random moments; `seed` repeats them. */
 export async function storm(t: TestContext, victim: Victim, rounds: number, seed: number): Promise<void> {
   t.diagnostic(`seed ${seed}, ${rounds} rounds`);
   const dice = randomizer(seed);
   await using scene = await Storm.open();
+  const workMs = await undisturbedMs(scene, victim, dice);
   let hits = 0;
   for (let round = 0; round < rounds; round++) {
     const children = await start(scene, victim, dice);
     const beside = scene.podmanWorks(round, dice);
     const killing = children.map(async (child) => {
       const exited = once(child, 'exit');
-      await sleep(dice(LATEST_KILL_MS[victim]));
+      await sleep(dice(workMs));
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGKILL');
         hits++;
@@ -182,6 +180,18 @@ export async function storm(t: TestContext, victim: Victim, rounds: number, seed
   t.diagnostic(`${hits} kills hit something alive`);
   assert.ok(hits >= rounds / 2, `only ${hits} hits`);
   await scene.finish();
+}
+
+/** Of one that commits without an end. */
+const COMMITS_MS = 150;
+
+/** How long its work takes: a later kill would find nobody. */
+async function undisturbedMs(scene: Storm, victim: Victim, dice: (n: number) => number): Promise<number> {
+  if (victim === 'commit') return COMMITS_MS;
+  const began = performance.now();
+  const children = await start(scene, victim, dice);
+  await Promise.all(children.map((child) => ended(child, victim)));
+  return Math.ceil(performance.now() - began);
 }
 
 async function start(scene: Storm, victim: Victim, dice: (n: number) => number): Promise<ChildProcess[]> {
