@@ -42,7 +42,7 @@ export const asUser: readonly string[] = [
 
 /** The user's systemd runs, and at boot. */
 export async function lingers(): Promise<void> {
-  await machine.sh(
-    `loginctl enable-linger ${guestUser}; until [ -S /run/user/1000/systemd/private ]; do sleep 1; done`,
-  );
+  // The socket of one that was stopped may be there a moment longer.
+  await machine.sh(`loginctl enable-linger ${guestUser}; systemctl start user@1000
+    until runuser -u ${guestUser} -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user show-environment >/dev/null 2>&1; do sleep 1; done`);
 }
