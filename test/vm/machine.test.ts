@@ -1,23 +1,10 @@
-/** cgroup v2 beside systemd, and a part of the suites of test/engine, in the virtual machine. The short part of `npm run test:vm`. */
+/** cgroup v2 beside systemd, in the virtual machine. The short part of `npm run test:vm`. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { asUser, inside, lingers } from './inside.ts';
 import { machine, skip, tare } from './the-machine.ts';
 
 test('inside: limits by cgroup v2', { skip }, (t) => inside(t, ['vm/guest/cgroup-v2']));
-
-/** The whole of them takes its time: engine.test.ts. */
-const short =
-  /^(restart on-failure: so often|restart always: comes back|timeout:|health: it runs as|rootfs:|pauseContainer|stop, kill, restart and rm)/;
-
-test('inside: a part of the suites of test/engine', { skip }, async (t) => {
-  const suites = ['health', 'isolation', 'pause', 'supervise'];
-  await inside(
-    t,
-    suites.map((name) => `engine/${name}`),
-    { only: short },
-  );
-});
 
 test("a container outlives the unit that started it: its monitor left the unit's cgroup", { skip }, async () => {
   await machine.sh(`systemd-run --quiet --wait --unit=session ${tare} run -d --name outlives host: sleep 1000`);
