@@ -80,8 +80,9 @@ bool cgroup_frozen(const struct cgroup *cg) {
   struct text file = {0};
   if (cg->root < 0) return false;
   /* Where there are both, either may hold them. */
-  bool v1 = *cg->freezer && read_small(cg->root, cg->freezer, state, sizeof state) > 0 && *state != 'T';
-  if (v1 || !*cg->kill) return v1;
+  if (*cg->freezer && read_small(cg->root, cg->freezer, state, sizeof state) > 0 && *state != 'T')
+    return true;
+  if (!*cg->kill) return false;
   text_add_bytes(&file, cg->kill, strlen(cg->kill) - strlen("kill"));
   text_add(&file, "events");
   return cgroup_counter(cg->root, file.s, "frozen") == 1;

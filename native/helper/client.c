@@ -66,7 +66,10 @@ void client_drop(struct monitor *m, struct client *c) {
   for (struct session *s = m->execs; s; s = s->next) {
     if (s->client != c) continue;
     s->client = NULL;
-    s->detached ? session_resume(m, s) : session_close(m, s);
+    if (!s->detached)
+      session_close(m, s);
+    else
+      session_resume(m, s);
   }
   session_resume(m, &m->main);
   if (c->control && m->lease && !m->over) container_kill(m);

@@ -18,7 +18,10 @@ static void answer_stops(struct monitor *m) {
 static void kill_all(struct monitor *m, bool again) {
   for (struct session *e = m->execs; e; e = e->next)
     session_kill(e, SIGKILL);
-  again ? cgroup_clear(&m->cgroup, monitor_reap, m) : cgroup_end(&m->cgroup, monitor_reap, m);
+  if (again)
+    cgroup_clear(&m->cgroup, monitor_reap, m);
+  else
+    cgroup_end(&m->cgroup, monitor_reap, m);
   while (m->execs && m->execs->exited)
     exec_end(m, m->execs);
 }
@@ -70,7 +73,10 @@ void container_end(struct monitor *m) {
   m->over = true;
   bool recorded = record_end(m);
   /* First: who sees the phase finds the event. */
-  told ? restart_note(m) : tell_end(m);
+  if (told)
+    restart_note(m);
+  else
+    tell_end(m);
   /* Without a record the phase stays: the next command repairs it. */
   if (recorded) phase_set(m, PHASE_EXITED);
   m->phase = PHASE_EXITED;

@@ -81,8 +81,10 @@ static void answer(struct monitor *m, int err) {
   for (struct client *c = m->clients, *next; c; c = next) {
     next = c->next;
     if (!c->health_req) continue;
-    err ? client_error(m, c, c->health_req, err, "health check")
-        : client_number(m, c, FRAME_OK, c->health_req);
+    if (err)
+      client_error(m, c, c->health_req, err, "health check");
+    else
+      client_number(m, c, FRAME_OK, c->health_req);
     c->health_req = 0;
   }
 }

@@ -93,7 +93,8 @@ static int apply_settings(struct monitor *m) {
       m->events = (struct events){f[0].fd, f[1].s};
       break;
     case OP_RESTART:
-      m->restart = (struct restart){true, .policy = (uint32_t)f[0].n, (uint32_t)f[1].n, (uint32_t)f[2].n};
+      m->restart = (struct restart){
+          .able = true, .policy = (uint32_t)f[0].n, .max = (uint32_t)f[1].n, .count = (uint32_t)f[2].n};
       break;
     case OP_LIMIT:
       m->limit_ms = (uint32_t)f[0].n;

@@ -43,7 +43,10 @@ int phase_set(struct monitor *m, enum phase next) {
   bool starts = m->phase == PHASE_CREATING;
   for (size_t i = 0; i < (starts ? sizeof before_start / sizeof *before_start : 1); i++) {
     const char *from = starts ? before_start[i] : phase_names[m->phase];
-    if (renameat(m->state_dir, from, m->state_dir, phase_names[next]) == 0) return m->phase = next, 0;
+    if (renameat(m->state_dir, from, m->state_dir, phase_names[next]) == 0) {
+      m->phase = next;
+      return 0;
+    }
     if (errno != ENOENT) break;
   }
   return -1;

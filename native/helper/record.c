@@ -13,7 +13,10 @@ void exit_info_status(struct exit_info *info, int status) {
 }
 
 void exit_info_time(struct text *t, const struct timespec *at) {
-  at->tv_sec ? text_time(t, at) : text_add(t, "0001-01-01T00:00:00Z");
+  if (at->tv_sec)
+    text_time(t, at);
+  else
+    text_add(t, "0001-01-01T00:00:00Z");
 }
 
 #define RESERVED_EXIT ".exit.tmp"

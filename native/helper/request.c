@@ -106,7 +106,10 @@ static bool send_signal(struct monitor *m, struct client *c, struct frame_reader
     session_kill(s, (int)signo);
   if (!err && signo == SIGKILL) cgroup_thaw(&m->cgroup);
   if (!err && s == &m->main) event_signal(m, signo);
-  err ? client_error(m, c, req, err, "signal") : reply_ok(m, c, req, -1);
+  if (err)
+    client_error(m, c, req, err, "signal");
+  else
+    reply_ok(m, c, req, -1);
   return true;
 }
 
@@ -144,7 +147,7 @@ static bool stop(struct monitor *m, struct client *c, struct frame_reader *r) {
   else {
     c->stopping = true;
     c->stop_req = req;
-    m->stop_asked = timeout != UNLESS_STARTED;
+    if (timeout != UNLESS_STARTED) m->stop_asked = true;
     restart_forbid(m);
     if (!m->over) stop_begin(m, signo, timeout);
   }
@@ -258,11 +261,17 @@ bool request_handle(struct monitor *m, struct client *c, uint8_t type, struct fr
     return exec_session(m, c, r);
   case FRAME_REOPEN_LOG:
     if (!single) return false;
-    m->log.name &&log_open(&m->log) < 0 ? client_error(m, c, n, errno, m->log.name) : reply_ok(m, c, n, -1);
+    if (m->log.name && log_open(&m->log) < 0)
+      client_error(m, c, n, errno, m->log.name);
+    else
+      reply_ok(m, c, n, -1);
     return true;
   case FRAME_MOUNT:
     if (!single) return false;
-    m->rootfs < 0 ? client_error(m, c, n, ENOENT, "no rootfs mount") : reply_ok(m, c, n, m->rootfs);
+    if (m->rootfs < 0)
+      client_error(m, c, n, ENOENT, "no rootfs mount");
+    else
+      reply_ok(m, c, n, m->rootfs);
     return true;
   case FRAME_TAKE:
     c->takes = n == 1;

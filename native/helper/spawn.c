@@ -76,7 +76,8 @@ static int cgroup_namespace_of(int pidfd) {
   char lines[512];
   text_add(&info, "/proc/self/fdinfo/");
   text_num(&info, (uint64_t)pidfd);
-  const char *pid = read_small(AT_FDCWD, info.s, lines, sizeof lines) < 0 ? NULL : strstr(lines, "\nPid:\t");
+  if (read_small(AT_FDCWD, info.s, lines, sizeof lines) < 0) return -1;
+  const char *pid = strstr(lines, "\nPid:\t");
   if (!pid || pid[6] < '1') return fail_with(ESRCH);
   text_add(&path, "/proc/");
   text_num(&path, strtoul(pid + 6, NULL, 10));

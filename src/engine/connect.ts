@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
-import { type Phase, readLifeState } from '../runtime/state.ts';
+import { type Phase, isServed, readLifeState } from '../runtime/state.ts';
 import { MonitorClient } from '../sys/mod.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { resolveContainer } from './names.ts';
@@ -41,14 +41,14 @@ export async function connectMonitor(
     new TareError('failed-precondition', `Cannot ${what} container ${nameOrId}: it is ${state}, not running`);
   const state = readLifeState(dir);
   if (state === undefined) throw new TareError('not-found', `Cannot ${what} container ${nameOrId}: no such container`);
-  const isServed = (phase: Phase): boolean =>
+  const isWanted = (phase: Phase): boolean =>
     phase === 'running' || (phase === 'initialized' && how.initialized === true);
-  if ((state.phase === 'running' || state.phase === 'initialized') && !state.held) {
+  if (isServed(state.phase) && !state.held) {
     const { reconcile } = await import('./reconcile.ts');
     await reconcile(engine, id);
     throw notRunning('dead (its monitor was killed; it is collected now)');
   }
-  if (!isServed(state.phase)) throw notRunning(state.phase);
+  if (!isWanted(state.phase)) throw notRunning(state.phase);
   if (mayBeAbandoned(engine, id)) (await import('./while-paused.ts')).endAbandonedPause(engine, id);
   const began = monotonicMs();
   for (;;) {
@@ -57,7 +57,7 @@ export async function connectMonitor(
       return { id, monitor: how.greet ? await MonitorClient.connect(path) : MonitorClient.begin(path) };
     } catch (cause) {
       const now = readLifeState(dir);
-      if (now === undefined || !isServed(now.phase) || !now.held) throw notRunning(now?.phase ?? 'gone');
+      if (now === undefined || !isWanted(now.phase) || !now.held) throw notRunning(now?.phase ?? 'gone');
       const goneMs = monotonicMs() - began;
       if (!existsSync(socketPath(engine, id)) && goneMs > BINDING_MS)
         throw new UnreachableMonitor(what, nameOrId, cause);

@@ -1,7 +1,7 @@
 import { sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
 import { bytesOf } from '../archive/byte-string.ts';
-import { isInPhase, readLifeState, readPhase, readPid, takeLife } from '../runtime/state.ts';
+import { isInPhase, isServed, readLifeState, readPhase, readPid, takeLife } from '../runtime/state.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
@@ -91,7 +91,7 @@ async function open<T extends Disposable>(
     const state = readLifeState(dir);
     if (state === undefined)
       throw new TareError('not-found', `Cannot ${doing} container ${nameOrId}: no such container`);
-    if (state.held && (state.phase === 'running' || state.phase === 'initialized')) {
+    if (state.held && isServed(state.phase)) {
       const record = readRecord(engine, id);
       const files = ways.running(record);
       if (files !== undefined)

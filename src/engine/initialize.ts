@@ -1,9 +1,9 @@
 import { sleep } from '../base/clock.ts';
-import { TareError, isKind } from '../base/errors.ts';
+import { TareError } from '../base/errors.ts';
 import { readLifeState } from '../runtime/state.ts';
 import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
-import { LaunchError } from './launch-error.ts';
+import { isBusy } from './launch-error.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
@@ -34,8 +34,7 @@ export async function initializeContainer(engine: Engine, nameOrId: string): Pro
       prepared.close();
       return prepared.warnings;
     } catch (error) {
-      const isBusy = isKind(error, 'failed-precondition') && !(error instanceof LaunchError);
-      if (!isBusy || Date.now() > deadline) throw error;
+      if (!isBusy(error) || Date.now() > deadline) throw error;
       await sleep(5);
     }
   }

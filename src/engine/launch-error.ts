@@ -14,6 +14,11 @@ export class LaunchError extends TareError {
   }
 }
 
+/** Whether a start was refused because somebody else has the container for a moment: it is worth asking again. */
+export function isBusy(error: unknown): boolean {
+  return isKind(error, 'failed-precondition') && !(error instanceof LaunchError);
+}
+
 const EXEC_NOT_FOUND = 127;
 const EXEC_DENIED = 126;
 const ENGINE_FAILED = 125;

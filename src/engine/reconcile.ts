@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import {
   changePhase,
   isDead,
+  isServed,
   phaseBefore,
   readExit,
   readLifeState,
-  readStartedAt,
   readPhase,
+  readStartedAt,
   takeLife,
   writeExit,
 } from '../runtime/state.ts';
@@ -41,7 +42,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
     return;
   }
   if (state.held) {
-    if ((state.phase === 'running' || state.phase === 'initialized') && mayBeAbandoned(engine, id))
+    if (isServed(state.phase) && mayBeAbandoned(engine, id))
       (await import('./while-paused.ts')).endAbandonedPause(engine, id);
     return;
   }

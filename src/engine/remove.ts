@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
-import { changePhase, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
+import { changePhase, isServed, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
 import { abandonContainer } from './abandon.ts';
 import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
@@ -84,7 +84,7 @@ async function removeHeld(engine: Engine, id: string, dir: string): Promise<bool
   using _held = life;
   const phase = readPhase(dir);
   if (phase === undefined) return false;
-  if (phase === 'running' || phase === 'initialized') return false;
+  if (isServed(phase)) return false;
   if (phase !== 'removing') changePhase(dir, phase, 'removing');
   await deleteContainer(engine, id);
   return true;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { sleep } from '../base/clock.ts';
 import { isKind } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
-import { LaunchError } from './launch-error.ts';
+import { isBusy } from './launch-error.ts';
 import { containerDir } from './record.ts';
 import type { Running } from './running.ts';
 import { type StartHow, startContainer } from './start.ts';
@@ -29,8 +29,7 @@ export async function startAgain(engine: Engine, id: string, how: StartHow): Pro
     try {
       return await startContainer(engine, id, how);
     } catch (error) {
-      const isBusy = isKind(error, 'failed-precondition') && !(error instanceof LaunchError);
-      if (!isBusy || Date.now() > deadline || !existsSync(containerDir(engine, id))) throw error;
+      if (!isBusy(error) || Date.now() > deadline || !existsSync(containerDir(engine, id))) throw error;
       await sleep(5);
     }
   }

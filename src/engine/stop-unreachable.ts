@@ -1,6 +1,6 @@
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
-import { isInPhase, readPhase } from '../runtime/state.ts';
+import { isInPhase, isServed, readPhase } from '../runtime/state.ts';
 import { pidfdSendSignal } from '../sys/process.ts';
 import type { Engine } from './engine.ts';
 import { openInit } from './init-process.ts';
@@ -41,7 +41,7 @@ export async function stopUnreachable(
 async function hasEnded(engine: Engine, id: string, ms: number): Promise<boolean> {
   const deadline = monotonicMs() + ms;
   for (;;) {
-    if (!['running', 'initialized'].includes(readPhase(containerDir(engine, id)) ?? '')) return true;
+    if (!isServed(readPhase(containerDir(engine, id)))) return true;
     if (monotonicMs() > deadline) return false;
     await sleep(10);
   }

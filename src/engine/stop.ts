@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
-import { readLifeState } from '../runtime/state.ts';
+import { isServed, readLifeState } from '../runtime/state.ts';
 import { parseSignal } from '../spec/signals.ts';
 import { cleanupContainer } from './cleanup.ts';
 import { connectMonitor, UnreachableMonitor } from './connect.ts';
@@ -94,7 +94,7 @@ async function untilCollected(engine: Engine, id: string, served: string | undef
   const deadline = monotonicMs() + DYING_DEADLINE_MS;
   while (monotonicMs() < deadline) {
     const state = readLifeState(containerDir(engine, id));
-    if (state?.phase !== 'running' && state?.phase !== 'initialized') return;
+    if (state === undefined || !isServed(state.phase)) return;
     if (!state.held) return reconcile(engine, id);
     const now = monitorSocket(engine, id);
     if (now !== undefined && now !== served) return;

@@ -2,7 +2,7 @@ import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { checkResources } from '../runtime/cgroup/resources.ts';
 import { updateCgroup } from '../runtime/cgroup/mod.ts';
-import { readLifeState, takeLife } from '../runtime/state.ts';
+import { isServed, readLifeState, takeLife } from '../runtime/state.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
 import { planConstants } from '../sys/plan/schema.ts';
 import { beginChange, type Change } from './change.ts';
@@ -97,8 +97,8 @@ async function changeLimits(
   const deadline = Date.now() + BUSY_DEADLINE_MS;
   for (;;) {
     const state = readLifeState(dir);
-    const isServed = state?.phase === 'running' || state?.phase === 'initialized';
-    if (isServed && state.held) {
+    const served = isServed(state?.phase);
+    if (served && state?.held === true) {
       const warnings = inCgroup(engine, cgroupPath, before, after);
       if (warnings !== undefined) {
         note();
@@ -113,7 +113,7 @@ async function changeLimits(
         return [];
       }
     }
-    if (isServed && !state.held) await reconcile(engine, id);
+    if (served && state?.held === false) await reconcile(engine, id);
     if (state === undefined || state.phase === 'removing' || Date.now() > deadline)
       throw new TareError(
         'failed-precondition',

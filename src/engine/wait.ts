@@ -1,6 +1,6 @@
 import { watch, existsSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
-import { readExit, readLifeState, type ExitRecord } from '../runtime/state.ts';
+import { type ExitRecord, isServed, readExit, readLifeState } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
@@ -37,7 +37,7 @@ export async function waitContainer(
       const state = readLifeState(dir);
       exit = readExit(dir) ?? exit;
       if (state === undefined && !existsSync(dir)) return exit;
-      if ((state?.phase === 'running' || state?.phase === 'initialized') && !state.held) await reconcile(engine, id);
+      if (state?.held === false && isServed(state.phase)) await reconcile(engine, id);
       else if (options.condition !== 'removed' && (state?.phase === 'exited' || state?.phase === 'created'))
         return exit;
       if (options.signal?.aborted === true) throw new TareError('cancelled', `Cannot wait for ${nameOrId}: cancelled`);

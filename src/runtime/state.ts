@@ -32,6 +32,11 @@ const phases: ReadonlySet<string> = new Set<Phase>([
   'removing',
 ]);
 
+/** Whether a container in this phase has a monitor: one that lives, or died and left the phase behind. */
+export function isServed(phase: Phase | undefined): boolean {
+  return phase === 'running' || phase === 'initialized';
+}
+
 /** What a directory says together with its life lock: the only source of truth about a container. */
 export interface LifeState {
   readonly phase: Phase;

@@ -1,8 +1,8 @@
 /** Root's engine on a machine whose /etc/subuid and /etc/subgid give ids to containers: the real files stay as they are. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserLab } from '../rootless/lab.ts';
+import { busyboxEntries } from '../support/busybox.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { tarOf } from '../support/tar.ts';
 import { Lab, type Outcome } from './lab.ts';
@@ -51,14 +51,11 @@ export class RootLab extends Lab {
 
   /** Two layers with files of several owners, of which 2000 is the highest. */
   async pull(): Promise<string> {
-    const link = (name: string) => ({ name: `bin/${name}`, type: 'symlink' as const, link: 'busybox' });
     const applets = ['sh', 'cat', 'stat', 'touch', 'sleep', 'id', 'chown', 'chmod', 'rm', 'mkdir', 'true', 'ls'];
     const image = buildImage({
       layers: [
         tarOf([
-          { name: 'bin/', type: 'directory' },
-          { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') },
-          ...applets.map(link),
+          ...busyboxEntries(...applets),
           { name: 'etc/', type: 'directory' },
           { name: 'etc/passwd', content: 'root:x:0:0::/:/bin/sh\nu:x:1000:1000::/:/bin/sh\n' },
           { name: 'u', content: 'u', uid: 1000, gid: 50, mode: 0o4755 },

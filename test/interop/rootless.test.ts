@@ -1,10 +1,11 @@
 /** One store of an unprivileged user: what rootless podman pulls, tare runs, and the other way round. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { launcher } from '../engine/lab.ts';
 import { canBeUser, give, UserLab } from '../rootless/lab.ts';
+import { busyboxEntries } from '../support/busybox.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { needs } from '../support/needs.ts';
 import { tarOf } from '../support/tar.ts';
@@ -21,11 +22,8 @@ class PodmanUser extends UserLab {
     writeFileSync(join(config, 'containers.conf'), '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n');
     writeFileSync(join(config, 'policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}');
     give(this, join(this.home, '.config'));
-    const link = (name: string) => ({ name: `bin/${name}`, type: 'symlink' as const, link: 'busybox' });
     const base = tarOf([
-      { name: 'bin/', type: 'directory' },
-      { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') },
-      ...['sh', 'cat', 'ls', 'stat', 'rm', 'mkdir', 'touch', 'sleep', 'true'].map(link),
+      ...busyboxEntries('sh', 'cat', 'ls', 'stat', 'rm', 'mkdir', 'touch', 'sleep', 'true'),
       { name: 'home/', type: 'directory' },
       { name: 'home/u', content: 'u', uid: 1000, gid: 50, mode: 0o640 },
       { name: 'd/', type: 'directory' },

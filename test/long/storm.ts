@@ -1,16 +1,17 @@
 /** All verbs at once, some of them killed -9 in the middle, eight at a time; then what is left has to tell the truth. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readExit, readLifeState } from '../../src/runtime/state.ts';
 import { isAlive, outcome, type Outcome } from '../engine/lab.ts';
+import { busyboxEntries } from '../support/busybox.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { random } from '../support/random.ts';
-import { type TarEntry, tarOf } from '../support/tar.ts';
+import { tarOf } from '../support/tar.ts';
 import { CODE_LABEL, commands, harmless, IMAGE, kept, KEPT_LABEL, type Pick } from './storm-commands.ts';
 
 /** Where it rages: root's lab, or a user's. */
@@ -220,12 +221,10 @@ const describe = (results: ReadonlyMap<string, number>): string =>
 
 /** An image of busybox, and the files that commands take. */
 async function addImage(place: StormPlace): Promise<void> {
-  const applet = (name: string): TarEntry => ({ name: `bin/${name}`, type: 'symlink', link: 'busybox' });
   const image = buildImage({
     layers: [
       tarOf([
-        { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') },
-        ...['sh', 'sleep', 'echo', 'cat', 'true'].map(applet),
+        ...busyboxEntries('sh', 'sleep', 'echo', 'cat', 'true'),
         { name: 'etc/passwd', content: 'root:x:0:0:root:/:/bin/sh\n' },
         { name: 'tmp/', type: 'directory', mode: 0o1777 },
       ]),

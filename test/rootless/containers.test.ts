@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isAlive, read, until } from '../engine/lab.ts';
+import { busyboxEntries } from '../support/busybox.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { needs } from '../support/needs.ts';
 import { tarOf } from '../support/tar.ts';
@@ -168,15 +169,8 @@ test('kill -9 of a monitor: its container dies with it, and the next command say
 
 /** What an unprivileged user must get right: owners, a device to be skipped, a whiteout, an opaque directory. */
 function writeImage(lab: UserLab): string {
-  const busybox = { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') };
   const base = tarOf([
-    { name: 'bin/', type: 'directory' },
-    busybox,
-    ...['sh', 'cat', 'ls', 'stat', 'rm', 'mkdir', 'touch', 'id'].map((name) => ({
-      name: `bin/${name}`,
-      type: 'symlink' as const,
-      link: 'busybox',
-    })),
+    ...busyboxEntries('sh', 'cat', 'ls', 'stat', 'rm', 'mkdir', 'touch', 'id'),
     { name: 'etc/', type: 'directory' },
     { name: 'etc/passwd', content: 'root:x:0:0::/:/bin/sh\nu:x:1000:1000::/:/bin/sh\n' },
     { name: 'home/', type: 'directory' },

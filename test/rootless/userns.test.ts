@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { busyboxEntries } from '../support/busybox.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { tarOf } from '../support/tar.ts';
 import { canBeUser, give, UserLab } from './lab.ts';
@@ -10,13 +11,10 @@ const skip = canBeUser;
 
 /** An image with other owners, a set-uid file, a link of two names and a symlink. */
 async function pullImage(lab: UserLab): Promise<string> {
-  const link = (name: string) => ({ name: `bin/${name}`, type: 'symlink' as const, link: 'busybox' });
   const image = buildImage({
     layers: [
       tarOf([
-        { name: 'bin/', type: 'directory' },
-        { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') },
-        ...['sh', 'cat', 'stat', 'touch', 'sleep', 'id'].map(link),
+        ...busyboxEntries('sh', 'cat', 'stat', 'touch', 'sleep', 'id'),
         { name: 'etc/', type: 'directory' },
         { name: 'etc/passwd', content: 'root:x:0:0::/:/bin/sh\nu:x:1000:1000::/:/bin/sh\n' },
         { name: 'u', content: 'u', uid: 1000, gid: 50, mode: 0o4755 },

@@ -7,6 +7,7 @@ import { diffContainer, inspectContainer, pullImage, removeContainer } from '../
 import { MNT_DETACH, fsconfigCreate, fsmount, fsopen, moveMount, umount } from '../../../src/sys/mount.ts';
 import { openDirectory } from '../../../src/sys/open.ts';
 import { canRun, Lab } from '../../engine/lab.ts';
+import { busyboxEntries } from '../../support/busybox.ts';
 import { blobsOf, buildImage, writeLayout } from '../../support/image.ts';
 import { tarOf } from '../../support/tar.ts';
 
@@ -17,13 +18,10 @@ const FIRST = 2_000_000_000;
 async function pull(lab: Lab): Promise<string> {
   if (!/^containers:/m.test(readFileSync('/etc/subuid', 'utf8')))
     for (const file of ['subuid', 'subgid']) appendFileSync(`/etc/${file}`, `containers:${FIRST}:100000\n`);
-  const link = (name: string) => ({ name: `bin/${name}`, type: 'symlink' as const, link: 'busybox' });
   const image = buildImage({
     layers: [
       tarOf([
-        { name: 'bin/', type: 'directory' },
-        { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') },
-        ...['sh', 'cat', 'stat', 'touch'].map(link),
+        ...busyboxEntries('sh', 'cat', 'stat', 'touch'),
         { name: 'u', content: 'u', uid: 1000, gid: 50, mode: 0o4755 },
       ]),
       tarOf([{ name: 'top', content: 't', uid: 7, gid: 8 }]),
