@@ -43,13 +43,17 @@ export async function unpauseContainer(engine: Engine, nameOrId: string): Promis
   emit(engine, { ...containerActor(record), action: 'unpause' });
 }
 
-/** Lets it go on if it is paused: for a signal that is to end it. One that has ended is fine. */
+/**
+ * Lets it go on if it is paused: for a signal that is to end it. One that has ended is fine. It is not asked first whether it stands still: on cgroup v2 a signal wakes a frozen process for a moment, in
+ * which the kernel says no, and then it freezes again.
+ */
 export function thawIfPaused(engine: Engine, record: ContainerRecord): void {
-  if (!isPaused(record)) return;
   try {
     thawCgroup(cgroupPlace(engine, record));
   } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
+    if (isKind(error, 'not-found') || isKind(error, 'unsupported')) return;
+    if (isKind(error, 'denied') && !isPaused(record)) return;
+    throw error;
   }
 }
 
