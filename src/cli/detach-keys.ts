@@ -1,10 +1,11 @@
 import { UsageError } from './usage-error.ts';
 
-/** ctrl-p ctrl-q. */
-export const DEFAULT_DETACH_KEYS = 'ctrl-p,ctrl-q';
+const CTRL_P = 0x10;
+const CTRL_Q = 0x11;
 
-/** Bytes of `ctrl-p,ctrl-q`, `ctrl-@,x` and the like; an empty text is an empty sequence, which never matches. Errors: UsageError. */
-export function parseDetachKeys(text: string): Uint8Array {
+/** What `--detach-keys` means, nothing given: ctrl-p,ctrl-q. Bytes of `ctrl-@,x` and the like; an empty text is an empty sequence, which never matches. Errors: UsageError. */
+export function parseDetachKeys(text: string | undefined): Uint8Array {
+  if (text === undefined) return Uint8Array.of(CTRL_P, CTRL_Q);
   if (text === '') return new Uint8Array(0);
   const bytes = text.split(',').map((key) => {
     const control = /^ctrl-([a-z@[\\\]^_])$/i.exec(key);

@@ -1,6 +1,6 @@
 import type { Running } from '../engine/running.ts';
 import type { attachFlags } from './attach-flags.ts';
-import { parseDetachKeys, DEFAULT_DETACH_KEYS } from './detach-keys.ts';
+import { parseDetachKeys } from './detach-keys.ts';
 import { BROKEN_PIPE_CODE } from './failure.ts';
 import type { FlagValues } from './flag-table.ts';
 import { foreground } from './foreground.ts';
@@ -34,7 +34,7 @@ export async function stayAttached(
   terminal: boolean,
   flags: FlagValues<typeof attachFlags>,
 ): Promise<Stay> {
-  const detachKeys = parseDetachKeys(flags['detach-keys'] ?? DEFAULT_DETACH_KEYS);
+  const detachKeys = parseDetachKeys(flags['detach-keys']);
   if (terminal && streams.stdin) {
     const { inputIsNoTerminal } = await import('./terminal.ts');
     if (inputIsNoTerminal()) throw new UsageError('the input device is not a TTY');

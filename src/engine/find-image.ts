@@ -20,10 +20,9 @@ export function findImage(store: Store, text: string): ImageRecord | undefined {
 /** The same with the name that was meant. Errors: as `findImage`. */
 export function findNamed(store: Store, text: string): Found | undefined {
   const name = text.startsWith('docker://') ? text.slice('docker://'.length) : text;
-  for (const candidate of namesOf(name)) {
-    const image = store.image(candidate);
-    if (image !== undefined) return { image, name: candidate };
-  }
+  const names = namesOf(name);
+  const found = names.length === 0 ? undefined : store.firstImage(names);
+  if (found !== undefined) return { image: found.image, name: found.reference };
   const image = store.image(name);
   if (image === undefined) return undefined;
   return image.names.includes(name) ? { image, name } : { image };

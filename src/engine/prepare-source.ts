@@ -91,7 +91,7 @@ export async function prepareSource(
   switch (resolved.kind) {
     case 'image': {
       const store = await engine.openStore();
-      await store.createContainer({
+      const { rootfs } = await store.createContainer({
         id: container.id,
         name: container.name,
         imageId: resolved.imageId,
@@ -104,7 +104,7 @@ export async function prepareSource(
       return {
         source: { kind: 'image', reference, imageId },
         image: reference,
-        rootfs: store.rootfs(container.id),
+        rootfs,
         mounts: [],
         masked: [],
         imageConfig: config,

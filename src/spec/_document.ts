@@ -71,6 +71,10 @@ export class Fields {
     return Object.keys(this.#object);
   }
 
+  isString(key: string): boolean {
+    return typeof own(this.#object, key) === 'string';
+  }
+
   string(key: string): string | undefined {
     const value = own(this.#object, key);
     if (value !== undefined && typeof value !== 'string') this.fail(key, 'is not a string');

@@ -131,12 +131,8 @@ function processOf(fields: Fields | undefined, what: string): ImageProcess {
 
 /** An array of words; Docker also takes one string for a list of one. */
 function words(fields: Fields, key: string): readonly string[] | undefined {
-  let single: string | undefined;
-  try {
-    single = fields.cString(key);
-  } catch {
-    return fields.strings(key, MAX_ITEMS);
-  }
+  if (!fields.isString(key)) return fields.strings(key, MAX_ITEMS);
+  const single = fields.cString(key);
   return single === undefined ? undefined : [single];
 }
 

@@ -1,4 +1,5 @@
 /** Image references as Docker reads and writes them (distribution/reference; distribution-spec "Pulling manifests"). */
+import type { TareError } from '../base/errors.ts';
 import { invalid, shown } from './_document.ts';
 import { isDigest, type Digest } from './digest.ts';
 
@@ -61,15 +62,14 @@ export function parseTag(text: string): Tag {
  * Errors: `invalid`.
  */
 export function parseReference(text: string): Reference {
-  const what = `image reference ${shown(text)}`;
-  if (text === '') throw invalid(what, 'it is empty');
-  if (text.length > 1024) throw invalid(what, 'it is too long');
-  if (/^[0-9a-f]{64}$/.test(text)) throw invalid(what, 'it is an image id, not a name');
+  const bad = (state: string): TareError => invalid(`image reference ${shown(text)}`, state);
+  if (text === '') throw bad('it is empty');
+  if (text.length > 1024) throw bad('it is too long');
+  if (/^[0-9a-f]{64}$/.test(text)) throw bad('it is an image id, not a name');
   const at = text.indexOf('@');
   let name = at < 0 ? text : text.slice(0, at);
   const digest = at < 0 ? undefined : text.slice(at + 1);
-  if (digest !== undefined && !isDigest(digest))
-    throw invalid(what, 'what follows "@" is not a sha256, sha384 or sha512 digest');
+  if (digest !== undefined && !isDigest(digest)) throw bad('what follows "@" is not a sha256, sha384 or sha512 digest');
   const colon = name.lastIndexOf(':');
   let tag: Tag | undefined;
   if (colon > name.lastIndexOf('/')) {
@@ -77,9 +77,11 @@ export function parseReference(text: string): Reference {
     name = name.slice(0, colon);
   }
   const [domain, path] = splitDomain(name);
-  const port = domainPattern.exec(domain);
-  if (port === null || domain.length > MAX_DOMAIN) throw invalid(what, `${shown(domain)} is not a host name`);
-  if (port[1] !== undefined && Number(port[1]) > 65535) throw invalid(what, `port ${port[1]} is above 65535`);
+  if (domain !== DEFAULT_DOMAIN) {
+    const port = domainPattern.exec(domain);
+    if (port === null || domain.length > MAX_DOMAIN) throw bad(`${shown(domain)} is not a host name`);
+    if (port[1] !== undefined && Number(port[1]) > 65535) throw bad(`port ${port[1]} is above 65535`);
+  }
   return {
     domain,
     path: parseRepositoryPath(path),

@@ -13,6 +13,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { ifPresent } from '../base/if-present.ts';
+import { RENAME_EXCHANGE, renameat2 } from '../sys/at.ts';
+import { AT_FDCWD } from '../sys/open.ts';
 
 /** Node's error for a failed call, with its errno's name. */
 export function codeOf(error: unknown): string | undefined {
@@ -69,11 +71,27 @@ export function replaceFile(path: string, content: string | Uint8Array, sync: Sy
       sync: sync === 'data' || (sync === 'ordered' && !ordersRenames(dirname(path))),
       flags: 'w',
     });
-    renameSync(temp, path);
+    if (sync === 'none') exchange(temp, path);
+    else renameSync(temp, path);
   } catch (error) {
     ifPresent(() => unlinkSync(temp));
     throw error;
   }
+}
+
+/**
+ * Replaces `path` by `temp` as atomically as a rename, which makes ext4 begin to write the new contents at once (auto_da_alloc): 0.2 ms and a disk write for what
+ * may be lost anyway.
+ */
+function exchange(temp: string, path: string): void {
+  try {
+    renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_EXCHANGE);
+  } catch {
+    // There is none yet, or this file system cannot: what is wrong otherwise, this says as well.
+    renameSync(temp, path);
+    return;
+  }
+  unlinkSync(temp);
 }
 
 /** Where `replaceFile` puts the new contents first. */

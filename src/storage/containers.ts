@@ -26,6 +26,11 @@ export interface ContainerCreate {
   readonly ids?: MountIds;
 }
 
+export interface CreatedContainer extends ContainerRecord {
+  /** As `containerRootfs` says it. */
+  readonly rootfs: OverlayMount;
+}
+
 /**
  * Adds a container and its writable layer on top of an image, in one locked step.
  *
@@ -35,7 +40,7 @@ export async function createContainer(
   parts: StoreParts,
   create: ContainerCreate,
   signal?: AbortSignal,
-): Promise<ContainerRecord> {
+): Promise<CreatedContainer> {
   requireId(create.id, 'container id');
   const { volatile } = create;
   const created = parts.now().toISOString();
@@ -95,7 +100,7 @@ export async function createContainer(
     await undo(parts, layers, containers, incomplete, row);
     throw storageError(`create container ${create.name ?? create.id.slice(0, 12)}`, error);
   }
-  return containerOf(row);
+  return { ...containerOf(row), rootfs: overlayOf(parts, layerId, volatile) };
 }
 
 /** The id of a container's layer: found again also when somebody removed the container's record and did not know the layer's. */
@@ -195,7 +200,10 @@ export function containerRootfs(parts: StoreParts, id: string): OverlayMount {
   if (row === undefined || layer === undefined)
     throw new TareError('not-found', `Cannot find container ${id} in the store`);
   requireId(layer, 'layer id');
-  const volatile = isVolatile(row);
+  return overlayOf(parts, layer, isVolatile(row));
+}
+
+function overlayOf(parts: StoreParts, layer: string, volatile: boolean): OverlayMount {
   // The mark of an earlier volatile mount; what it warns of cannot matter to a layer that may be lost anyway.
   if (volatile) removeTreeSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'));
   return {

@@ -9,6 +9,7 @@ import { bigDataFile } from './big-data.ts';
 import type { ImageCommit } from './commit-image.ts';
 import {
   type ContainerCreate,
+  type CreatedContainer,
   containerRootfs,
   createContainer,
   removeContainer,
@@ -112,9 +113,17 @@ export class Store {
 
   /** An image by name, `repository@digest`, id or unique id prefix; undefined when there is none. Errors: `invalid` for an ambiguous prefix. */
   image(reference: string): ImageRecord | undefined {
-    const literal = reference.slice(reference.indexOf('@') + 1).replace(/^sha256:/, '');
-    const row = findImage(this.#parts.images.mentioning(literal), reference);
-    return row === undefined ? undefined : imageOf(row);
+    return this.firstImage([reference])?.image;
+  }
+
+  /** The first of `references` that is there, with the reference; the list is read once. Errors: as `image`. */
+  firstImage(references: readonly string[]): { readonly image: ImageRecord; readonly reference: string } | undefined {
+    const rows = this.#parts.images.mentioning(commonEnd(references.map(literalOf)));
+    for (const reference of references) {
+      const row = findImage(rows, reference);
+      if (row !== undefined) return { image: imageOf(row), reference };
+    }
+    return undefined;
   }
 
   /** The image's config, as it was committed. Errors: `not-found`. */
@@ -212,7 +221,7 @@ export class Store {
   }
 
   /** Adds a container with a writable layer. See `createContainer`. */
-  createContainer(create: ContainerCreate, options: { readonly signal?: AbortSignal } = {}): Promise<ContainerRecord> {
+  createContainer(create: ContainerCreate, options: { readonly signal?: AbortSignal } = {}): Promise<CreatedContainer> {
     return createContainer(this.#parts, create, options.signal);
   }
 
@@ -292,6 +301,17 @@ export class Store {
       throw storageError(doing, error);
     }
   }
+}
+
+/** What stands in the record of an image that `reference` means. */
+function literalOf(reference: string): string {
+  return reference.slice(reference.indexOf('@') + 1).replace(/^sha256:/, '');
+}
+
+function commonEnd([first = '', ...others]: readonly string[]): string {
+  let length = first.length;
+  for (const other of others) while (!other.endsWith(first.slice(first.length - length))) length--;
+  return first.slice(first.length - length);
 }
 
 function ensureRunRoot(parts: StoreParts): void {

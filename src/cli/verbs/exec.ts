@@ -38,7 +38,7 @@ export const verb = defineVerb({
     const terminal = values.tty === true;
     const interactive = values.interactive === true;
     const detach = values.detach === true;
-    const keys = parseDetachKeys(values['detach-keys'] ?? attachFlags['detach-keys'].standard);
+    const keys = parseDetachKeys(values['detach-keys']);
     const files = values['env-file'].flatMap((path) =>
       readEnvFile('--env-file', path, resolve(context.cwd, path), context.env),
     );

@@ -32,7 +32,7 @@ export const v2Systemd = {
 29 24 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot
 `,
   selfCgroup: '0::/user.slice/user-0.slice/session-1.scope\n',
-  controllers: 'cpuset cpu io memory hugetlb pids rdma misc\n',
+  controllers: () => 'cpuset cpu io memory hugetlb pids rdma misc\n',
 };
 
 /** In an unprivileged docker container on a v1 machine: everything read-only, only a part of each tree visible. */
@@ -62,5 +62,5 @@ export const hybrid = {
 `,
   selfCgroup:
     '9:name=systemd:/\n8:pids:/\n7:blkio:/\n6:freezer:/\n5:devices:/\n4:memory:/\n3:cpuset:/\n2:cpuacct:/\n1:cpu:/\n0::/\n',
-  controllers: '\n',
+  controllers: () => '\n',
 };

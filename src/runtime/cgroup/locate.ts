@@ -59,7 +59,7 @@ export const joinPath = (dir: string, path: string): string => (dir === '' ? pat
 
 /** The components of a cgroup path. Errors: invalid, unsupported for systemd's "slice:prefix:name". */
 export function cgroupComponents(path: string): string[] {
-  if (/^[^/]*\.slice:[^/:]*:[^/:]*$/.test(path)) {
+  if (!path.startsWith('/') && /^[^/]*\.slice:[^/:]*:[^/:]*$/.test(path)) {
     throw new TareError(
       'unsupported',
       `Cannot use cgroup path ${path}: it is in systemd's form, and cgroups are made in the file system here; give a path like /parent/name`,

@@ -138,7 +138,10 @@ function mask(capabilities: Capabilities, set: keyof Capabilities): bigint {
 /** The working directory. Errors: `invalid` for a relative one, or one in /proc, where descriptors look like directories. */
 export function processCwd(process: Process): string {
   const path = containerPath(process.cwd, 'process.cwd');
-  if (/^\/proc\/(?:self|thread-self|[0-9]+)(?:\/task\/[0-9]+)?\/(?:fd|cwd|root)(?:\/|$)/.test(path)) {
+  if (
+    path.startsWith('/proc/') &&
+    /^\/proc\/(?:self|thread-self|[0-9]+)(?:\/task\/[0-9]+)?\/(?:fd|cwd|root)(?:\/|$)/.test(path)
+  ) {
     throw invalid(`process.cwd ${JSON.stringify(process.cwd)}`, 'it leads through a descriptor');
   }
   return path;
