@@ -1,8 +1,8 @@
 /**
  * What supervision costs while nothing happens: `tools/node bench/supervision.ts [SECONDS]`. 200 detached containers with a health check every
- * 30 s among 1,000 that are recorded: memory and CPU of their monitors, and `tare ps`. Needs root and busybox. Touches no container of yours.
+ * 30 s among 1,000 that are recorded: memory and CPU of their monitors, `tare ps`, and `tare stats` of 50 of them every second. Needs root and busybox. Touches no container of yours.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +14,8 @@ import { Lab } from '../test/engine/lab.ts';
 const RUNNING = 200;
 const RECORDED = 1000;
 const PS_ROUNDS = 15;
-const goals = { pssMiB: 120, cpuPercent: 5, psMs: 60 };
+const WATCHED = 50;
+const goals = { pssMiB: 120, cpuPercent: 5, psMs: 60, statsPercent: 5 };
 
 async function main(seconds: number): Promise<void> {
   await using lab = new Lab();
@@ -46,6 +47,30 @@ async function main(seconds: number): Promise<void> {
   console.log(
     `tare ps: ${ps.toFixed(1)} ms, bare Node ${bare.toFixed(1)} ms: + ${(ps - bare).toFixed(1)} (goal ${goals.psMs})`,
   );
+  const stats = await statsPercent(lab, seconds);
+  console.log(`tare stats of ${WATCHED}, every second: ${stats.toFixed(2)} % of one core (goal ${goals.statsPercent})`);
+}
+
+/** Per cent of one core that `tare stats` takes, once it has begun. */
+async function statsPercent(lab: Lab, seconds: number): Promise<number> {
+  const names = Array.from({ length: WATCHED }, (_, n) => `run-${n}`);
+  const [program = '', ...args] = [...lab.options.self, 'stats', ...names];
+  const stats = spawn(program, args, { stdio: 'ignore' });
+  try {
+    await sleep(5000);
+    const before = onCpuUsec(stats.pid ?? 0);
+    await sleep(seconds * 1000);
+    return (onCpuUsec(stats.pid ?? 0) - before) / 1e4 / seconds;
+  } finally {
+    stats.kill();
+  }
+}
+
+/** Microseconds that the threads of a process were on a CPU, as the scheduler counts them. */
+function onCpuUsec(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const nsec = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]));
+  return nsec.reduce((sum, each) => sum + each, 0) / 1000;
 }
 
 async function inParallel(count: number, each: (n: number) => Promise<unknown>): Promise<void> {
@@ -72,14 +97,13 @@ function monitorsOf(lab: Lab): number[] {
 }
 
 /**
- * Microseconds on a CPU, as the scheduler counts them: of the monitors, and of all that ran in the containers' cgroups. The ticks of /proc/PID/stat miss whoever wakes by a
+ * Microseconds on a CPU: of the monitors, and of all that ran in the containers' cgroups. The ticks of /proc/PID/stat miss whoever wakes by a
  * timer and sleeps again before the next one.
  */
 function cpuOf(lab: Lab, pids: readonly number[]): { monitors: number; containers: number } {
-  const nsec = pids.map((pid) => Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]));
   const containers = cgroupUsage(locateCgroup(readCgroupHost(), lab.cgroupParent)).cpu?.usageUsec;
   if (containers === undefined) throw new Error('no cgroup here counts CPU time');
-  return { monitors: nsec.reduce((sum, each) => sum + each, 0) / 1000, containers };
+  return { monitors: pids.reduce((sum, pid) => sum + onCpuUsec(pid), 0), containers };
 }
 
 function pssKiB(pid: number): number {
