@@ -35,6 +35,7 @@ import type { ProcessTable } from './engine/top.ts';
 import type { ContainerUpdate } from './engine/update.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
+import { Secrets } from './secrets.ts';
 import { nativeDir } from './sys/native.ts';
 
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
@@ -44,7 +45,13 @@ export { LaunchError } from './engine/launch-error.ts';
 export type { CommitOptions, CommittedImage } from './engine/commit.ts';
 export type { Copied, CopyEnd, CopyOptions } from './engine/copy.ts';
 export type { ImportImageOptions, MadeImage } from './engine/import-image.ts';
-export type { CreateOptions, ExecOptions, MountRequest, ResourceLimits } from './engine/create-options.ts';
+export type {
+  CreateOptions,
+  ExecOptions,
+  MountRequest,
+  ResourceLimits,
+  SecretRequest,
+} from './engine/create-options.ts';
 export type { EngineInfo } from './engine/info.ts';
 export type { Lack } from './engine/lacks.ts';
 export type { DiskUsage } from './engine/disk-usage.ts';
@@ -55,6 +62,8 @@ export type { HealthResult, HealthState, HealthStatus } from './engine/supervisi
 export type { StatsOptions, StatsSample } from './engine/stats.ts';
 export type { ProcessTable } from './engine/top.ts';
 export type { ContainerUpdate } from './engine/update.ts';
+export type { Secrets } from './secrets.ts';
+export type { CreateSecretOptions, SecretRecord } from './engine/secrets/store.ts';
 export type { PullEvent } from './image/pull.ts';
 
 /** Where Tare keeps its state; the defaults are the command line's. */
@@ -117,9 +126,13 @@ export class Tare implements AsyncDisposable {
   readonly #disposed = new AbortController();
   readonly #starting = new Set<Promise<unknown>>();
 
+  /** Secrets of this root, for `run` with `secrets`. */
+  readonly secrets: Secrets;
+
   /** @internal */
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.secrets = new Secrets(engine);
   }
 
   /**

@@ -26,6 +26,11 @@ export const createFlags = {
     value: 'type=bind|tmpfs,...',
     help: 'Mount with src=, dst=, ro, bind-propagation=, tmpfs-size=, tmpfs-mode=',
   },
+  secret: {
+    type: 'list',
+    value: 'SECRET[,OPTIONS]',
+    help: 'Give a secret as a file in /run/secrets; options: type=mount|env, target=, uid=, gid=, mode=',
+  },
   tmpfs: { type: 'list', value: 'PATH[:OPTIONS]', help: 'Mount a temporary file system in memory' },
   workdir: { type: 'text', short: 'w', value: 'PATH', help: 'Working directory in the container' },
   user: { type: 'text', short: 'u', value: 'USER[:GROUP]', help: 'User and group, names or numbers of the container' },

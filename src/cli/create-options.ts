@@ -13,8 +13,9 @@ import { limitsGiven } from './limit-flags.ts';
 import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.ts';
 import { registryAccess } from './registry-flags.ts';
 import { healthOf, restartOf } from './supervise-flags.ts';
+import { parseSecretFlag } from './secret-flag.ts';
 import { UsageError } from './usage-error.ts';
-import { parseInteger, parseSize } from './values.ts';
+import { keyValue, parseInteger, parseSize } from './values.ts';
 
 /** The flags of `run` and `create`, parsed. */
 export type CreateFlagValues = FlagValues<typeof createFlags>;
@@ -60,6 +61,7 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     subgidName: flags.subgidname,
     network: flags.network as 'none' | 'host' | undefined,
     mounts: nonEmpty(mounts),
+    secrets: nonEmpty(flags.secret.map(parseSecretFlag)),
     readOnly: flags['read-only'],
     capAdd: nonEmpty(flags['cap-add']),
     capDrop: nonEmpty(flags['cap-drop']),
@@ -199,10 +201,4 @@ function logOf(flags: CreateFlagValues): CreateOptions['log'] | undefined {
     maxSizeBytes,
     maxFiles,
   });
-}
-
-function keyValue(shown: string, text: string): [string, string] {
-  const equals = text.indexOf('=');
-  if (equals < 1) throw new UsageError(`Cannot use ${shown} ${text}: expected key=value`);
-  return [text.slice(0, equals), text.slice(equals + 1)];
 }

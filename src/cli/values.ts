@@ -86,3 +86,10 @@ export function parseTime(shown: string, text: string, nowMs: number): string {
   }
   return new Date(ms).toISOString();
 }
+
+/** `KEY=VALUE`; `shown` is the flag. Errors: UsageError. */
+export function keyValue(shown: string, text: string): [string, string] {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new UsageError(`Cannot use ${shown} ${text}: expected key=value`);
+  return [text.slice(0, equals), text.slice(equals + 1)];
+}

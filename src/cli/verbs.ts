@@ -309,6 +309,36 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/unshare.ts')).verb,
   },
   {
+    name: 'secret create',
+    group: 'system',
+    summary: 'Keep a secret for containers',
+    load: async () => (await import('./verbs/secret-create.ts')).verb,
+  },
+  {
+    name: 'secret ls',
+    group: 'system',
+    summary: 'List secrets',
+    load: async () => (await import('./verbs/secret-ls.ts')).verb,
+  },
+  {
+    name: 'secret inspect',
+    group: 'system',
+    summary: 'Print what is known of secrets',
+    load: async () => (await import('./verbs/secret-inspect.ts')).verb,
+  },
+  {
+    name: 'secret rm',
+    group: 'system',
+    summary: 'Forget secrets',
+    load: async () => (await import('./verbs/secret-rm.ts')).verb,
+  },
+  {
+    name: 'secret exists',
+    group: 'system',
+    summary: 'Tell by the exit code whether there is such a secret',
+    load: async () => (await import('./verbs/secret-exists.ts')).verb,
+  },
+  {
     name: 'system migrate',
     group: 'system',
     summary: 'Stop what runs and give up the namespace, so that new subordinate ids count',
@@ -368,6 +398,15 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     ...Object.fromEntries(
       ['pull', 'push', 'tag', 'untag', 'history', 'save', 'load', 'import'].map((name) => [name, [name] as [string]]),
     ),
+  },
+  secret: {
+    create: ['secret create'],
+    ls: ['secret ls'],
+    list: ['secret ls'],
+    inspect: ['secret inspect'],
+    rm: ['secret rm'],
+    remove: ['secret rm'],
+    exists: ['secret exists'],
   },
   system: {
     info: ['info'],

@@ -25,6 +25,20 @@ export type MountRequest =
       readonly options: readonly string[];
     };
 
+/** A secret that a container is to have. */
+export interface SecretRequest {
+  /** Its name, id or beginning of its id. */
+  readonly source: string;
+  /** As a read-only file in memory (default), or as a variable. */
+  readonly type?: 'mount' | 'env';
+  /** The file, relative to /run/secrets, or the variable; default: the secret's name. */
+  readonly target?: string;
+  /** Of the file; default 0, 0 and 0444. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+}
+
 /** In characters. */
 export interface TerminalSize {
   readonly rows: number;
@@ -75,6 +89,7 @@ export interface CreateOptions {
   readonly hostname?: string;
   readonly network?: 'none' | 'host';
   readonly mounts?: readonly MountRequest[];
+  readonly secrets?: readonly SecretRequest[];
   readonly readOnly?: boolean;
   readonly capAdd?: readonly string[];
   readonly capDrop?: readonly string[];

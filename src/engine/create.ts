@@ -122,6 +122,8 @@ export async function prepareContainer(
       ...(made === undefined ? {} : { namespace: made.namespace }),
       cgroupPath: cgroupPathOf(engine, id),
     });
+    const secrets =
+      options.secrets && (await import('./secrets/use.ts')).secretUses(engine, options.secrets, destinations(config));
     const image = prepared.imageConfig?.process;
     const record: ContainerRecord = {
       version: 1,
@@ -146,6 +148,7 @@ export async function prepareContainer(
         : { log: { maxBytes: options.log?.maxSizeBytes ?? 0, maxFiles: options.log?.maxFiles ?? 1 } }),
       logDriver: options.log?.driver ?? 'k8s-file',
       privileged: options.privileged === true,
+      ...(secrets === undefined ? {} : { secrets }),
       cgroupPath: cgroupPathOf(engine, id),
       ...supervised(options, image?.healthcheck),
       ...(transient ? {} : { created: withoutCredentials(options) }),
@@ -178,6 +181,10 @@ async function ownNamespace(engine: Engine, options: CreateOptions): Promise<Nam
     options,
     rootless && { uid: rootless.uid, gid: rootless.gid, uids: mappedIds('uid'), gids: mappedIds('gid') },
   );
+}
+
+function destinations({ mounts }: RuntimeConfig): ReadonlySet<string> {
+  return new Set(mounts?.map(({ destination }) => destination));
 }
 
 /** What is kept of the options: not how the registry was reached, nor how large the terminal was. */

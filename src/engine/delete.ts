@@ -23,6 +23,7 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id, record);
   if (await killCgroup(cgroup)) removeCgroup(cgroup);
+  if (record?.secrets !== undefined) (await import('./secrets/place.ts')).dropPlacedSecrets(engine, id);
   // What others left in the store has nothing to do with it.
   if (inStorage) await (await engine.openStore()).removeContainer(id);
   removeSocket(engine, id);

@@ -56,7 +56,11 @@ export async function execContainer(
   try {
     const record = readRecord(engine, id);
     refusePaused(record, 'exec in');
-    const config = readConfig(engine, id);
+    const recorded = readConfig(engine, id);
+    const config =
+      record.secrets === undefined
+        ? recorded
+        : await (await import('./secrets/place.ts')).withSecretEnv(engine, record, recorded);
     using pidfd = openInit(engine, id);
     if (pidfd === undefined) throw ended(id);
     const process = await execProcess(config, options, pidfd.pid);

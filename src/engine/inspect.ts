@@ -10,6 +10,7 @@ import { isLive, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, LOG_NAME, containerDir, diskDir, readConfig, readRecord } from './record.ts';
 import { reconcile } from './reconcile.ts';
+import type { SecretUse } from './secrets/use.ts';
 import { readHealth, readRestart } from './supervision-state.ts';
 
 /**
@@ -68,6 +69,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       StopSignal: signalName(record.stopSignal),
       StopTimeout: record.stopTimeoutMs / 1000,
       Timeout: (record.timeoutMs ?? 0) / 1000,
+      ...(record.secrets === undefined ? {} : { Secrets: record.secrets.map(secretView) }),
       ...(record.healthcheck === undefined ? {} : { Healthcheck: healthcheckView(record.healthcheck) }),
     },
     HostConfig: {
@@ -119,6 +121,11 @@ function namespaceView(linux: RuntimeConfig['linux']): object {
     UsernsMode: 'private',
     IDMappings: { UidMap: map(linux.uidMappings), GidMap: map(linux.gidMappings) },
   };
+}
+
+/** The value is nobody's to see. */
+function secretView({ name, id, uid, gid, mode }: SecretUse): object {
+  return { Name: name, ID: id, UID: uid, GID: gid, Mode: mode };
 }
 
 function nanoCpus(quota: number | undefined, period: number | undefined): number {

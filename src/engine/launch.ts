@@ -47,7 +47,7 @@ export interface LaunchOptions {
 export async function launchContainer(
   engine: Engine,
   record: ContainerRecord,
-  config: RuntimeConfig,
+  recorded: RuntimeConfig,
   rootfs: Mount | Fd,
   life: Fd,
   options: LaunchOptions,
@@ -55,6 +55,10 @@ export async function launchContainer(
   const dir = containerDir(engine, record.id);
   using stack = new DisposableStack();
   const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
+  const config =
+    record.secrets === undefined
+      ? recorded
+      : stack.use(await (await import('./secrets/place.ts')).placeSecrets(engine, record, recorded)).config;
   let { monitor } = options;
   const scope = scopeOf(record.cgroupPath);
   if (scope !== undefined) {

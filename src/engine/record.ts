@@ -7,6 +7,7 @@ import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
+import type { SecretUse } from './secrets/use.ts';
 
 /** Where a container's root file system comes from. */
 export type Source =
@@ -72,6 +73,8 @@ export interface ContainerRecord {
   /** Killed so long after each start. */
   readonly timeoutMs?: number;
   readonly privileged: boolean;
+  /** Their values are read at each start. */
+  readonly secrets?: readonly SecretUse[];
   /** Cgroup path, "/tare/ID". */
   readonly cgroupPath: string;
   /** How it was created, for another one like it; without credentials. Absent in records of older versions. */

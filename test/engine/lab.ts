@@ -220,7 +220,8 @@ export class Lab implements AsyncDisposable {
         .filter((name) => name !== '.creating')
         .map((name) => join(dir, name)),
     );
-    const known = new Set([...empty, cacheDir, this.engine.eventsDir]);
+    const secrets = join(root, 'secrets');
+    const known = new Set([...empty, cacheDir, this.engine.eventsDir, secrets]);
     const others = [root, runRoot].flatMap((dir) => names(dir).map((name) => join(dir, name)));
     return [
       ...files.map((path) => `file ${path}`),
@@ -234,6 +235,9 @@ export class Lab implements AsyncDisposable {
       ...names(join(cacheDir, 'blobs'))
         .filter((name) => !/^sha256-[0-9a-f]{64}$/.test(name))
         .map((name) => `file ${cacheDir}/blobs/${name}`),
+      ...names(secrets)
+        .filter((name) => name !== '.lock')
+        .map((name) => `file ${secrets}/${name}`),
       ...this.cgroups().map((path) => `cgroup ${path}`),
       ...this.#mounts().map((line) => `mount ${line}`),
       ...this.processes().map((line) => `process ${line}`),

@@ -2,7 +2,7 @@
 import { verbs, type VerbEntry } from '../../src/cli/verbs.ts';
 
 /** What the lines are about. */
-export type About = 'container' | 'image' | 'store';
+export type About = 'container' | 'image' | 'secret' | 'store';
 
 export interface VerbLine {
   readonly verb: string;
@@ -31,6 +31,8 @@ const words: Readonly<Record<string, readonly [value: string, about?: About]>> =
   IMAGE: ['localhost/theirs', 'image'],
   'IMAGE|host:[/PATH]': ['localhost/theirs', 'image'],
   'FILE|URL|-': ['FILE', 'store'],
+  'FILE|-': ['FILE', 'store'],
+  SECRET: ['s', 'secret'],
   'PATH|-': ['-'],
   COMMAND: ['true'],
   NAME: ['other'],

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Engine } from '../../engine/engine.ts';
 import { type ContainerSummary, isKept, isLive, listContainers } from '../../engine/list.ts';
+import { listSecrets } from '../../engine/secrets/store.ts';
 import { ellipsis, printable } from '../table.ts';
 import type { Candidate } from './complete.ts';
 
@@ -57,6 +58,18 @@ export async function imageNames(engine: Engine, current: string): Promise<Candi
       .filter((word, index, all) => word.startsWith(current) && all.indexOf(word) === index)
       .slice(0, MAX_CANDIDATES)
       .map((word) => ({ word, meaning: 'image' }));
+  } catch {
+    return [];
+  }
+}
+
+/** Names of secrets that begin so. Nothing where they cannot be read. */
+export function secretNames(engine: Engine, current: string): Candidate[] {
+  try {
+    return listSecrets(engine)
+      .filter(({ name }) => name.startsWith(current))
+      .slice(0, MAX_CANDIDATES)
+      .map(({ name: word }) => ({ word, meaning: 'secret' }));
   } catch {
     return [];
   }

@@ -153,6 +153,31 @@ test('a scope of systemd: it lives on between two runs of a restart policy', { s
   await nothingLeft(lab);
 });
 
+test('a scope of systemd: a policy that comes after the start hands it over to a next monitor', { skip }, async () => {
+  await using lab = scopeLab();
+  const { id } = await lab.detached(idle, { resources: { pidsLimit: 48 } });
+  const first = lab.monitorOf(id);
+  await updateContainer(lab.engine, id, { restart: { policy: 'always' } });
+  const running = (): number | undefined => listContainers(lab.engine).find(({ state }) => state === 'running')?.pid;
+  for (let run = 0; run < 2; run++) {
+    const pid = running() ?? 0;
+    assert.ok(pid > 1);
+    process.kill(pid, 'SIGKILL');
+    await until(() => ![undefined, pid].includes(running()), WAIT_MS, 'it runs again');
+    assert.equal(file(lab, id, 'pids.max'), '48');
+    assert.equal(property(id, 'ActiveState'), 'active');
+  }
+  const next = lab.monitorOf(id);
+  assert.notEqual(next, first);
+  await until(() => !isAlive(first), WAIT_MS, 'the first monitor has left');
+  const scope = `${lab.cgroupParent}/${unitOf(id)}`;
+  assert.equal(read(`/proc/${next}/cgroup`).trim(), `0::${scope}/monitor`);
+  assert.deepEqual(file(lab, id, 'cgroup.procs').split('\n'), [String(running())]);
+  await stopContainer(lab.engine, id, { timeoutSeconds: 0 });
+  await until(() => scopes() === '', WAIT_MS, 'the scope ends with it');
+  await nothingLeft(lab);
+});
+
 test('a scope of systemd: systemctl stop is a stop, with an exit code and without a next run', { skip }, async () => {
   await using lab = scopeLab();
   const { id } = await lab.detached(['sh', '-c', 'trap "exit 7" TERM; echo; while :; do sleep 0.1; done'], {
