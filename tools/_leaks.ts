@@ -18,9 +18,9 @@ export function takeTraces(lane: string): Traces {
     process: new Set(processes.map(({ pid, title }) => `${pid} ${title}`)),
     'network namespace': new Set(networkNamespaces()),
     'temporary file': new Set(
-      ['/tmp', '/var/tmp', '/run'].flatMap((dir) =>
+      ['/tmp', '/var/tmp', '/run', '/dev/shm'].flatMap((dir) =>
         names(dir)
-          .filter((name) => /^(tare|podman-run)-/.test(name) && name !== 'tare-test-cache')
+          .filter((name) => /^(?:tare-|podman-run-|libpod_rootless)/.test(name) && name !== 'tare-test-cache')
           .map((name) => `${dir}/${name}`),
       ),
     ),

@@ -209,7 +209,8 @@ export class UserLab implements AsyncDisposable {
     }
     this.#namespace.kill('SIGKILL');
     rmSync(this.dir, { recursive: true, force: true });
-    for (const left of [`/tmp/podman-run-${this.uid}`, `/var/tmp/tare-test-cache-${this.uid}`])
+    const podmans = [`/tmp/podman-run-${this.uid}`, `/dev/shm/libpod_rootless_lock_${this.uid}`];
+    for (const left of [...podmans, `/var/tmp/tare-test-cache-${this.uid}`])
       rmSync(left, { recursive: true, force: true });
   }
 }
