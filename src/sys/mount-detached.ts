@@ -8,33 +8,14 @@ import {
   fsconfigCreate,
   fsmount,
   fsopen,
-  MOUNT_ATTR_NOATIME,
-  MOUNT_ATTR_NODEV,
-  MOUNT_ATTR_NODIRATIME,
-  MOUNT_ATTR_NOEXEC,
-  MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
   mountSetattr,
   MS_SLAVE,
   openTree,
 } from './mount.ts';
+import { splitOptions } from './mount-options.ts';
 import { openPath } from './open.ts';
 import { mapIds } from './user-namespace.ts';
-
-/** Options that belong to the mount and not to the file system; 0: the default anyway. */
-const attributes: Readonly<Record<string, number>> = {
-  ro: MOUNT_ATTR_RDONLY,
-  nosuid: MOUNT_ATTR_NOSUID,
-  nodev: MOUNT_ATTR_NODEV,
-  noexec: MOUNT_ATTR_NOEXEC,
-  noatime: MOUNT_ATTR_NOATIME,
-  nodiratime: MOUNT_ATTR_NODIRATIME,
-  rw: 0,
-  suid: 0,
-  dev: 0,
-  exec: 0,
-  relatime: 0,
-};
 
 /** fsconfig(2) takes strings below 256 bytes. */
 const MAX_STRING_BYTES = 255;
@@ -131,18 +112,6 @@ function idMapped(
   return inOneString(seen, [...trees.values()]);
 }
 
-/** Splits Mount options into mount attributes and file system parameters. */
-function split(mount: OverlayMount): { attributes: number; parameters: string[] } {
-  let bits = 0;
-  const parameters: string[] = [];
-  for (const option of mount.options) {
-    const attribute = attributes[option];
-    if (attribute === undefined) parameters.push(option);
-    else bits |= attribute;
-  }
-  return { attributes: bits, parameters };
-}
-
 /**
  * Gives paths names that need no escaping and stay short: a path with a character overlayfs interprets, or too long, is
  * named through its descriptor.
@@ -174,7 +143,7 @@ class Names implements Disposable {
 
 /** By the mount API. */
 function appended(mount: OverlayMount): Fd {
-  const { attributes: bits, parameters } = split(mount);
+  const { attributes: bits, parameters } = splitOptions(mount.options);
   using names = new Names(MAX_STRING_BYTES);
   using context = fsopen('overlay');
   for (const lower of mount.lowers) fsconfig(context, 'lowerdir+', names.of(lower));
@@ -191,7 +160,7 @@ function appended(mount: OverlayMount): Fd {
 
 /** By mount(2) in a throw-away mount namespace, from which the mount is cloned out. Lowers may lie in `trees`, detached mounts. */
 function inOneString(mount: OverlayMount, trees: readonly Fd[] = []): Fd {
-  const { attributes: bits, parameters } = split(mount);
+  const { attributes: bits, parameters } = splitOptions(mount.options);
   const build = (names: Names): string => {
     const options = [`lowerdir=${mount.lowers.map((lower) => names.of(lower)).join(':')}`, ...parameters];
     if (mount.upper !== undefined) options.push(`upperdir=${names.of(mount.upper)}`);
