@@ -6,6 +6,7 @@ import { AT_FDCWD, O_NOFOLLOW, O_PATH, openat2 } from '../sys/open.ts';
 import { fstat } from '../sys/stat.ts';
 import { setXattr } from '../sys/xattr.ts';
 import type { TarEntry } from './tar-reader.ts';
+import { isOverlayXattr } from './whiteout.ts';
 import type { IdChange } from './_tree-entry.ts';
 
 /** Whom files belong to. */
@@ -30,7 +31,7 @@ export function applyMeta(fd: Fd, meta: Meta, rules: MetaRules): void {
   const { uid, gid } = ownerOf(meta, rules);
   fchownat(fd, '', uid, gid);
   for (const [name, value] of meta.xattrs) {
-    const isForbidden = name.startsWith('trusted.') || name.startsWith('user.overlay.') || name === 'security.selinux';
+    const isForbidden = isOverlayXattr(name) || name.startsWith('trusted.') || name === 'security.selinux';
     if (isForbidden || (rules.xattrs === 'user' && !name.startsWith('user.'))) continue;
     try {
       setXattr(fd, Buffer.from(name, 'latin1').toString(), Buffer.from(value, 'latin1'));

@@ -8,9 +8,13 @@ import { getXattr, listXattrs } from '../sys/xattr.ts';
 import { baseName, type ByteString, bytesOf, utf8Of } from './byte-string.ts';
 import type { TarKind } from './tar-reader.ts';
 import { tarHeader, type TarInput } from './tar-writer.ts';
+import { isOverlayXattr, OPAQUE_FILE, OPAQUE_XATTRS, whiteoutFile } from './whiteout.ts';
 
-/** `files`: a tree as it is. `layer`: an overlayfs upper directory becomes the layer that makes it (OCI image spec, layer.md, "Whiteouts"). */
-export type EntryForm = 'files' | 'layer';
+/**
+ * `files`: a tree as it is. `layer`: an overlayfs upper directory becomes the layer that makes it (OCI image spec, layer.md, "Whiteouts"). `fuse-layer`: one that fuse-overlayfs wrote, which has whiteouts as
+ * files, too.
+ */
+export type EntryForm = 'files' | 'layer' | 'fuse-layer';
 
 /** What a walk does about mounts in the tree: `all` go in, `none`, or `files` only, not what the kernel shows of itself (procfs, sysfs …). */
 export type MountsInTree = 'all' | 'files' | 'none';
@@ -82,6 +86,7 @@ const kinds: ReadonlyMap<number, TarKind> = new Map([
 /** Makes entries of what it is shown, one at a time. */
 export class TreeEntries {
   readonly #isLayer: boolean;
+  readonly #isFuse: boolean;
   readonly #keep: ((path: ByteString) => boolean) | undefined;
   /** Where the files with several names were met first. */
   readonly #linked = new Map<string, ByteString>();
@@ -95,7 +100,8 @@ export class TreeEntries {
     mounts: MountsInTree,
     ids: IdChange | undefined,
   ) {
-    this.#isLayer = form === 'layer';
+    this.#isLayer = form !== 'files';
+    this.#isFuse = form === 'fuse-layer';
     this.#keep = keep;
     this.#mounts = mounts;
     this.#ids = ids;
@@ -103,9 +109,12 @@ export class TreeEntries {
 
   /** Undefined for what is gone, or left out. */
   child(dir: TreeDir, child: ByteString): Entered | undefined {
-    const path = dir.path === '' ? child : `${dir.path}/${child}`;
+    const whiteout = this.#isFuse ? whiteoutFile(child) : undefined;
+    if (whiteout === '') return undefined;
+    const named = whiteout ?? child;
+    const path = dir.path === '' ? named : `${dir.path}/${named}`;
     if (this.#keep?.(path) === false) return undefined;
-    if (this.#isLayer && child.startsWith('.wh.'))
+    if (this.#isLayer && whiteout === undefined && child.startsWith('.wh.'))
       throw new TareError(
         'unsupported',
         `Cannot make a layer of ${JSON.stringify(utf8Of(path))}: names that begin with .wh. mean removed files there; rename it`,
@@ -118,6 +127,12 @@ export class TreeEntries {
       throw error;
     }
     using held = object;
+    if (whiteout !== undefined)
+      return new Entered({
+        path,
+        name: child,
+        headers: [whiteoutHeader(dir.name === '' ? child : `${dir.name}/${child}`, fstat(held))],
+      });
     return this.enter(held, dir.name === '' ? child : `${dir.name}/${child}`, path);
   }
 
@@ -128,7 +143,7 @@ export class TreeEntries {
     if (kind === undefined) return undefined;
     if (path !== '' && stat.isMountRoot && this.#isLeftOut(tree)) return mountPoint(path, name, kind);
     if (this.#isLayer && kind === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
-      return new Entered({ path, name, headers: [whiteout(`${parentSlash(name)}.wh.${baseName(name)}`, stat)] });
+      return new Entered({ path, name, headers: [whiteoutHeader(`${parentSlash(name)}.wh.${baseName(name)}`, stat)] });
     const first = kind === 'dir' || stat.links === 1 ? undefined : this.#firstName(stat, name);
     const isDir = kind === 'dir';
     using stack = new DisposableStack();
@@ -146,8 +161,8 @@ export class TreeEntries {
           ...(first === undefined ? contentOf(tree, kind, stat) : { linkPath: first }),
         }),
       );
-    if (this.#isLayer && isDir && isOpaque(xattrs))
-      headers.push(whiteout(`${name === '' ? '' : `${name}/`}.wh..wh..opq`, stat));
+    if (this.#isLayer && isDir && (isOpaque(xattrs) || (this.#isFuse && object !== undefined && hasOpaqueFile(object))))
+      headers.push(whiteoutHeader(`${name === '' ? '' : `${name}/`}.wh..wh..opq`, stat));
     const sizeBytes = first === undefined && kind === 'file' ? stat.sizeBytes : 0;
     if (object === undefined || (!isDir && sizeBytes === 0)) return new Entered({ path, name, headers });
     stack.move();
@@ -207,11 +222,21 @@ function reopen(tree: Fd, isDir: boolean, path: ByteString): Fd {
 }
 
 function isForbidden(key: ByteString): boolean {
-  return key.startsWith('trusted.') || key.startsWith('user.overlay.') || key === 'security.selinux';
+  return isOverlayXattr(key) || key.startsWith('trusted.') || key === 'security.selinux';
 }
 
 function isOpaque(xattrs: readonly (readonly [ByteString, ByteString])[]): boolean {
-  return xattrs.some(([key, value]) => /^(?:trusted|user)\.overlay\.opaque$/.test(key) && value === 'y');
+  return xattrs.some(([key, value]) => OPAQUE_XATTRS.includes(key) && value === 'y');
+}
+
+function hasOpaqueFile(dir: Fd): boolean {
+  try {
+    openat2(dir, OPAQUE_FILE, { flags: O_PATH | O_NOFOLLOW }).close();
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESTALE')) return false;
+    throw error;
+  }
 }
 
 function contentOf(tree: Fd, kind: TarKind, stat: Stat): Partial<TarInput> {
@@ -239,7 +264,7 @@ function metaOf(stat: Stat): Pick<TarInput, 'mode' | 'uid' | 'gid' | 'mtimeSecon
   };
 }
 
-function whiteout(path: ByteString, stat: Stat): Uint8Array {
+function whiteoutHeader(path: ByteString, stat: Stat): Uint8Array {
   const { mtimeSeconds } = metaOf(stat);
   return tarHeader({ path, kind: 'file', mode: 0o600, ...(mtimeSeconds === undefined ? {} : { mtimeSeconds }) });
 }

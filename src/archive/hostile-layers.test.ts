@@ -11,7 +11,10 @@ const root = process.getuid?.() === 0 ? {} : { skip: 'needs root: owners and dev
 // The big ones have their turn in test/long.
 describe('LayerUnpacker and a hostile layer', root, () => {
   for (const [what, { big }] of Object.entries(hostileLayers('/nowhere')))
-    if (big !== true) test(what, () => attack(what));
+    if (big !== true) {
+      test(what, () => attack(what));
+      test(`${what}, whiteouts as files`, () => attack(what, 'files'));
+    }
 });
 
 test('LayerUnpacker: what it throws about a layer is a TareError whose message shows names quoted', root, async () => {

@@ -18,7 +18,10 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { buffer } from 'node:stream/consumers';
 import { isKind, TareError } from '../base/errors.ts';
+import type { OverlayMount } from '../spec/mount.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
+import { mountFuseOverlay } from '../sys/mount-fuse.ts';
+import { needs } from '../../test/support/needs.ts';
 import { openDirectory, openPath, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from '../sys/open.ts';
 import { memoryDir } from './_attack.suite.ts';
 import { canary, hostileLayers, xattr } from './_hostile.suite.ts';
@@ -128,54 +131,80 @@ test('treeTar: what is left out is left out with all beneath it; cancelling ends
   await assert.rejects(packed(dir, '', { signal: AbortSignal.abort() }), (error) => isKind(error, 'cancelled'));
 });
 
-test('treeTar: the layer of an overlay, unpacked, makes the same root file system', { skip }, async (t) => {
-  const dir = scratch(t);
-  const at = (...parts: string[]): string => join(dir, ...parts);
-  for (const name of [
-    'lower/gone/deep',
-    'lower/replaced/old',
-    'lower/kept',
-    'lower/file-to-dir-not',
-    'upper',
-    'work',
-    'layer',
-    'upper2',
-    'work2',
-  ])
-    mkdirSync(at(name), { recursive: true });
-  for (const name of ['gone/deep/a', 'replaced/old/b', 'kept/c', 'kept/d', 'becomes-dir'])
-    writeFileSync(at('lower', name), name);
-  using mount = mountDetached({
-    kind: 'overlay',
-    lowers: [at('lower')],
-    upper: at('upper'),
-    work: at('work'),
-    options: [],
-  });
-  const script = `
+/** Of an overlay: what it does with its layers, and what a writable layer is then. */
+const overlays = {
+  kernel: { mount: async (mount: OverlayMount) => mountDetached(mount), form: 'layer', whiteouts: 'marks' },
+  'fuse-overlayfs': {
+    mount: (mount: OverlayMount) => mountFuseOverlay(mount, '/usr/bin/fuse-overlayfs'),
+    form: 'fuse-layer',
+    whiteouts: 'files',
+  },
+} as const;
+
+for (const [whose, { mount: mountOverlay, form, whiteouts }] of Object.entries(overlays)) {
+  const without = skip || (form === 'fuse-layer' && needs.program('fuse-overlayfs'));
+  test(
+    `treeTar: the layer of an overlay of ${whose}, unpacked, makes the same root file system`,
+    { skip: without },
+    async (t) => {
+      const dir = scratch(t);
+      const at = (...parts: string[]): string => join(dir, ...parts);
+      for (const name of [
+        'lower/gone/deep',
+        'lower/replaced/old',
+        'lower/kept',
+        'lower/file-to-dir-not',
+        'upper',
+        'work',
+        'layer',
+        'upper2',
+        'work2',
+      ])
+        mkdirSync(at(name), { recursive: true });
+      for (const name of ['gone/deep/a', 'replaced/old/b', 'kept/c', 'kept/d', 'becomes-dir'])
+        writeFileSync(at('lower', name), name);
+      using mount = await mountOverlay({
+        kind: 'overlay',
+        lowers: [at('lower')],
+        upper: at('upper'),
+        work: at('work'),
+        options: [],
+      });
+      const script = `
     rm -r gone kept/c; rm -r replaced; mkdir replaced; echo new >replaced/new
     rm becomes-dir; mkdir becomes-dir; echo in >becomes-dir/in
     echo more >>kept/d; ln kept/d kept/d2; mknod pipe p; mknod null c 1 3; ln -s /etc/passwd link
     chown 7:8 kept; chmod 4755 kept/d; setfattr -n user.x -v y kept 2>/dev/null || true`;
-  // Root in the mount: by its descriptor.
-  assert.equal(spawnSync('sh', ['-ec', script], { cwd: `/proc/${process.pid}/fd/${mount.number}` }).status, 0);
-  const merged = await buffer(treeTar(mount, ''));
-  const layer = await packed(at('upper'), '', { form: 'layer' });
-  const names = spawnSync('tar', ['-t'], { input: layer, encoding: 'utf8' }).stdout;
-  for (const name of ['.wh.gone\n', 'kept/.wh.c\n', 'replaced/.wh..wh..opq\n', 'becomes-dir/.wh..wh..opq\n'])
-    assert.ok(names.includes(name), `${name} in ${names}`);
-  await unpackInto(at('layer'), layer, 65_536);
-  using again = mountDetached({
-    kind: 'overlay',
-    lowers: [at('layer'), at('lower')],
-    upper: at('upper2'),
-    work: at('work2'),
-    options: [],
-  });
-  assert.ok((await buffer(treeTar(again, ''))).equals(merged), 'the same tree');
-  writeFileSync(at('upper/.wh.odd'), '');
-  await assert.rejects(packed(at('upper'), '', { form: 'layer' }), (error) => isKind(error, 'unsupported'));
-});
+      // Root in the mount: by its descriptor.
+      assert.equal(spawnSync('sh', ['-ec', script], { cwd: `/proc/${process.pid}/fd/${mount.number}` }).status, 0);
+      const merged = await buffer(treeTar(mount, ''));
+      const layer = await packed(at('upper'), '', { form });
+      const names = spawnSync('tar', ['-t'], { input: layer, encoding: 'utf8' }).stdout;
+      for (const name of ['.wh.gone\n', 'kept/.wh.c\n', 'replaced/.wh..wh..opq\n', 'becomes-dir/.wh..wh..opq\n'])
+        assert.ok(names.includes(name), `${name} in ${names}`);
+      await unpackInto(at('layer'), layer, 65_536, { whiteouts });
+      using again = await mountOverlay({
+        kind: 'overlay',
+        lowers: [at('layer'), at('lower')],
+        upper: at('upper2'),
+        work: at('work2'),
+        options: [],
+      });
+      assert.ok((await buffer(treeTar(again, ''))).equals(merged), 'the same tree');
+      if (form === 'fuse-layer') {
+        // No mark of its own is left, and the kernel makes the same of it.
+        assert.doesNotMatch(names, /(?:^|\/)\.wh\.\.opq$|fuseoverlayfs/m);
+        mkdirSync(at('marks'));
+        await unpackInto(at('marks'), layer, 65_536);
+        using marks = mountDetached({ kind: 'overlay', lowers: [at('marks'), at('lower')], options: [] });
+        assert.ok((await buffer(treeTar(marks, ''))).equals(merged), 'the same tree by the kernel');
+        return;
+      }
+      writeFileSync(at('upper/.wh.odd'), '');
+      await assert.rejects(packed(at('upper'), '', { form }), (error) => isKind(error, 'unsupported'));
+    },
+  );
+}
 
 test('TreeExtractor: no hostile archive reaches outside the directory', { skip }, (t) => {
   const outside = scratch(t);

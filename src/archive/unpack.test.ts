@@ -297,3 +297,66 @@ test('LayerUnpacker: a full disk is reported and the thread ends', root, async (
   assert.ok(existsSync(join(dir, 'big')));
   assert.equal(spawnSync('umount', [dir]).status, 0, 'nothing holds the mount any more');
 });
+
+test('LayerUnpacker: whiteouts as files, after what the layer itself has', root, async (t) => {
+  const dir = scratch(t);
+  const tar = makeTar([
+    { path: '.wh.gone', kind: 'file', uid: 5, mtimeSeconds: 1_000_000_000 },
+    { path: 'opaque/.wh..wh..opq', kind: 'file' },
+    { path: 'opaque/new', kind: 'file', content: 'new' },
+    // Before and after what takes its place.
+    { path: '.wh.replaced', kind: 'file' },
+    { path: 'replaced/', kind: 'dir', mtimeSeconds: 1_000_000_000 },
+    { path: 'replaced/new', kind: 'file', content: 'new' },
+    { path: 'implied/new', kind: 'file', content: 'new' },
+    { path: '.wh.implied', kind: 'file' },
+    { path: 'file', kind: 'file', content: 'new' },
+    { path: '.wh.file', kind: 'file' },
+    { path: '.wh.away', kind: 'file' },
+    { path: 'away/.wh.below', kind: 'file' },
+    { path: 'away/.wh..wh..opq', kind: 'file' },
+    { path: 'link', kind: 'symlink', linkPath: 'opaque' },
+    { path: 'link/.wh.through', kind: 'file' },
+    { path: 'made/.wh.deep', kind: 'file' },
+    { path: '.wh..wh.plnk', kind: 'file' },
+  ]);
+  await unpack(dir, tar, { whiteouts: 'files' });
+  const names = readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter((name) => !name.startsWith('link/'))
+    .sort();
+  assert.deepEqual(names, [
+    '.wh.away',
+    '.wh.gone',
+    'file',
+    'implied',
+    'implied/.wh..wh..opq',
+    'implied/new',
+    'link',
+    'made',
+    'made/.wh.deep',
+    'opaque',
+    'opaque/.wh..wh..opq',
+    'opaque/.wh.through',
+    'opaque/new',
+    'replaced',
+    'replaced/.wh..wh..opq',
+    'replaced/new',
+  ]);
+  const gone = lstatSync(join(dir, '.wh.gone'));
+  assert.deepEqual([gone.isFile(), gone.size, gone.uid, gone.mtimeMs], [true, 0, 5, 1_000_000_000_000]);
+  assert.equal(lstatSync(join(dir, 'replaced')).mtimeMs, 1_000_000_000_000);
+});
+
+test('LayerUnpacker: an image sets nothing that fuse-overlayfs reads', root, async (t) => {
+  const dir = scratch(t);
+  const xattrs = [
+    ['user.fuseoverlayfs.opaque', 'y'],
+    ['user.containers.override_stat', '0:0:4755'],
+    ['user.mine', 'x'],
+  ] as const;
+  await unpack(dir, makeTar([{ path: 'd/', kind: 'dir', xattrs: xattrs.map(([name, value]) => [name, value]) }]));
+  assert.deepEqual(
+    xattrs.map(([name]) => xattr(join(dir, 'd'), name)),
+    ['', '', 'x'],
+  );
+});

@@ -5,13 +5,16 @@ import type { FdLike } from '../sys/fd.ts';
 import { type ByteString, cleanPath, utf8Of } from './byte-string.ts';
 import { type TarEntry, TarReader, type TarSink } from './tar-reader.ts';
 import { TarSplitWriter } from './tar-split.ts';
-import { whiteoutOf } from './whiteout.ts';
+import { WhiteoutFiles } from './_whiteout-files.ts';
+import { isOverlayXattr, whiteoutOf } from './whiteout.ts';
 
 export interface UnpackOptions {
   /** Marks for overlayfs mounts made in a user namespace. */
   readonly userXattr?: boolean;
   /** False: device nodes are skipped. */
   readonly devices?: boolean;
+  /** What whiteouts become: overlayfs's own marks (the default), or files as fuse-overlayfs has them where no marks can be made. */
+  readonly whiteouts?: 'marks' | 'files';
   readonly maxEntries?: number;
   /** Receives the JSON lines of tar-split, in order. */
   readonly onSplit?: (lines: string) => void;
@@ -42,7 +45,7 @@ const S_IFIFO = 0o010000;
 
 /** Attributes an image may not set: they mean something to overlayfs, or belong to the host's policy. */
 function isForbidden([name]: readonly [ByteString, ByteString]): boolean {
-  return name.startsWith('trusted.') || name.startsWith('user.overlay.') || name === 'security.selinux';
+  return isOverlayXattr(name) || name.startsWith('trusted.') || name === 'security.selinux';
 }
 
 /** What the entries of a layer ask for and cannot get, as opposed to a failure of the disk. */
@@ -86,6 +89,7 @@ export class LayerUnpacker implements AsyncDisposable {
   readonly #reader: TarReader;
   readonly #split: TarSplitWriter | undefined;
   readonly #onSplit: ((lines: string) => void) | undefined;
+  readonly #whiteoutFiles: WhiteoutFiles | undefined;
   #sizeBytes = 0;
 
   readonly #paths = new Set<ByteString>();
@@ -100,6 +104,7 @@ export class LayerUnpacker implements AsyncDisposable {
     const split = options.onSplit === undefined ? undefined : new TarSplitWriter();
     this.#split = split;
     this.#onSplit = options.onSplit;
+    this.#whiteoutFiles = options.whiteouts === 'files' ? new WhiteoutFiles() : undefined;
     this.#apply = Apply.open(dir, {
       userXattr: options.userXattr ?? false,
       devices: options.devices ?? true,
@@ -129,6 +134,7 @@ export class LayerUnpacker implements AsyncDisposable {
   /** No more bytes: waits until all is written. Errors: as `write`; `invalid` when the tar was cut short. */
   async finish(): Promise<Unpacked> {
     this.#reader.end();
+    await this.#whiteoutFiles?.make(this.#apply, async () => (this.#apply.busy ? this.#ready() : undefined));
     for (let i = this.#dirTimes.length - 1; i >= 0; i--) {
       const [path, seconds, nanoseconds] = this.#dirTimes[i] as [ByteString, number, number]; // in bounds
       this.#apply.times(path, seconds, nanoseconds);
@@ -169,6 +175,7 @@ export class LayerUnpacker implements AsyncDisposable {
   #sink(): TarSink {
     const apply = this.#apply;
     const split = this.#split;
+    const files = this.#whiteoutFiles;
     /** The file whose contents come now. */
     let file: ApplyMeta | undefined;
     let sizeBytes = 0;
@@ -186,10 +193,12 @@ export class LayerUnpacker implements AsyncDisposable {
         if (whiteout !== undefined) {
           // Contents that it should not have are kept with the raw bytes: there is no file to take them from.
           split?.file(entry.path, 0);
-          if (whiteout.kind === 'opaque') apply.opaque(whiteout.path);
+          if (files !== undefined) files.add(whiteout, meta);
+          else if (whiteout.kind === 'opaque') apply.opaque(whiteout.path);
           else if (whiteout.kind === 'whiteout') apply.whiteout(whiteout.path, meta);
           return;
         }
+        files?.entry(path, entry.kind);
         sizeBytes = entry.isSparse ? 0 : entry.sizeBytes;
         split?.file(entry.path, sizeBytes);
         if (entry.kind === 'file') {

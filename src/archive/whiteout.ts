@@ -10,6 +10,27 @@ export type Whiteout =
   /** Book-keeping of aufs in images of its time, and whatever is beneath a name of a whiteout: of no meaning. */
   | { readonly kind: 'reserved'; readonly path: ByteString };
 
+/** In a directory that hides what lower layers have in it, as fuse-overlayfs writes it. */
+export const OPAQUE_FILE = '.wh..wh..opq';
+
+/** What a directory has (`y`) that hides what lower layers have in it: of the kernel's overlayfs, of that in a user namespace, of fuse-overlayfs. */
+export const OPAQUE_XATTRS: readonly string[] = [
+  'trusted.overlay.opaque',
+  'user.overlay.opaque',
+  'user.fuseoverlayfs.opaque',
+];
+
+/** What a file of a fuse-overlayfs layer removes by its name; '' for its other book-keeping, undefined for an ordinary name. */
+export function whiteoutFile(name: ByteString): ByteString | undefined {
+  if (!name.startsWith('.wh.')) return undefined;
+  return name.startsWith('.wh..wh.') || name === '.wh..opq' ? '' : name.slice(4);
+}
+
+/** An extended attribute that means something to overlayfs or fuse-overlayfs: an image sets none, a copy of files has none. */
+export function isOverlayXattr(name: string): boolean {
+  return /^(?:trusted\.overlay|user\.overlay|(?:user|security)\.fuseoverlayfs|user\.containers)\./.test(name);
+}
+
 /**
  * Reads the meaning out of a clean path. Undefined: an ordinary entry.
  *
