@@ -355,6 +355,7 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
     env: process.env,
     uid: rootless?.uid ?? uid,
     ...(rootless === undefined ? {} : { rootless }),
+    ...(places.mountProgram === undefined ? {} : { mountProgram: places.mountProgram }),
     ...(storageRoot === places.storageRoot && places.storageProblem !== undefined
       ? { storageProblem: places.storageProblem }
       : {}),

@@ -97,6 +97,7 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     keepBlobs: flags['keep-blobs'] ?? !/^(0|false|no)$/i.test(host.env['TARE_KEEP_BLOBS'] ?? ''),
     ...(cgroupManager === undefined ? {} : { cgroupManager }),
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
+    ...(configured.mountProgram === undefined ? {} : { mountProgram: configured.mountProgram }),
     ...(storageRoot === configured.storageRoot && configured.storageProblem !== undefined
       ? { storageProblem: configured.storageProblem }
       : {}),

@@ -134,13 +134,17 @@ async function* changedTar(
   how: { readonly signal?: AbortSignal; readonly ids?: IdChange },
 ): AsyncGenerator<Uint8Array, void, void> {
   const { TAR_END, treeEntries } = await import('../archive/mod.ts');
-  for (const { path, upper, lowers } of layers) {
+  for (const { path, upper, lowers, fuse } of layers) {
     using dir = openDirectory(upper);
     const prefix = path === '/' ? '' : bytesOf(path);
     // The root is described where it differs from the one below.
     const name = prefix === '' ? (isChangedRoot(dir, lowers[0], how.ids) ? '.' : '') : prefix.slice(1);
     if (prefix !== '' && ![...changed].some((other) => other.startsWith(`${prefix}/`))) continue;
-    yield* treeEntries(dir, name, { ...how, form: 'layer', keep: (below) => changed.has(`${prefix}/${below}`) });
+    yield* treeEntries(dir, name, {
+      ...how,
+      form: fuse === true ? 'fuse-layer' : 'layer',
+      keep: (below) => changed.has(`${prefix}/${below}`),
+    });
   }
   yield TAR_END;
 }

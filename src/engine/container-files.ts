@@ -12,6 +12,7 @@ import { pidfdOpen, startTime } from '../sys/process.ts';
 import { countMount } from './count-mount.ts';
 import { type Engine, ensureLayout, socketPath } from './engine.ts';
 import { FileTree, type TreeMount } from './file-tree.ts';
+import { mountRootfs } from './mount-rootfs.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
@@ -138,7 +139,7 @@ async function openStopped<T extends Disposable>(
   const rootfs = await rootfsOf(engine, record);
   await countMount(engine, record, true);
   stack.defer(() => countMount(engine, record, false));
-  const files = stack.use(ways.stopped(record, config, mountDetached(rootfs)));
+  const files = stack.use(ways.stopped(record, config, await mountRootfs(engine, rootfs, record)));
   const kept = stack.move();
   return { record, config, isRunning: false, files, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }

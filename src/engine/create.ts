@@ -8,6 +8,7 @@ import type { MountIds } from '../spec/mount.ts';
 import { parseSignal } from '../spec/signals.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
+import type { ServedMount } from '../sys/mount-fuse.ts';
 import { buildConfig } from './build-config.ts';
 import { cgroupPathOf } from './cgroups.ts';
 import { claimName } from './claim-name.ts';
@@ -30,7 +31,7 @@ export interface Prepared extends Disposable {
   readonly record: ContainerRecord;
   readonly config: RuntimeConfig;
   /** Detached mount of the root file system. */
-  readonly rootfs: Fd;
+  readonly rootfs: ServedMount;
   readonly life: Fd;
   readonly warnings: readonly string[];
   /** On its way, for one that starts right away. */
@@ -111,7 +112,9 @@ export async function prepareContainer(
             await import('./prepare-in-namespace.ts')
           ).prepareInNamespace(engine, request, { id, options, resolved }, prepare, how.signal);
     const prepared = made?.prepared ?? (await prepare());
-    const rootfs = stack.use(made?.rootfs ?? mountRootfs(prepared.rootfs));
+    const rootfs = stack.use(
+      made?.rootfs ?? (await mountRootfs(engine, prepared.rootfs, { id, source: prepared.source })),
+    );
     const { config, warnings } = await buildConfig({
       engine,
       dir,

@@ -1,25 +1,12 @@
-import { readdirSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
 import { bytesOf, utf8Of } from '../archive/byte-string.ts';
-import { getXattr } from '../sys/xattr.ts';
-import type { Fd } from '../sys/fd.ts';
-import { isErrno } from '../sys/error.ts';
-import { AT_SYMLINK_NOFOLLOW, type Stat, statx } from '../sys/stat.ts';
-import {
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_PATH,
-  O_RDONLY,
-  RESOLVE_BENEATH,
-  RESOLVE_NO_SYMLINKS,
-  openDirectory,
-  openat2,
-} from '../sys/open.ts';
-import { S_IFCHR, S_IFDIR, S_IFMT } from '../sys/at.ts';
+import type { Stat } from '../sys/stat.ts';
+import { openDirectory } from '../sys/open.ts';
+import { S_IFDIR, S_IFMT } from '../sys/at.ts';
 import type { IdChange } from '../archive/mod.ts';
 import { insideIds } from './container-ids.ts';
 import type { Engine } from './engine.ts';
-import { fileError } from './file-error.ts';
+import { isWhiteout, LayerDir, LowerDirs } from './lower-dirs.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
 import { hostLayers } from './source-host.ts';
@@ -36,6 +23,16 @@ export interface WritableLayer {
   readonly path: string;
   readonly upper: string;
   readonly lowers: readonly string[];
+  /** Written by fuse-overlayfs. */
+  readonly fuse?: boolean;
+}
+
+interface Comparison {
+  readonly prefix: string;
+  /** Files may have been copied for their owners: such paths go to `copies`. */
+  readonly owners: IdChange | undefined;
+  readonly copies: Set<string>;
+  readonly changes: Change[];
 }
 
 const MAX_DEPTH = 1024;
@@ -66,13 +63,12 @@ export async function containerChanges(
   const owners = isCopied(record) ? insideIds(config) : undefined;
   const copies = new Set<string>();
   const changes: Change[] = [];
-  const opaqueMark = engine.rootless === undefined ? 'trusted.overlay.opaque' : 'user.overlay.opaque';
-  for (const layer of layers) {
-    using upper = openDirectory(layer.upper);
+  for (const { path, upper, lowers, fuse = false } of layers) {
+    using top = openDirectory(upper);
     using stack = new DisposableStack();
-    const lowers = layer.lowers.map((lower) => stack.use(openDirectory(lower)));
-    const prefix = layer.path === '/' ? '' : bytesOf(layer.path);
-    walk(upper, '', { prefix, opaqueMark, owners, copies }, lowers, changes, 0);
+    const below = lowers.map((lower) => new LayerDir(stack.use(openDirectory(lower)), fuse));
+    const prefix = path === '/' ? '' : bytesOf(path);
+    walk(new LayerDir(top, fuse), '', { prefix, owners, copies, changes }, new LowerDirs(below), 0);
   }
   const mounted = config.mounts?.map(({ destination }) => bytesOf(destination)) ?? [];
   return { layers, changes: withoutMountPoints(withoutCopies(changes, copies), mounted) };
@@ -124,7 +120,7 @@ export async function writableLayers(
     case 'image': {
       const mount = (await engine.store()).rootfs(record.id);
       if (mount.kind !== 'overlay' || mount.upper === undefined) break;
-      return [{ path: '/', upper: mount.upper, lowers: mount.lowers }];
+      return [{ path: '/', upper: mount.upper, lowers: mount.lowers, fuse: mount.fuse === true }];
     }
     case 'rootfs':
       if (record.source.overlay) return hostLayers(dir);
@@ -138,58 +134,38 @@ export async function writableLayers(
 }
 
 /** Compares one directory of the upper layer; `relative` is its path below the layer without a leading slash. */
-function walk(
-  dir: Fd,
-  relative: string,
-  how: {
-    readonly prefix: string;
-    readonly opaqueMark: string;
-    /** Files may have been copied for their owners: such paths go to `copies`. */
-    readonly owners: IdChange | undefined;
-    readonly copies: Set<string>;
-  },
-  lowers: readonly Fd[],
-  changes: Change[],
-  depth: number,
-): void {
-  const { prefix, opaqueMark, owners, copies } = how;
+function walk(dir: LayerDir, relative: string, how: Comparison, lowers: LowerDirs, depth: number): void {
+  const { prefix, owners, copies, changes } = how;
   if (depth > MAX_DEPTH) return;
-  for (const name of namesIn(dir)) {
-    const below = relative === '' ? name : `${relative}/${name}`;
-    const path = `${prefix}/${below}`;
-    const stat = statIn(dir, name);
+  const pathOf = (name: string): string => `${prefix}/${relative === '' ? name : `${relative}/${name}`}`;
+  // fuse-overlayfs notes removals also of what no layer has.
+  for (const name of dir.removed())
+    if (!dir.names.has(name) && lowers.stat(name) !== undefined) changes.push({ kind: 'D', path: pathOf(name) });
+  for (const name of dir.entries()) {
+    const path = pathOf(name);
+    const stat = dir.stat(name);
     // A container that runs removes things meanwhile.
     if (stat === undefined) continue;
-    const type = stat.mode & S_IFMT;
-    if (type === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0) {
-      changes.push({ kind: 'D', path });
+    const lower = lowers.stat(name);
+    if (isWhiteout(stat)) {
+      if (lower !== undefined) changes.push({ kind: 'D', path });
       continue;
     }
-    const lower = statBelow(lowers, below);
-    const before = lower && lower.mode & S_IFMT;
-    changes.push({ kind: before === undefined ? 'A' : 'C', path });
+    changes.push({ kind: lower === undefined ? 'A' : 'C', path });
     if (owners !== undefined && lower !== undefined && isCopy(stat, lower, owners)) copies.add(path);
-    if (type !== S_IFDIR) continue;
-    const fd = openBelow(dir, name, O_RDONLY | O_DIRECTORY);
-    if (fd === undefined) continue;
-    using child = fd;
+    if ((stat.mode & S_IFMT) !== S_IFDIR) continue;
+    const child = dir.open(name);
+    if (child === undefined) continue;
+    using _closed = child.fd;
+    using below = lowers.open(name);
     // An opaque directory hides everything below it: what was there and is not here now counts as deleted.
-    const opaque = getXattr(child, opaqueMark)?.toString() === 'y';
-    if (opaque && before === S_IFDIR) deletedBelow(child, below, path, lowers, changes);
-    walk(child, below, how, opaque ? [] : lowers, changes, depth + 1);
+    const opaque = child.isOpaque();
+    if (opaque) {
+      const now = new Set(child.entries());
+      for (const gone of below.names()) if (!now.has(gone)) changes.push({ kind: 'D', path: `${path}/${gone}` });
+    }
+    walk(child, relative === '' ? name : `${relative}/${name}`, how, opaque ? LowerDirs.none : below, depth + 1);
   }
-}
-
-function deletedBelow(child: Fd, relative: string, path: string, lowers: readonly Fd[], changes: Change[]): void {
-  const now = new Set(namesIn(child));
-  const before = new Set<string>();
-  for (const lower of lowers) {
-    const fd = openBelow(lower, relative, O_RDONLY | O_DIRECTORY);
-    if (fd === undefined) continue;
-    using open = fd;
-    for (const name of namesIn(open)) before.add(name);
-  }
-  for (const name of before) if (!now.has(name)) changes.push({ kind: 'D', path: `${path}/${name}` });
 }
 
 /** Whether only the owner is another one, and that the one it should be inside. */
@@ -202,48 +178,4 @@ function isCopy(stat: Stat, lower: Stat, owners: IdChange): boolean {
     owners.uid(stat.uid) === lower.uid &&
     owners.gid(stat.gid) === lower.gid
   );
-}
-
-/** What the nearest lower layer has at a path; undefined when none has it or it was whited out. */
-function statBelow(lowers: readonly Fd[], relative: string): Stat | undefined {
-  for (const lower of lowers) {
-    const fd = openBelow(lower, relative, O_PATH);
-    if (fd === undefined) continue;
-    using open = fd;
-    const stat = statx(open, '', 0x1000);
-    const isWhiteout = (stat.mode & S_IFMT) === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0;
-    return isWhiteout ? undefined : stat;
-  }
-  return undefined;
-}
-
-/** The names come from the container: never resolved outside the layer, never through a symlink. */
-function openBelow(lower: Fd, relative: string, flags: number): Fd | undefined {
-  try {
-    return openat2(lower, Buffer.from(relative, 'latin1'), {
-      flags: flags | O_NOFOLLOW,
-      resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-    });
-  } catch {
-    return undefined;
-  }
-}
-
-/** A directory that was removed meanwhile is empty. */
-function namesIn(dir: Fd): string[] {
-  try {
-    return readdirSync(`/proc/self/fd/${dir.number}`, { encoding: 'latin1' });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw fileError(error, 'list changes');
-  }
-}
-
-function statIn(dir: Fd, name: string): Stat | undefined {
-  try {
-    return statx(dir, Buffer.from(name, 'latin1'), AT_SYMLINK_NOFOLLOW);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
 }

@@ -30,6 +30,8 @@ export interface EngineOptions {
   readonly uid?: number;
   /** For an unprivileged user, in whose namespace this process is. */
   readonly rootless?: RootlessUser;
+  /** The fuse-overlayfs that storage.conf names as `mount_program`: it mounts all layers of the image store. */
+  readonly mountProgram?: string;
   /** Why the image store cannot be used, as the machine is set up. */
   readonly storageProblem?: string;
 }
@@ -83,11 +85,13 @@ export function createEngine(options: EngineOptions): Engine {
         runRoot: options.storageRunRoot,
         userNamespace: options.rootless !== undefined,
         recovery: 'later',
+        mountProgram: options.mountProgram !== undefined,
+        needsMountProgram: async (dir) => (await import('./fuse-overlay.ts')).needsFuse(engine, dir),
       }),
     );
     return opened;
   };
-  return {
+  const engine: Engine = {
     ...options,
     get cgroups() {
       cgroups ??= cgroupChoice(options);
@@ -121,6 +125,7 @@ export function createEngine(options: EngineOptions): Engine {
       return recovered;
     },
   };
+  return engine;
 }
 
 /** Creates the directories of an engine that are missing. */

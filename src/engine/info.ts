@@ -67,6 +67,8 @@ export interface EngineInfo {
     readonly runRoot: string;
     readonly graphRoot: string;
     readonly graphDriverName: 'overlay';
+    /** What mounts the layers of images instead of the kernel; empty where nothing does. */
+    readonly graphOptions: { readonly 'overlay.mount_program'?: { readonly Executable: string } };
     /** Undefined while the root is not there yet. */
     readonly freeBytes?: number;
     readonly containerStore: Readonly<Record<'number' | 'running' | 'paused' | 'stopped', number>>;
@@ -116,6 +118,9 @@ export async function engineInfo(engine: Engine): Promise<EngineInfo> {
       runRoot: engine.runRoot,
       graphRoot: engine.storageRoot,
       graphDriverName: 'overlay',
+      graphOptions: machine.storageFuse
+        ? { 'overlay.mount_program': { Executable: machine.programs['fuse-overlayfs'] ?? '' } }
+        : {},
       ...(machine.rootFreeBytes === undefined ? {} : { freeBytes: machine.rootFreeBytes }),
       containerStore: { number, running, paused, stopped: number - running - paused },
       ...(imageStore === undefined ? {} : { imageStore }),

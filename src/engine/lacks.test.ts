@@ -27,6 +27,7 @@ const good: Machine = {
   programs: { newuidmap: '/usr/bin/newuidmap', newgidmap: '/usr/bin/newgidmap', 'fuse-overlayfs': undefined },
   rootFreeBytes: 1e12,
   storageFreeBytes: 1e12,
+  storageFuse: false,
 };
 const user: Partial<Machine> = { uid: 1000, userName: 'ann', subUids: 65_536, subGids: 65_536 };
 
@@ -42,11 +43,9 @@ test('lacksOf: each thing that is not there, with what to do', () => {
   assert.deepEqual(whats({ kernel: '5.10.0' }), ['a kernel from 5.14 up']);
   assert.deepEqual(whats({ kernel: '4.19.0', ...user }).length, 2);
   assert.deepEqual(whats({ features: { ...features, openat2: false } }), ['openat2']);
-  assert.deepEqual(whats({ features: { ...features, overlay: false } }), ['overlayfs for this user']);
-  assert.deepEqual(whats({ features: { ...features, overlay: false }, ...user }), [
-    'overlayfs for this user',
-    'the program fuse-overlayfs',
-  ]);
+  const overlayless = ['overlayfs for this user', 'the program fuse-overlayfs'];
+  assert.deepEqual(whats({ features: { ...features, overlay: false } }), overlayless);
+  assert.deepEqual(whats({ features: { ...features, overlay: false }, ...user }), overlayless);
   assert.deepEqual(whats({ security: { seccomp: false, apparmor: false, selinux: false } }), ['seccomp filters']);
   assert.deepEqual(whats({ maxUserNamespaces: 0 }), ['user namespaces']);
   assert.deepEqual(whats({ userNamespaceBarrier: 'kernel.unprivileged_userns_clone=1' }), []);
@@ -61,6 +60,20 @@ test('lacksOf: each thing that is not there, with what to do', () => {
   ]);
   assert.deepEqual(whats({ storageProblem: 'driver vfs is not supported' }), ['a usable image store']);
   assert.deepEqual(whats({ rootFreeBytes: 1e6, storageFreeBytes: 1e6 }), ['space for images', 'space for containers']);
+});
+
+test('lacksOf: what a store for fuse-overlayfs needs', () => {
+  const programs = { ...good.programs, 'fuse-overlayfs': '/usr/bin/fuse-overlayfs' };
+  assert.deepEqual(whats({ storageFuse: true, programs }), []);
+  assert.deepEqual(whats({ storageFuse: true }), ['the program fuse-overlayfs']);
+  assert.deepEqual(whats({ fuseDeviceProblem: 'missing' }), []);
+  assert.deepEqual(lacksOf({ ...good, storageFuse: true, programs, fuseDeviceProblem: 'denied' }), [
+    {
+      what: 'the right to open /dev/fuse',
+      effect: 'fuse-overlayfs needs it, and mounts the layers of the image store: no image can be run',
+      todo: 'as root: chmod 0666 /dev/fuse',
+    },
+  ]);
 });
 
 test('lacksOf: cgroup controllers, and what they are good for, by version', () => {

@@ -21,6 +21,7 @@ export function lacksOf(machine: Machine): Lack[] {
     ...cgroups(machine),
     ...security(machine),
     ...userNamespaces(machine),
+    ...fuse(machine),
     ...storage(machine),
   ];
 }
@@ -43,7 +44,7 @@ function kernel({ kernel: release, features }: Machine): Lack[] {
   if (!features.overlay)
     lacks.push({
       what: 'overlayfs for this user',
-      effect: 'no image and no host: container can be started',
+      effect: 'no host: container can be started, and images only with fuse-overlayfs',
       todo: 'load the module (modprobe overlay), or run as root',
     });
   if (!features.mountApi)
@@ -167,11 +168,29 @@ function userNamespaces(machine: Machine): Lack[] {
         todo: 'install it (Debian: apt-get install uidmap)',
       });
   }
-  if (!machine.features.overlay && programs['fuse-overlayfs'] === undefined)
+  return lacks;
+}
+
+/** What takes the place of the kernel's overlayfs, where it is needed. */
+function fuse({ features, storageFuse, programs, fuseDeviceProblem }: Machine): Lack[] {
+  if (!storageFuse && features.overlay) return [];
+  const lacks: Lack[] = [];
+  const effect = storageFuse
+    ? 'it mounts the layers of the image store: no image can be run'
+    : 'without it and without overlayfs no image can be run';
+  if (programs['fuse-overlayfs'] === undefined)
     lacks.push({
       what: 'the program fuse-overlayfs',
-      effect: 'without it and without overlayfs no image can be run',
+      effect,
       todo: 'install it (Debian: apt-get install fuse-overlayfs)',
+    });
+  if (fuseDeviceProblem !== undefined)
+    lacks.push({
+      what: fuseDeviceProblem === 'missing' ? '/dev/fuse' : 'the right to open /dev/fuse',
+      effect: storageFuse
+        ? `fuse-overlayfs needs it, and ${effect.slice('it '.length)}`
+        : 'without it fuse-overlayfs cannot take the place of overlayfs',
+      todo: fuseDeviceProblem === 'missing' ? 'as root: modprobe fuse' : 'as root: chmod 0666 /dev/fuse',
     });
   return lacks;
 }

@@ -8,12 +8,13 @@ import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Mount } from '../spec/mount.ts';
 import { ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT } from '../sys/monitor/frames.ts';
 import { Fd } from '../sys/fd.ts';
-import { mountDetached } from '../sys/mount-detached.ts';
+import type { ServedMount } from '../sys/mount-fuse.ts';
 import { containerCgroupPlan } from './cgroup-plan.ts';
 import { connection } from './connection.ts';
 import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
+import { mountRootfs } from './mount-rootfs.ts';
 import { LOG_NAME, containerDir, type ContainerRecord, diskDir } from './record.ts';
 import { deleteContainer } from './delete.ts';
 import { rootlessVariables } from './rootless.ts';
@@ -48,13 +49,13 @@ export async function launchContainer(
   engine: Engine,
   record: ContainerRecord,
   recorded: RuntimeConfig,
-  rootfs: Mount | Fd,
+  rootfs: Mount | ServedMount,
   life: Fd,
   options: LaunchOptions,
 ): Promise<Running> {
   const dir = containerDir(engine, record.id);
   using stack = new DisposableStack();
-  const rootfsFd = 'kind' in rootfs ? stack.use(mountDetached(rootfs)) : rootfs;
+  const rootfsFd = 'kind' in rootfs ? stack.use(await mountRootfs(engine, rootfs, record)) : rootfs;
   const config =
     record.secrets === undefined
       ? recorded
@@ -72,6 +73,8 @@ export async function launchContainer(
   let lives = false;
   try {
     const cgroup = createCgroup(planned);
+    if (rootfsFd.daemon !== undefined)
+      (await import('./settle-daemon.ts')).settleDaemon(rootfsFd.daemon, cgroup, scope);
     const warnings = [...options.warnings, ...cgroup.warnings];
     compiled = compile(
       withoutMknod(config, record, cgroup),
@@ -144,7 +147,11 @@ function attachedStreams(stdin: boolean): number {
 
 /** What the monitor's `tare cleanup` needs to find the same engine. */
 function selfEnvironment(engine: Engine): string[] {
-  const kept = engine.rootless === undefined ? [] : rootlessVariables;
+  const kept = [
+    ...(engine.rootless === undefined ? [] : rootlessVariables),
+    // Who starts it again mounts it again.
+    ...(engine.mountProgram === undefined ? [] : ['CONTAINERS_STORAGE_CONF']),
+  ];
   return [
     `PATH=${defaultPath}`,
     ...kept.flatMap((name) => (engine.env[name] === undefined ? [] : [`${name}=${engine.env[name]}`])),

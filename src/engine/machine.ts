@@ -1,11 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
+import { hasMountProgram } from '../storage/mount-program.ts';
 import { type Features, kernelFeatures } from '../sys/probe.ts';
 import { openDirectory } from '../sys/open.ts';
 import { statfs } from '../sys/stat.ts';
 import { cgroupHost, nextCgroups } from './cgroups.ts';
 import type { Engine } from './engine.ts';
+import { findProgram } from './find-program.ts';
+import { FUSE_OVERLAYFS, fuseProgram } from './fuse-overlay.ts';
 
 /** What a machine is, as far as containers care. */
 export interface Machine {
@@ -35,10 +38,14 @@ export interface Machine {
   readonly rootFreeBytes?: number;
   readonly storageFreeBytes?: number;
   readonly storageProblem?: string;
+  /** The layers of the image store are mounted with fuse-overlayfs. */
+  readonly storageFuse: boolean;
+  /** Why /dev/fuse is of no use to this user; undefined: it is. */
+  readonly fuseDeviceProblem?: 'missing' | 'denied';
 }
 
 /** Programs that something of Tare calls. */
-const PROGRAMS = ['newuidmap', 'newgidmap', 'fuse-overlayfs'] as const;
+const PROGRAMS = ['newuidmap', 'newgidmap'] as const;
 
 /** Looks at the machine. Changes nothing. */
 export function readMachine(engine: Engine): Machine {
@@ -70,11 +77,26 @@ export function readMachine(engine: Engine): Machine {
       apparmor: text('/sys/module/apparmor/parameters/enabled').trim() === 'Y',
       selinux: existsSync('/sys/fs/selinux/enforce'),
     },
-    programs: Object.fromEntries(PROGRAMS.map((name) => [name, findProgram(name, engine.env['PATH'])])),
+    programs: {
+      ...Object.fromEntries(PROGRAMS.map((name) => [name, findProgram(name, engine.env['PATH'])])),
+      [FUSE_OVERLAYFS]: fuseProgram(engine),
+    },
+    storageFuse: engine.mountProgram !== undefined || hasMountProgram(join(engine.storageRoot, 'overlay')),
+    ...fuseDevice(),
     ...(rootFreeBytes === undefined ? {} : { rootFreeBytes }),
     ...(storageFreeBytes === undefined ? {} : { storageFreeBytes }),
     ...(engine.storageProblem === undefined ? {} : { storageProblem: engine.storageProblem }),
   };
+}
+
+function fuseDevice(): Pick<Machine, 'fuseDeviceProblem'> {
+  if (!existsSync('/dev/fuse')) return { fuseDeviceProblem: 'missing' };
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+    return {};
+  } catch {
+    return { fuseDeviceProblem: 'denied' };
+  }
 }
 
 /** How many ids a user has in the text of /etc/subuid: lines `user:start:count`, by name or number. */
@@ -99,13 +121,6 @@ function userNamespaceBarrier(): string | undefined {
 function nameOf(uid: number): string {
   const lines = text('/etc/passwd').split('\n');
   return lines.find((line) => line.split(':')[2] === String(uid))?.split(':')[0] ?? String(uid);
-}
-
-function findProgram(name: string, path = '/usr/local/bin:/usr/bin:/bin'): string | undefined {
-  return [...path.split(':'), '/usr/sbin', '/sbin']
-    .filter((dir) => dir.startsWith('/'))
-    .map((dir) => join(dir, name))
-    .find((file) => existsSync(file));
 }
 
 /** Free bytes of the file system a directory is on. */

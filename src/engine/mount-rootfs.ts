@@ -1,25 +1,23 @@
-import { TareError } from '../base/errors.ts';
 import type { Mount } from '../spec/mount.ts';
-import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
+import type { ServedMount } from '../sys/mount-fuse.ts';
+import type { Engine } from './engine.ts';
+import type { ContainerRecord } from './record.ts';
 
-/** The root file system, detached. Errors: by what the kernel says, with what to do. */
-export function mountRootfs(mount: Mount): Fd {
+/** Whose root file system it is. */
+export type MountedFor = Pick<ContainerRecord, 'id' | 'source'>;
+
+/**
+ * The root file system of a container, detached. Where the kernel refuses an overlay with a writable layer, or its layers are not for the kernel, by fuse-overlayfs (fuse-overlay.ts).
+ *
+ * Errors: by what the kernel says, with what to do.
+ */
+export async function mountRootfs(engine: Engine, mount: Mount, container: MountedFor): Promise<ServedMount> {
+  if (mount.kind === 'bind') return mountDetached(mount);
+  if (mount.fuse === true) return (await import('./fuse-overlay.ts')).mountByFuse(engine, mount);
   try {
     return mountDetached(mount);
-  } catch (cause) {
-    if (!(cause instanceof TareError) || mount.kind !== 'overlay') throw cause;
-    if (cause.kind === 'denied' && mount.options.includes('userxattr')) {
-      throw new TareError(
-        'unsupported',
-        'Cannot mount overlay: this kernel does not let unprivileged users (Linux 5.11 and newer do); run as root',
-        { cause },
-      );
-    }
-    throw new TareError(
-      cause.kind,
-      `${cause.message} (the writable layer is ${mount.upper ?? 'absent'}; its file system must be able to carry one: choose another --root)`,
-      { cause },
-    );
+  } catch (error) {
+    return await (await import('./fuse-overlay.ts')).mountInstead(engine, mount, container, error);
   }
 }

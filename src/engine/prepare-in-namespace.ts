@@ -1,7 +1,7 @@
 import { TareError } from '../base/errors.ts';
 import type { MountIds } from '../spec/mount.ts';
-import type { Fd } from '../sys/fd.ts';
 import { mountDetached } from '../sys/mount-detached.ts';
+import type { ServedMount } from '../sys/mount-fuse.ts';
 import type { Engine } from './engine.ts';
 import { chooseIds, type InNamespace, noteIds } from './id-ranges.ts';
 import { giveUpper, mapped, mappedMount } from './map-owners.ts';
@@ -16,7 +16,7 @@ import type { UserNamespace } from './user-namespace.ts';
 export interface PreparedInNamespace {
   readonly prepared: PreparedSource;
   readonly namespace: UserNamespace;
-  readonly rootfs: Fd;
+  readonly rootfs: ServedMount;
   readonly recorded: RecordedNamespace;
   readonly warnings: readonly string[];
 }
@@ -45,7 +45,9 @@ export async function prepareInNamespace(
       : await prepareAlone(engine, request, container, prepare, signal);
   const { uidMappings, gidMappings } = namespace;
   const { owners, ...mounted } =
-    engine.rootless === undefined ? await shown(engine, id, prepared, namespace) : await copied(prepared, namespace);
+    engine.rootless === undefined
+      ? await shown(engine, id, prepared, namespace)
+      : await copied(engine, id, prepared, namespace);
   return { ...mounted, namespace, recorded: { mode: request.mode, uidMappings, gidMappings, owners } };
 }
 
@@ -74,6 +76,11 @@ async function shown(engine: Engine, id: string, prepared: PreparedSource, names
   const uppers = isImage && rootfs.kind === 'overlay' ? [rootfs.upper ?? ''] : layers.map(({ upper }) => upper);
   const given = uppers.map((upper) => giveUpper(upper, namespace));
   try {
+    if (rootfs.kind === 'overlay' && rootfs.fuse === true)
+      throw new TareError(
+        'unsupported',
+        'fuse-overlayfs, which mounts the layers of this store, shows them as they are',
+      );
     // What will be mounted on it at the start.
     for (const { path, lowers } of layers) if (path !== '/') checkShown(lowers[0] ?? path, namespace);
     return {
@@ -91,7 +98,7 @@ async function shown(engine: Engine, id: string, prepared: PreparedSource, names
         `Cannot give the files of ${prepared.image} to the container's ids: ${why}; use an image, or --userns host`,
         { cause },
       );
-    const instead = await copied(prepared, namespace);
+    const instead = await copied(engine, id, prepared, namespace);
     const warning = `every file of the image was copied for this container, which takes time and space: this kernel or file system cannot show files with other owners (${why})`;
     return { ...instead, warnings: [warning] };
   }
@@ -106,9 +113,14 @@ function checkShown(path: string, ids: MountIds): void {
 }
 
 /** For everybody else: the files of an image are copied, others stay whose they are. */
-async function copied(prepared: PreparedSource, namespace: UserNamespace): Promise<Mounted> {
+async function copied(
+  engine: Engine,
+  id: string,
+  prepared: PreparedSource,
+  namespace: UserNamespace,
+): Promise<Mounted> {
   using stack = new DisposableStack();
-  const rootfs = stack.use(mountRootfs(prepared.rootfs));
+  const rootfs = stack.use(await mountRootfs(engine, prepared.rootfs, { id, source: prepared.source }));
   const isImage = prepared.source.kind === 'image';
   if (isImage) {
     const { shiftOwners } = await import('./shift-owners.ts');

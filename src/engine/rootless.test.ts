@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { TareError } from '../base/errors.ts';
 import { keepsRunRoot, mappedIds, rootlessUser } from './rootless.ts';
@@ -47,6 +49,32 @@ test('standardPlaces: of root and of a user', () => {
     storageRoot: '/home/u/.local/share/containers/storage',
     storageRunRoot: '/run/user/1000/containers',
   });
+});
+
+test('standardPlaces: a mount_program of the machine’s file is root’s, one of their own the user’s; only fuse-overlayfs', () => {
+  using temp = mkdtempDisposableSync('/tmp/tare-places-');
+  const conf = join(temp.path, 'containers/storage.conf');
+  mkdirSync(join(temp.path, 'containers'));
+  const write = (line: string): void => writeFileSync(conf, `[storage]\n[storage.options.overlay]\n${line}\n`);
+  const program = 'mount_program = "/opt/fuse-overlayfs"';
+  write(program);
+  const own = { ...env, XDG_CONFIG_HOME: temp.path };
+  assert.equal(standardPlaces(own, rootlessUser(own, 0)).mountProgram, '/opt/fuse-overlayfs');
+  for (const places of [
+    standardPlaces({ CONTAINERS_STORAGE_CONF: conf }, undefined),
+    standardPlaces({ ...env, CONTAINERS_STORAGE_CONF: conf }, rootlessUser(env, 0)),
+  ])
+    assert.deepEqual([places.mountProgram, places.storageProblem], ['/opt/fuse-overlayfs', undefined]);
+  for (const [line, message] of [
+    ['mount_program = "/usr/bin/bindfs"', /sets mount_program = \/usr\/bin\/bindfs; only fuse-overlayfs/],
+    ['mount_program = "fuse-overlayfs"', /by its absolute path/],
+    [`${program}\nforce_mask = "private"`, /sets force_mask = private, which is not supported/],
+  ] as const) {
+    write(line);
+    const places = standardPlaces({ CONTAINERS_STORAGE_CONF: conf }, undefined);
+    assert.match(places.storageProblem ?? '', message);
+    assert.equal(places.mountProgram, undefined);
+  }
 });
 
 test('mappedIds: in the first namespace there are all', () => {

@@ -6,6 +6,7 @@ import {
   readFileSync,
   readdirSync,
   realpathSync,
+  renameSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -31,6 +32,8 @@ export interface HostLayer {
   readonly work: string;
   /** Directories below it, nearest first. */
   readonly lowers: readonly string[];
+  /** fuse-overlayfs writes it: the kernel may not mount it any more. */
+  readonly fuse?: boolean;
 }
 
 /** The directories of a container in creation. */
@@ -142,6 +145,14 @@ export function overlayRootfs(engine: Engine, { dir, disk }: ContainerPlaces, pa
 /** The writable layers of a `host:` or `rootfs:…:O` container, the root first. */
 export function hostLayers(dir: string): HostLayer[] {
   return JSON.parse(readFileSync(join(dir, LAYERS_FILE), 'utf8')) as HostLayer[];
+}
+
+/** Notes that fuse-overlayfs writes the layers from now on. Whole or not at all. */
+export function useFuseLayers(dir: string): void {
+  const layers = hostLayers(dir).map((layer) => ({ ...layer, fuse: true }));
+  const temp = join(dir, `.${LAYERS_FILE}`);
+  writeFileSync(temp, JSON.stringify(layers), { mode: 0o600 });
+  renameSync(temp, join(dir, LAYERS_FILE));
 }
 
 /** The merged root of an overlay shows the mode and owner of the upper directory: they are taken from the lower one. */

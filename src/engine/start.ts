@@ -134,5 +134,7 @@ function overlayOf(engine: Engine, record: ContainerRecord): Mount {
   const root = hostLayers(containerDir(engine, record.id))[0];
   if (root === undefined)
     throw new TareError('internal', `Cannot start container ${record.name}: its layers are not recorded`);
-  return { kind: 'overlay', lowers: root.lowers, upper: root.upper, work: root.work, options: engine.overlayOptions };
+  const { lowers, upper, work, fuse } = root;
+  const options = engine.overlayOptions;
+  return { kind: 'overlay', lowers, upper, work, options, ...(fuse === true ? { fuse } : {}) };
 }

@@ -7,6 +7,8 @@ import type { RootlessUser } from './rootless.ts';
 export interface StoragePlaces {
   readonly storageRoot: string;
   readonly storageRunRoot: string;
+  /** The fuse-overlayfs that mounts its layers, where storage.conf names one. */
+  readonly mountProgram?: string;
   /** Why it cannot be used there. */
   readonly storageProblem?: string;
 }
@@ -30,7 +32,7 @@ export function standardPlaces(env: Env, user: RootlessUser | undefined): Places
 
 /**
  * The store that podman and buildah use: as storage.conf says (or the file that `CONTAINERS_STORAGE_CONF` names), otherwise in its usual place. A user has
- * a storage.conf of their own; of the machine's only `driver` and `rootless_storage_path` count for them.
+ * a storage.conf of their own; of the machine's only `driver` and `rootless_storage_path` count for them. A `mount_program` counts if it is a fuse-overlayfs.
  */
 export function storagePlaces(env: Env, user?: RootlessUser): StoragePlaces {
   const given = env['CONTAINERS_STORAGE_CONF'];
@@ -53,12 +55,19 @@ export function storagePlaces(env: Env, user?: RootlessUser): StoragePlaces {
         : (expand(conf.rootlessStoragePath) ?? join(user.dataHome, 'containers/storage'))),
     storageRunRoot:
       expand(conf.runRoot) ?? (user === undefined ? '/run/containers/storage' : join(user.runtimeDir, 'containers')),
+    ...(conf.mountProgram === undefined || problem !== undefined ? {} : { mountProgram: conf.mountProgram }),
     ...(problem === undefined ? {} : { storageProblem: problem }),
   };
 }
 
 /** What the machine's file says to a user. */
-function forUsers({ graphRoot: _graph, runRoot: _run, ...rest }: StorageConf): StorageConf {
+function forUsers({
+  graphRoot: _graph,
+  runRoot: _run,
+  mountProgram: _program,
+  forceMask: _mask,
+  ...rest
+}: StorageConf): StorageConf {
   return rest;
 }
 
@@ -73,6 +82,10 @@ function expandVariables(path: string, env: Env, user: RootlessUser | undefined)
 function problemOf(conf: StorageConf): string | undefined {
   const [setting] = conf.unsupported;
   if (setting !== undefined) return `storage.conf sets ${setting}, which is not supported`;
+  const { mountProgram, forceMask } = conf;
+  if (forceMask !== undefined) return `storage.conf sets force_mask = ${forceMask}, which is not supported`;
+  if (mountProgram !== undefined && !/^\/.*fuse-overlayfs[^/]*$/.test(mountProgram))
+    return `storage.conf sets mount_program = ${mountProgram}; only fuse-overlayfs is supported, by its absolute path`;
   if (conf.driver === undefined || conf.driver === 'overlay' || conf.driver === 'overlay2') return undefined;
   return `storage.conf sets driver ${conf.driver}; only overlay is supported`;
 }

@@ -16,6 +16,8 @@ export interface OverlayMount {
   readonly work?: string;
   /** Further overlayfs options: `volatile`, `userxattr`, `metacopy=on`, ... */
   readonly options: readonly string[];
+  /** Some layer has marks (`.wh.` files) that fuse-overlayfs reads and the kernel does not: it mounts it, always. */
+  readonly fuse?: boolean;
   /** The lowers are seen with other owners. The upper layer has them as it is. */
   readonly ids?: MountIds & {
     /** What all lowers lie below, with nothing mounted between: one mount then serves them all. */

@@ -33,11 +33,12 @@ export function createParts(graphRoot: string, runRoot: string, userXattr: boole
   };
 }
 
-export function ensureLayout(parts: StoreParts): void {
+/** `fuse`: see `OverlayDirs.ensureHome`. */
+export function ensureLayout(parts: StoreParts, fuse = false): void {
   for (const dir of ['', 'overlay-layers', 'overlay-images', 'overlay-containers']) {
     mkdirSync(join(parts.graphRoot, dir), { recursive: true, mode: 0o700 });
   }
-  parts.dirs.ensureHome();
+  parts.dirs.ensureHome(fuse);
 }
 
 export function tarSplitPath(parts: StoreParts, layerId: string): string {

@@ -6,6 +6,7 @@ import { removeTreeSync } from '../sys/remove-tree.ts';
 import { storageError, type Sync } from './_file.ts';
 import { removeLayerFiles, type StoreParts } from './_parts.ts';
 import { findImage } from './image-names.ts';
+import { hasMountProgram } from './mount-program.ts';
 import { type ContainerRecord, containerOf, isIncomplete, object, requireId, type Row, text, texts } from './record.ts';
 import { dropIncompleteLayers } from './recover.ts';
 import type { LockedTable } from './table.ts';
@@ -212,5 +213,6 @@ function overlayOf(parts: StoreParts, layer: string, volatile: boolean): Overlay
     upper: parts.dirs.at(layer, 'diff'),
     work: parts.dirs.at(layer, 'work'),
     options: [...(volatile ? ['volatile'] : []), ...(parts.userXattr ? ['userxattr'] : [])],
+    ...(hasMountProgram(parts.dirs.home) ? { fuse: true } : {}),
   };
 }

@@ -8,6 +8,7 @@ import type { Digest, DiffId } from '../spec/digest.ts';
 import { openDirectory } from '../sys/open.ts';
 import { storageError } from './_file.ts';
 import type { StoreParts } from './_parts.ts';
+import { hasMountProgram } from './mount-program.ts';
 import { TempDir } from './temp-dir.ts';
 
 export interface StageOptions {
@@ -115,6 +116,7 @@ export class LayerWriter implements AsyncDisposable {
       const unpacker = new LayerUnpacker(dir, {
         userXattr: parts.userXattr,
         devices: !parts.userXattr,
+        whiteouts: hasMountProgram(parts.dirs.home) ? 'files' : 'marks',
         onSplit: (lines) => void gzip.write(lines),
       });
       return new LayerWriter(temp, blob, createHash('sha256'), gzip, unpacker, finished(file));

@@ -17,6 +17,7 @@ import { ifPresent } from '../base/if-present.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { createFile, readCapped } from './_file.ts';
 import { randomLink } from './_random.ts';
+import { initMountProgram } from './mount-program.ts';
 import { isId } from './record.ts';
 import type { TempDir, TempRoots } from './temp-dir.ts';
 
@@ -48,18 +49,11 @@ export class OverlayDirs implements TempRoots {
     return existsSync(this.at(id, 'diff'));
   }
 
-  /** Makes the driver's own directories when they are missing. */
-  ensureHome(): void {
+  /** Makes the driver's own directories when they are missing, `l` last: where it is, all is. `fuse`: of a store that does not say yet how it is mounted. */
+  ensureHome(fuse: boolean): void {
     mkdirSync(this.home, { recursive: true, mode: 0o700 });
+    initMountProgram(this.home, fuse);
     mkdirSync(join(this.home, 'l'), { recursive: true, mode: 0o755 });
-    const flag = join(this.home, '.has-mount-program');
-    if (existsSync(flag)) return;
-    try {
-      createFile(flag, 'false');
-    } catch (error) {
-      // Another first command was faster.
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
   }
 
   /**

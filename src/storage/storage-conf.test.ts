@@ -27,6 +27,18 @@ additionalimagestores = [ "/a", ]
   });
 });
 
+test('readStorageConf: the program that mounts, of the driver before that of all, and force_mask', () => {
+  const overlay = '[storage.options.overlay]\nmount_program = "/usr/bin/fuse-overlayfs" # as podman\n';
+  const all = '[storage.options]\nmount_program = "/all"\nforce_mask = 0o700\n';
+  assert.equal(readStorageConf(overlay).mountProgram, '/usr/bin/fuse-overlayfs');
+  assert.equal(readStorageConf(all).mountProgram, '/all');
+  assert.equal(readStorageConf(all).forceMask, '0o700');
+  for (const text of [overlay + all, all + overlay])
+    assert.equal(readStorageConf(text).mountProgram, '/usr/bin/fuse-overlayfs');
+  const none = '[storage]\nmount_program = "/x"\n[storage.options.vfs]\nmount_program = "/x"\n#mount_program = "/x"\n';
+  assert.deepEqual(readStorageConf(none), { unsupported: [] });
+});
+
 test('readAutoUserns: what [storage.options] says of --userns auto; for the rest the values of podman', () => {
   const standard = { user: 'containers', minSize: 1024, maxSize: 65_536 };
   assert.deepEqual(readAutoUserns(''), standard);

@@ -5,6 +5,10 @@ export interface StorageConf {
   readonly runRoot?: string;
   /** For unprivileged users, in the machine's file; with variables such as `$HOME`. */
   readonly rootlessStoragePath?: string;
+  /** A program that mounts layers instead of the kernel: `[storage.options.overlay] mount_program`, or the same of `[storage.options]`. */
+  readonly mountProgram?: string;
+  /** `force_mask`: files on the disk have other owners and modes than the image says. */
+  readonly forceMask?: string;
   /** Settings that put records where Tare does not look for them: using the store in spite of them would harm it. */
   readonly unsupported: readonly string[];
 }
@@ -16,20 +20,25 @@ export const storageConfPaths: readonly string[] = [
 ];
 
 /**
- * Reads `driver`, `graphroot` and `runroot` of the `[storage]` table out of a storage.conf, and notes what would move its records elsewhere. Only plain TOML values on one line are
+ * Reads `driver`, `graphroot` and `runroot` of the `[storage]` table out of a storage.conf and the program that mounts, and notes what would move its records elsewhere. Only plain TOML values on one line are
  * understood, which is how the file is written everywhere; a TOML parser would cost every start a millisecond. Other keys and tables are skipped, so nothing in the file is an error.
  */
 export function readStorageConf(text: string): StorageConf {
   const values = new Map<string, string>();
   const unsupported: string[] = [];
+  const options = new Map<string, string>();
   let table = '';
   for (const line of text.split('\n')) {
     const header = /^\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?$/.exec(line);
     if (header !== null) table = header[1] ?? '';
-    const entry = /^\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(true))\s*(?:#.*)?$/.exec(line);
-    if (table !== 'storage' || entry?.[1] === undefined) continue;
+    const entry = /^\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(true|\d\w*))\s*(?:#.*)?$/.exec(line);
+    if (entry?.[1] === undefined) continue;
     const value = entry[4] ?? entry[3] ?? entry[2]?.replace(/\\(["\\])/g, '$1') ?? '';
     if (value === '') continue;
+    // What is said of the driver comes before what is said of all.
+    if (table === 'storage.options.overlay' || (table === 'storage.options' && !options.has(entry[1])))
+      options.set(entry[1], value);
+    if (table !== 'storage') continue;
     values.set(entry[1], value);
     if (entry[1] === 'imagestore' || entry[1] === 'transient_store') unsupported.push(entry[1]);
   }
@@ -37,11 +46,15 @@ export function readStorageConf(text: string): StorageConf {
   const graphRoot = values.get('graphroot');
   const runRoot = values.get('runroot');
   const rootlessStoragePath = values.get('rootless_storage_path');
+  const mountProgram = options.get('mount_program');
+  const forceMask = options.get('force_mask');
   return {
     ...(driver === undefined ? {} : { driver }),
     ...(graphRoot === undefined ? {} : { graphRoot }),
     ...(runRoot === undefined ? {} : { runRoot }),
     ...(rootlessStoragePath === undefined ? {} : { rootlessStoragePath }),
+    ...(mountProgram === undefined ? {} : { mountProgram }),
+    ...(forceMask === undefined ? {} : { forceMask }),
     unsupported,
   };
 }

@@ -19,6 +19,7 @@ import type { RemovedImage } from './image-changes.ts';
 import { findImage } from './image-names.ts';
 import type { LayerWriter, StageOptions } from './layer-writer.ts';
 import { HeldLock } from './lock-file.ts';
+import { hasMountProgram, setMountProgram } from './mount-program.ts';
 import {
   type ContainerRecord,
   containerOf,
@@ -31,6 +32,7 @@ import {
   requireId,
 } from './record.ts';
 import { recover } from './recover.ts';
+import { TempDir } from './temp-dir.ts';
 
 export interface StoreOptions {
   /** Absolute. Images, layers, containers; shared with podman, buildah, skopeo and CRI-O. */
@@ -40,6 +42,10 @@ export interface StoreOptions {
   /** In a user namespace: overlayfs marks are `user.overlay.*`, device nodes are left out. */
   readonly userNamespace?: boolean;
   readonly now?: () => Date;
+  /** storage.conf names a `mount_program`: from now on this is a store for fuse-overlayfs, whoever opens it. */
+  readonly mountProgram?: boolean;
+  /** Asked for a store that is new, with a directory of it: whether the kernel refuses overlays there, and fuse-overlayfs is there to make them. */
+  readonly needsMountProgram?: (dir: string) => boolean | Promise<boolean>;
   /** `later`: the caller calls `recover` when there is time. */
   readonly recovery?: 'now' | 'later';
 }
@@ -68,7 +74,7 @@ export class Store {
   /**
    * Opens the store, makes its directories when they are missing, and deletes what killed processes left in staging.
    *
-   * Errors: `denied` where it cannot be written; `unsupported` for a store of another driver.
+   * Errors: `denied` where it cannot be written.
    */
   static async open(options: StoreOptions): Promise<Store> {
     const parts = createParts(
@@ -78,16 +84,11 @@ export class Store {
       options.now ?? (() => new Date()),
     );
     try {
-      if (!existsSync(join(parts.dirs.home, 'l'))) ensureLayout(parts);
+      if (!existsSync(join(parts.dirs.home, 'l'))) await makeLayout(parts, options);
       // Mounts are described by real paths: overlayfs would follow links of the host only once.
       const real = createParts(realpathSync.native(options.graphRoot), options.runRoot, parts.userXattr, parts.now);
       ensureRunRoot(real);
-      if (readCapped(join(real.dirs.home, '.has-mount-program'), 64)?.toString().trim() === 'true') {
-        throw new TareError(
-          'unsupported',
-          `Cannot open store ${options.graphRoot}: its layers are written for fuse-overlayfs`,
-        );
-      }
+      if (options.mountProgram === true) setMountProgram(real.dirs.home);
       const store = new Store(real);
       if (options.recovery !== 'later') await store.recover();
       return store;
@@ -104,6 +105,16 @@ export class Store {
   /** Absolute, links resolved. */
   get graphRoot(): string {
     return this.#parts.graphRoot;
+  }
+
+  /** Its layers are mounted with fuse-overlayfs, not by the kernel: looked up each time, for another process may have said so meanwhile. */
+  get fuse(): boolean {
+    return hasMountProgram(this.#parts.dirs.home);
+  }
+
+  /** The kernel refuses to mount its layers: from now on fuse-overlayfs does it, for podman, too. There is no way back. Idempotent. */
+  useFuse(): void {
+    setMountProgram(this.#parts.dirs.home);
   }
 
   /** All images. Errors: `failed-precondition` for a damaged list. */
@@ -312,6 +323,16 @@ function commonEnd([first = '', ...others]: readonly string[]): string {
   let length = first.length;
   for (const other of others) while (!other.endsWith(first.slice(first.length - length))) length--;
   return first.slice(first.length - length);
+}
+
+/** For a store that others are making at the same time, too. */
+async function makeLayout(parts: StoreParts, { needsMountProgram }: StoreOptions): Promise<void> {
+  if (needsMountProgram === undefined) return ensureLayout(parts);
+  mkdirSync(parts.graphRoot, { recursive: true, mode: 0o700 });
+  mkdirSync(parts.dirs.home, { recursive: true, mode: 0o700 });
+  // Who is killed here leaves nothing that is not collected.
+  await using temp = TempDir.create(parts.dirs);
+  ensureLayout(parts, await needsMountProgram(temp.path));
 }
 
 function ensureRunRoot(parts: StoreParts): void {

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TareError, isKind } from '../../src/base/errors.ts';
 import {
+  createEngine,
   createContainer,
   execContainer,
   listContainers,
@@ -348,7 +349,7 @@ test(
 );
 
 test(
-  'a root that overlayfs cannot use: clear, says what to do, nothing left',
+  'a root that overlayfs cannot use, without fuse-overlayfs: clear, says what to do, nothing left',
   { skip: skip || needs.program('mount') },
   async () => {
     await using lab = new Lab();
@@ -357,7 +358,11 @@ test(
     const layers = `lowerdir=${lab.dir}/low,upperdir=${lab.dir}/up,workdir=${lab.dir}/wk`;
     execFileSync('mount', ['-t', 'overlay', '-o', layers, 'tare-test', lab.engine.root]);
     try {
-      await assert.rejects(lab.run(['true']), clear('invalid', /choose another --root/));
+      const engine = createEngine({ ...lab.options, env: { PATH: lab.dir } });
+      await assert.rejects(
+        runContainer(engine, { source: lab.source, argv: ['true'] }, { detach: false }),
+        clear('invalid', /choose another --root, or install fuse-overlayfs/),
+      );
       assert.deepEqual(await lab.leftovers(), []);
     } finally {
       spawnSync('umount', ['-l', lab.engine.root]);

@@ -47,6 +47,10 @@ export interface UserOptions {
   readonly subids?: string;
   /** Default: a directory of the lab. Undefined: not set. */
   readonly runtimeDir?: string | undefined;
+  /** A /dev/fuse that everybody may open, as udev makes it. */
+  readonly fuse?: boolean;
+  /** Commands of root's in the mount namespace, before anything is run there. */
+  readonly prepare?: (lab: UserLab) => readonly (readonly string[])[];
 }
 
 let users = 0;
@@ -86,6 +90,11 @@ export class UserLab implements AsyncDisposable {
     const binds = ['passwd', 'group', 'subuid', 'subgid'].map(
       (file) => `mount --bind ${this.#etc}/${file} /etc/${file}`,
     );
+    if (options.fuse === true) {
+      const device = join(this.dir, 'fuse');
+      binds.push(`mknod -m 666 ${device} c 10 229`, `mount --bind ${device} /dev/fuse`);
+    }
+    for (const argv of options.prepare?.(this) ?? []) binds.push(argv.map((word) => `'${word}'`).join(' '));
     const script = ['mount --make-rshared /', ...binds, 'touch "$0"', 'exec sleep infinity'].join(' && ');
     this.#namespace = spawn('unshare', ['--mount', 'sh', '-c', script, join(this.dir, 'ready')], { stdio: 'ignore' });
     const deadline = performance.now() + 20_000;
