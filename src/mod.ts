@@ -37,6 +37,7 @@ import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
 import { Secrets } from './secrets.ts';
 import { nativeDir } from './sys/native.ts';
+import { Volumes } from './volumes.ts';
 
 export { TareError, isKind, type ErrorKind } from './base/errors.ts';
 export { Container, type ContainerProcess, type ProcessExit } from './container.ts';
@@ -64,7 +65,10 @@ export type { ProcessTable } from './engine/top.ts';
 export type { ContainerUpdate } from './engine/update.ts';
 export type { Secrets } from './secrets.ts';
 export type { CreateSecretOptions, SecretRecord } from './engine/secrets/store.ts';
+export type { CreateVolumeOptions } from './engine/volumes/create-volume.ts';
+export type { VolumeSummary } from './engine/volumes/list-volumes.ts';
 export type { PullEvent } from './image/pull.ts';
+export { type OwnedVolume, Volumes } from './volumes.ts';
 
 /** Where Tare keeps its state; the defaults are the command line's. */
 export interface OpenOptions {
@@ -121,6 +125,8 @@ export interface PushOptions {
 
 /** An opened Tare. Disposing it kills and removes every container it still runs. */
 export class Tare implements AsyncDisposable {
+  /** Its volumes: `await tare.volumes.create({ name: 'data' })`. */
+  readonly volumes: Volumes;
   readonly #engine: Engine;
   readonly #containers = new Set<Container>();
   readonly #disposed = new AbortController();
@@ -133,6 +139,7 @@ export class Tare implements AsyncDisposable {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.secrets = new Secrets(engine);
+    this.volumes = new Volumes(engine);
   }
 
   /**
@@ -240,7 +247,7 @@ export class Tare implements AsyncDisposable {
     return containerProcesses(this.#engine, nameOrId, columns);
   }
 
-  /** What images, containers and kept blobs take of the disk. */
+  /** What images, containers, volumes and kept blobs take of the disk. */
   async diskUsage(): Promise<DiskUsage> {
     const { diskUsage } = await import('./engine/disk-usage.ts');
     return diskUsage(this.#engine);

@@ -37,6 +37,8 @@ export interface ExtractOptions {
   readonly xattrs?: 'all' | 'user';
   /** A file may take the place of a directory, and a directory that of a file. */
   readonly overwrite?: boolean;
+  /** The place itself gets owner, mode and times where the archive has an entry for its root (`./`). */
+  readonly root?: true;
   /** False: files are written as on a file system without O_TMPFILE, under a name that they lose. */
   readonly nameless?: false;
 }
@@ -61,6 +63,7 @@ export class TreeExtractor implements Disposable {
   readonly #files = new Map<ByteString, FileIdentity>();
   readonly #dirTimes: { readonly path: ByteString; readonly seconds: number; readonly nanoseconds: number }[] = [];
   readonly #skipped: ByteString[] = [];
+  #root: TarEntry | undefined;
   #file: ExtractedFile | undefined;
 
   constructor(place: ExtractPlace, options: ExtractOptions = {}) {
@@ -85,6 +88,10 @@ export class TreeExtractor implements Disposable {
   /** No more bytes. Errors: `invalid` when the tar was cut short. */
   finish(): void {
     this.#reader.end();
+    if (this.#root !== undefined && this.#options.root === true) {
+      using root = openat2(this.#dirs.open(''), '.', { flags: O_RDONLY | O_DIRECTORY });
+      applyMeta(root, this.#root, this.#options);
+    }
     for (const { path, seconds, nanoseconds } of this.#dirTimes.reverse()) {
       try {
         using dir = this.#openDir(this.#dirs.open(dirName(path)), path);
@@ -130,6 +137,7 @@ export class TreeExtractor implements Disposable {
     if (path === '') {
       if (entry.kind !== 'dir')
         throw new TareError('invalid', `Cannot write files: the root of the archive is a ${entry.kind}`);
+      this.#root = { ...entry };
       return;
     }
     if (this.#covers?.(path) === true) {

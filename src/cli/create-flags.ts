@@ -18,13 +18,18 @@ export const createFlags = {
   volume: {
     type: 'list',
     short: 'v',
-    value: 'HOST:CONTAINER[:OPTIONS]',
-    help: 'Bind a host path (made when missing); options: ro, rw, propagation, noexec and the like; idmap: owners are ids of the container',
+    value: '[HOST|NAME:]CONTAINER[:OPTIONS]',
+    help: "Bind a host path (made when missing), mount a volume by name (made when missing, filled with the image's files) or an anonymous one; options: ro, rro, rw, propagation, noexec and the like, nocopy; U: give it to the container's user; idmap: owners are ids of the container; z, Z: accepted, files have no SELinux labels here",
   },
   mount: {
     type: 'list',
-    value: 'type=bind|tmpfs,...',
-    help: 'Mount with src=, dst=, ro, bind-propagation=, tmpfs-size=, tmpfs-mode=',
+    value: 'type=volume|bind|tmpfs|image,...',
+    help: 'Mount with src=, dst=, ro, rw, U, subpath=, volume-nocopy, volume-opt=, bind-propagation=, bind-recursive=, tmpfs-size=, tmpfs-mode=, noexec and the like',
+  },
+  'volumes-from': {
+    type: 'list',
+    value: 'CONTAINER[:ro]',
+    help: 'Mount the volumes and bind mounts of another container at the same places',
   },
   secret: {
     type: 'list',

@@ -10,12 +10,13 @@ import type { createFlags } from './create-flags.ts';
 import { readEnvFile, variable } from './environment.ts';
 import type { FlagValues } from './flag-table.ts';
 import { limitsGiven } from './limit-flags.ts';
-import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.ts';
+import { parseMountFlag, parseTmpfsFlag } from './mount-flags.ts';
 import { registryAccess } from './registry-flags.ts';
 import { healthOf, restartOf } from './supervise-flags.ts';
 import { parseSecretFlag } from './secret-flag.ts';
 import { UsageError } from './usage-error.ts';
 import { keyValue, parseInteger, parseSize } from './values.ts';
+import { parseVolumeFlag } from './volume-flag.ts';
 
 /** The flags of `run` and `create`, parsed. */
 export type CreateFlagValues = FlagValues<typeof createFlags>;
@@ -62,6 +63,7 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     network: flags.network as 'none' | 'host' | undefined,
     mounts: nonEmpty(mounts),
     secrets: nonEmpty(flags.secret.map(parseSecretFlag)),
+    volumesFrom: nonEmpty(flags['volumes-from']),
     readOnly: flags['read-only'],
     capAdd: nonEmpty(flags['cap-add']),
     capDrop: nonEmpty(flags['cap-drop']),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from './mount-flags.ts';
+import { parseMountFlag, parseTmpfsFlag } from './mount-flags.ts';
 import { UsageError } from './usage-error.ts';
+import { parseVolumeFlag } from './volume-flag.ts';
 
 test('parseVolumeFlag: paths, options and a source that is made', () => {
   assert.deepEqual(parseVolumeFlag('/a:/b', '/cwd'), {
@@ -30,16 +31,50 @@ test('parseVolumeFlag: paths, options and a source that is made', () => {
   });
 });
 
-test('parseVolumeFlag: refuses what is not there yet and what is wrong', () => {
+test('parseVolumeFlag: volumes with and without a name', () => {
+  assert.deepEqual(parseVolumeFlag('data:/b', '/'), {
+    type: 'volume',
+    name: 'data',
+    destination: '/b',
+    readOnly: false,
+  });
+  assert.deepEqual(parseVolumeFlag('a.b_c-1:/b/../c:ro,nocopy,U,suid,Z,rslave', '/'), {
+    type: 'volume',
+    name: 'a.b_c-1',
+    destination: '/c',
+    readOnly: true,
+    propagation: 'rslave',
+    options: ['suid'],
+    chown: true,
+    noCopy: true,
+  });
+  assert.deepEqual(parseVolumeFlag('/only/', '/'), { type: 'volume', destination: '/only', readOnly: false });
+  assert.deepEqual(parseVolumeFlag('/a:/b:rro', '/'), {
+    type: 'bind',
+    source: '/a',
+    destination: '/b',
+    readOnly: true,
+    options: ['rro'],
+    createSource: true,
+  });
+});
+
+test('parseVolumeFlag: says what is wrong', () => {
   const cases: Record<string, RegExp> = {
-    'data:/b': /named volumes are not there yet/,
-    '/only': /without a host path/,
+    only: /must begin with \//,
     '/a:b': /must begin with \//,
     '/a:/': /root of the container/,
     '/a:/b/..': /root of the container/,
+    '/': /root of the container/,
     '/a:/b:rx': /unknown option rx/,
     '/a:/b:ro:z': /expected HOST:CONTAINER/,
-    ':/b': /is no path/,
+    '/a:': /expected HOST:CONTAINER/,
+    ':/b': /is neither a path/,
+    '..x:/b': /is neither a path/,
+    'a/../../b:/b': /is neither a path/,
+    '.hidden:/b': /is neither a path/,
+    [`${'n'.repeat(256)}:/b`]: /is neither a path/,
+    'a\0b:/b': /is neither a path/,
   };
   for (const [text, message] of Object.entries(cases)) {
     assert.throws(
@@ -48,6 +83,40 @@ test('parseVolumeFlag: refuses what is not there yet and what is wrong', () => {
       text,
     );
   }
+});
+
+test('parseMountFlag: volumes, also with labels and options of one that is made, and images', () => {
+  assert.deepEqual(parseMountFlag('dst=/d', '/'), { type: 'volume', destination: '/d', readOnly: false });
+  assert.deepEqual(
+    parseMountFlag(
+      'type=volume,src=v,dst=/d,ro,volume-nocopy,subpath=a/b,U,noexec,volume-label=x=y,"volume-opt=o=size=1m,uid=5",volume-opt=type=tmpfs',
+      '/',
+    ),
+    {
+      type: 'volume',
+      name: 'v',
+      destination: '/d',
+      readOnly: true,
+      noCopy: true,
+      subpath: 'a/b',
+      options: ['noexec'],
+      chown: true,
+      labels: { x: 'y' },
+      driverOptions: { o: 'size=1m,uid=5', type: 'tmpfs' },
+    },
+  );
+  assert.deepEqual(parseMountFlag('type=image,src=busybox,dst=/d,image-subpath=bin', '/'), {
+    type: 'image',
+    image: 'busybox',
+    destination: '/d',
+    subpath: 'bin',
+  });
+  for (const text of ['rw', 'ro=false', 'rw=true'])
+    assert.deepEqual(
+      parseMountFlag(`type=image,src=i,dst=/d,${text}`, '/'),
+      { type: 'image', image: 'i', destination: '/d', writable: true },
+      text,
+    );
 });
 
 test('parseMountFlag: bind with every spelling of its keys', () => {
@@ -78,12 +147,23 @@ test('parseMountFlag: tmpfs', () => {
     destination: '/t',
     options: ['size=67108864', 'mode=1770', 'ro'],
   });
+  assert.deepEqual(parseMountFlag('type=tmpfs,dst=/t,exec,suid,dev,size=1k,mode=700,tmpcopyup', '/'), {
+    type: 'tmpfs',
+    destination: '/t',
+    options: ['exec', 'suid', 'dev', 'size=1024', 'mode=700', 'tmpcopyup'],
+  });
 });
 
 test('parseMountFlag: says what is wrong', () => {
   const cases: Record<string, RegExp> = {
-    'src=/s,dst=/d': /type must be bind or tmpfs/,
-    'type=volume,src=v,dst=/d': /not volume/,
+    'src=/s,dst=/d': /is neither a path/,
+    'type=disk,src=v,dst=/d': /type must be volume, bind, tmpfs or image, not disk/,
+    'type=volume,src=v,dst=/d,subpath=../x': /must be relative and without \.\./,
+    'type=volume,src=v,dst=/d,subpath=/x': /must be relative/,
+    'type=volume,src=v,dst=/d,volume-driver=nfs': /no driver nfs/,
+    'type=image,dst=/d': /src=IMAGE is needed/,
+    'type=tmpfs,dst=/d,idmap': /unknown key idmap/,
+    'type=bind,src=/s,dst=/d,bind-recursive=readonly': /is for what is readonly/,
     'type=bind,dst=/d': /src= is needed/,
     'type=bind,src=/s': /dst= is needed/,
     'type=bind,src=/s,dst=/d,tmpfs-size=1': /unknown key tmpfs-size for type bind/,

@@ -1,75 +1,9 @@
-import { posix, resolve } from 'node:path';
-import type { MountRequest } from '../engine/create-options.ts';
+import { resolve } from 'node:path';
+import type { MountRequest, Propagation } from '../engine/create-options.ts';
+import { csvFields } from './csv-fields.ts';
+import { isPropagation, mountOptions, placeInContainer, propagations, subpathOf, volumeNameOf } from './mount-words.ts';
 import { UsageError } from './usage-error.ts';
 import { parseSize } from './values.ts';
-
-type Propagation = NonNullable<Extract<MountRequest, { type: 'bind' }>['propagation']>;
-
-const propagations: ReadonlySet<string> = new Set<Propagation>([
-  'private',
-  'rprivate',
-  'shared',
-  'rshared',
-  'slave',
-  'rslave',
-]);
-
-/** Options of the mount itself that pass to the OCI config as they are. */
-const mountOptions = new Set([
-  'exec',
-  'noexec',
-  'suid',
-  'nosuid',
-  'dev',
-  'nodev',
-  'atime',
-  'noatime',
-  'relatime',
-  'nodiratime',
-  'strictatime',
-  // Owners as in the container's user namespace.
-  'idmap',
-]);
-
-/** SELinux labels and copy-up of docker volumes: nothing to do for a bind mount here. */
-const ignored = new Set(['z', 'Z', 'nocopy', 'cached', 'delegated', 'consistent']);
-
-/** Parses `-v HOST:CONTAINER[:OPTION,...]`. Errors: UsageError. */
-export function parseVolumeFlag(text: string, cwd: string): MountRequest {
-  const shown = `--volume ${text}`;
-  const [source = '', destination, options, ...more] = text.split(':');
-  if (more.length > 0) throw new UsageError(`Cannot use ${shown}: expected HOST:CONTAINER[:OPTIONS]`);
-  if (destination === undefined)
-    throw new UsageError(`Cannot use ${shown}: expected HOST:CONTAINER; volumes without a host path are not there yet`);
-  if (!/^(\/|\.\.?(\/|$))/.test(source)) {
-    throw new UsageError(
-      `Cannot use ${shown}: ${JSON.stringify(source)} is no path (begin it with / or ./); named volumes are not there yet`,
-    );
-  }
-  let readOnly = false;
-  let recursive: boolean | undefined;
-  let propagation: Propagation | undefined;
-  const passed: string[] = [];
-  for (const option of options === undefined || options === '' ? [] : options.split(',')) {
-    if (option === 'ro') readOnly = true;
-    else if (option === 'rw') readOnly = false;
-    else if (option === 'bind') recursive = false;
-    else if (option === 'rbind') recursive = true;
-    else if (isPropagation(option)) propagation = option;
-    else if (mountOptions.has(option)) passed.push(option);
-    else if (!ignored.has(option)) throw new UsageError(`Cannot use ${shown}: unknown option ${option}`);
-  }
-  return {
-    type: 'bind',
-    source: resolve(cwd, source),
-    destination: absolute(shown, destination),
-    readOnly,
-    createSource: true,
-    ...(recursive === undefined ? {} : { recursive }),
-    ...(propagation === undefined ? {} : { propagation }),
-    ...(passed.length === 0 ? {} : { options: passed }),
-  };
-}
 
 /** Parses `--tmpfs PATH[:OPTION,...]`. Errors: UsageError. */
 export function parseTmpfsFlag(text: string): MountRequest {
@@ -84,45 +18,35 @@ export function parseTmpfsFlag(text: string): MountRequest {
           .filter((option) => option !== '');
   for (const option of options)
     if (option.startsWith('size=') && !option.endsWith('%')) parseSize(`--tmpfs ${path} size`, option.slice(5));
-  return { type: 'tmpfs', destination: absolute(`--tmpfs ${text}`, path), options };
+  return { type: 'tmpfs', destination: placeInContainer(`--tmpfs ${text}`, path), options };
 }
 
-/** Parses `--mount type=bind,src=...,dst=...`: comma-separated, a field with a comma stands in double quotes. Errors: UsageError. */
+/** Parses `--mount type=volume|bind|tmpfs|image,src=...,dst=...`: comma-separated, a field with a comma stands in double quotes. Errors: UsageError. */
 export function parseMountFlag(text: string, cwd: string): MountRequest {
   const shown = `--mount ${text}`;
-  const fields = new Map<string, string>();
-  for (const field of csvFields(shown, text)) {
-    const equals = field.indexOf('=');
-    const key = (equals < 0 ? field : field.slice(0, equals)).toLowerCase();
-    const name = SYNONYMS[key] ?? key;
-    if (fields.has(name)) throw new UsageError(`Cannot use ${shown}: ${key} is given twice`);
-    fields.set(name, equals < 0 ? 'true' : field.slice(equals + 1));
-    if (equals < 0 && !SWITCHES.has(name)) throw new UsageError(`Cannot use ${shown}: expected ${key}=...`);
-  }
-  const take = (name: string): string | undefined => {
-    const value = fields.get(name);
-    fields.delete(name);
-    return value;
-  };
-  const type = take('type');
-  const destination = take('destination');
+  const fields = new Fields(shown, csvFields(shown, text));
+  const type = fields.take('type') ?? 'volume';
+  const destination = fields.take('destination');
   if (destination === undefined) throw new UsageError(`Cannot use ${shown}: dst= is needed`);
-  const place = absolute(shown, destination);
+  const place = placeInContainer(shown, destination);
   let mount: MountRequest;
   switch (type) {
     case 'bind':
-      mount = bindMount(shown, place, cwd, take);
+      mount = bindMount(fields, place, cwd);
       break;
     case 'tmpfs':
-      mount = tmpfsMount(shown, place, take);
+      mount = tmpfsMount(fields, place);
+      break;
+    case 'volume':
+      mount = volumeMount(fields, place);
+      break;
+    case 'image':
+      mount = imageMount(fields, place);
       break;
     default:
-      throw new UsageError(
-        `Cannot use ${shown}: type must be bind or tmpfs${type === undefined ? '' : `, not ${type}`} (volumes are not there yet)`,
-      );
+      throw new UsageError(`Cannot use ${shown}: type must be volume, bind, tmpfs or image, not ${type}`);
   }
-  const [unknown] = fields.keys();
-  if (unknown !== undefined) throw new UsageError(`Cannot use ${shown}: unknown key ${unknown} for type ${mount.type}`);
+  fields.finish(mount.type);
   return mount;
 }
 
@@ -132,97 +56,180 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   target: 'destination',
   ro: 'readonly',
   propagation: 'bind-propagation',
+  nocopy: 'volume-nocopy',
+  'volume-subpath': 'subpath',
+  'image-subpath': 'subpath',
+  size: 'tmpfs-size',
+  mode: 'tmpfs-mode',
+  U: 'chown',
 };
 
-const SWITCHES = new Set(['readonly', 'rw', 'bind-nonrecursive']);
+const SWITCHES = new Set([
+  'readonly',
+  'rw',
+  'bind-nonrecursive',
+  'volume-nocopy',
+  'chown',
+  'tmpcopyup',
+  'notmpcopyup',
+  'z',
+  'Z',
+  ...mountOptions,
+]);
 
-type Take = (name: string) => string | undefined;
+/** May be given more than once. */
+const LISTS = new Set(['volume-opt', 'volume-label']);
 
-function bindMount(shown: string, destination: string, cwd: string, take: Take): MountRequest {
-  const source = take('source');
-  if (source === undefined || source === '') throw new UsageError(`Cannot use ${shown}: src= is needed`);
-  const propagation = take('bind-propagation');
-  if (propagation !== undefined && !isPropagation(propagation)) {
-    throw new UsageError(`Cannot use ${shown}: propagation must be one of ${[...propagations].join(', ')}`);
+/** The fields of one flag, each asked for once. */
+class Fields {
+  readonly shown: string;
+  readonly #fields = new Map<string, string[]>();
+
+  constructor(shown: string, fields: readonly string[]) {
+    this.shown = shown;
+    for (const field of fields) {
+      const equals = field.indexOf('=');
+      const given = equals < 0 ? field : field.slice(0, equals);
+      const key = given === 'U' || given === 'Z' ? given : given.toLowerCase();
+      const name = SYNONYMS[key] ?? key;
+      const known = this.#fields.get(name) ?? [];
+      if (known.length > 0 && !LISTS.has(name)) throw new UsageError(`Cannot use ${shown}: ${key} is given twice`);
+      this.#fields.set(name, [...known, equals < 0 ? 'true' : field.slice(equals + 1)]);
+      if (equals < 0 && !SWITCHES.has(name)) throw new UsageError(`Cannot use ${shown}: expected ${key}=...`);
+    }
   }
-  const recursive = take('bind-recursive');
-  if (recursive !== undefined && recursive !== 'enabled' && recursive !== 'disabled') {
-    throw new UsageError(`Cannot use ${shown}: bind-recursive must be enabled or disabled`);
+
+  take(name: string): string | undefined {
+    return this.list(name)[0];
   }
-  take('consistency');
-  const plain = switchOf(shown, 'bind-nonrecursive', take) === true || recursive === 'disabled';
+
+  list(name: string): readonly string[] {
+    const values = this.#fields.get(name) ?? [];
+    this.#fields.delete(name);
+    return values;
+  }
+
+  switch(name: string): boolean | undefined {
+    const value = this.take(name);
+    if (value === undefined) return undefined;
+    if (value === 'true' || value === '1') return true;
+    if (value === 'false' || value === '0') return false;
+    throw new UsageError(`Cannot use ${this.shown}: ${name} must be true or false`);
+  }
+
+  /** `KEY=VALUE` values as an object. */
+  pairs(name: string): Readonly<Record<string, string>> | undefined {
+    const pairs = this.list(name).map((text): [string, string] => {
+      const equals = text.indexOf('=');
+      if (equals === 0) throw new UsageError(`Cannot use ${this.shown}: ${name} needs KEY=VALUE`);
+      return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+    });
+    return pairs.length === 0 ? undefined : Object.fromEntries(pairs);
+  }
+
+  /** Words that pass as they are, in a fixed order. */
+  words(): string[] {
+    return [...mountOptions].filter((word) => this.switch(word) === true);
+  }
+
+  isReadOnly(): boolean {
+    const writable = this.switch('rw');
+    return this.switch('readonly') ?? (writable === undefined ? false : !writable);
+  }
+
+  propagation(): Propagation | undefined {
+    const propagation = this.take('bind-propagation');
+    if (propagation === undefined || isPropagation(propagation)) return propagation;
+    throw new UsageError(`Cannot use ${this.shown}: propagation must be one of ${[...propagations].join(', ')}`);
+  }
+
+  finish(type: string): void {
+    // Files have no SELinux labels here.
+    for (const name of ['z', 'Z', 'relabel', 'consistency']) this.#fields.delete(name);
+    const [unknown] = this.#fields.keys();
+    if (unknown !== undefined)
+      throw new UsageError(`Cannot use ${this.shown}: unknown key ${unknown} for type ${type}`);
+  }
+}
+
+function bindMount(fields: Fields, destination: string, cwd: string): MountRequest {
+  const source = fields.take('source');
+  if (source === undefined || source === '') throw new UsageError(`Cannot use ${fields.shown}: src= is needed`);
+  const recursive = fields.take('bind-recursive');
+  if (recursive !== undefined && !/^(enabled|disabled|writable|readonly)$/.test(recursive))
+    throw new UsageError(`Cannot use ${fields.shown}: bind-recursive must be enabled, disabled, writable or readonly`);
+  const plain = fields.switch('bind-nonrecursive') === true || recursive === 'disabled';
+  const readOnly = fields.isReadOnly();
+  if (recursive === 'readonly' && !readOnly)
+    throw new UsageError(`Cannot use ${fields.shown}: bind-recursive=readonly is for what is readonly`);
+  const options = [...fields.words(), ...(recursive === 'readonly' ? ['rro'] : [])];
+  const propagation = fields.propagation();
   return {
     type: 'bind',
     source: resolve(cwd, source),
     destination,
-    readOnly: readOnlyOf(shown, take),
+    readOnly: readOnly || options.includes('rro'),
     ...(plain ? { recursive: false } : {}),
     ...(propagation === undefined ? {} : { propagation }),
+    ...(options.length === 0 ? {} : { options }),
+    ...(fields.switch('chown') === true ? { chown: true } : {}),
   };
 }
 
-function tmpfsMount(shown: string, destination: string, take: Take): MountRequest {
-  if (take('source') !== undefined) throw new UsageError(`Cannot use ${shown}: a tmpfs has no source`);
-  const options: string[] = [];
-  const size = take('tmpfs-size');
+function volumeMount(fields: Fields, destination: string): MountRequest {
+  const name = fields.take('source');
+  const subpath = fields.take('subpath');
+  const driver = fields.take('volume-driver') ?? 'local';
+  if (driver !== 'local')
+    throw new UsageError(`Cannot use ${fields.shown}: there is no driver ${driver} of volumes, only local`);
+  const options = fields.words();
+  const propagation = fields.propagation();
+  const labels = fields.pairs('volume-label');
+  const driverOptions = fields.pairs('volume-opt');
+  return {
+    type: 'volume',
+    ...(name === undefined || name === '' ? {} : { name: volumeNameOf(fields.shown, name) }),
+    destination,
+    readOnly: fields.isReadOnly() || options.includes('rro'),
+    ...(fields.switch('volume-nocopy') === true ? { noCopy: true } : {}),
+    ...(subpath === undefined ? {} : { subpath: subpathOf(fields.shown, subpath) }),
+    ...(propagation === undefined ? {} : { propagation }),
+    ...(options.length === 0 ? {} : { options }),
+    ...(fields.switch('chown') === true ? { chown: true } : {}),
+    ...(labels === undefined ? {} : { labels }),
+    ...(driverOptions === undefined ? {} : { driverOptions }),
+  };
+}
+
+function imageMount(fields: Fields, destination: string): MountRequest {
+  const image = fields.take('source');
+  if (image === undefined || image === '') throw new UsageError(`Cannot use ${fields.shown}: src=IMAGE is needed`);
+  const subpath = fields.take('subpath');
+  const writable = fields.switch('rw');
+  const readOnly = fields.switch('readonly');
+  return {
+    type: 'image',
+    image,
+    destination,
+    ...((writable ?? readOnly === false) ? { writable: true } : {}),
+    ...(subpath === undefined ? {} : { subpath: subpathOf(fields.shown, subpath) }),
+  };
+}
+
+function tmpfsMount(fields: Fields, destination: string): MountRequest {
+  const { shown } = fields;
+  if (fields.take('source') !== undefined) throw new UsageError(`Cannot use ${shown}: a tmpfs has no source`);
+  const options: string[] = fields.words();
+  if (options.includes('idmap')) throw new UsageError(`Cannot use ${shown}: unknown key idmap for type tmpfs`);
+  const size = fields.take('tmpfs-size');
   if (size !== undefined) options.push(`size=${parseSize(`${shown}: tmpfs-size`, size)}`);
-  const mode = take('tmpfs-mode');
+  const mode = fields.take('tmpfs-mode');
   if (mode !== undefined) {
     if (!/^[0-7]{1,5}$/.test(mode)) throw new UsageError(`Cannot use ${shown}: tmpfs-mode must be octal, like 1777`);
     options.push(`mode=${mode}`);
   }
-  if (readOnlyOf(shown, take)) options.push('ro');
+  if (fields.switch('tmpcopyup') === true) options.push('tmpcopyup');
+  fields.switch('notmpcopyup');
+  if (fields.isReadOnly()) options.push('ro');
   return { type: 'tmpfs', destination, options };
-}
-
-function readOnlyOf(shown: string, take: Take): boolean {
-  const writable = switchOf(shown, 'rw', take);
-  return switchOf(shown, 'readonly', take) ?? (writable === undefined ? false : !writable);
-}
-
-function switchOf(shown: string, name: string, take: Take): boolean | undefined {
-  const value = take(name);
-  if (value === undefined) return undefined;
-  if (value === 'true' || value === '1') return true;
-  if (value === 'false' || value === '0') return false;
-  throw new UsageError(`Cannot use ${shown}: ${name} must be true or false`);
-}
-
-function absolute(shown: string, path: string): string {
-  if (!path.startsWith('/')) throw new UsageError(`Cannot use ${shown}: the path in the container must begin with /`);
-  const normal = posix.normalize(path).replace(/(?<=.)\/$/, '');
-  if (normal === '/') throw new UsageError(`Cannot use ${shown}: the root of the container cannot be a mount`);
-  return normal;
-}
-
-function isPropagation(text: string): text is Propagation {
-  return propagations.has(text);
-}
-
-/** RFC 4180 for one line: a field may stand in double quotes, in which a doubled quote is one. */
-function csvFields(shown: string, text: string): string[] {
-  const fields: string[] = [];
-  let at = 0;
-  for (;;) {
-    if (text[at] === '"') {
-      let field = '';
-      for (at++; ; at++) {
-        if (at >= text.length) throw new UsageError(`Cannot use ${shown}: a quote is not closed`);
-        if (text[at] !== '"') field += text[at];
-        else if (text[at + 1] === '"') field += text[++at];
-        else break;
-      }
-      fields.push(field);
-      at++;
-      if (at < text.length && text[at] !== ',')
-        throw new UsageError(`Cannot use ${shown}: text follows a closing quote`);
-    } else {
-      const comma = text.indexOf(',', at);
-      const end = comma < 0 ? text.length : comma;
-      fields.push(text.slice(at, end));
-      at = end;
-    }
-    if (at >= text.length) return fields.filter((field) => field !== '');
-    at++;
-  }
 }

@@ -2,7 +2,8 @@ import { isKind } from '../base/errors.ts';
 import { imageFamily } from '../engine/image-family.ts';
 import type { ContainerSummary } from '../engine/list.ts';
 import { resolveContainer } from '../engine/names.ts';
-import { readConfig, readRecord } from '../engine/record.ts';
+import { mountWords } from '../engine/mount-views.ts';
+import { readRecord } from '../engine/record.ts';
 import { hasLabel } from '../engine/has-label.ts';
 import type { Context } from './context.ts';
 import { type Filters, parseFilters } from './filters.ts';
@@ -72,7 +73,7 @@ async function testOf(context: FilterContext, key: string, value: string): Promi
       return ({ network }) => network === value;
     case 'volume':
       return ({ id }) =>
-        mountsOf(context, id).some(({ source, destination }) => source === value || destination === value);
+        mountsOf(context, id).some(({ sources, destination }) => destination === value || sources.includes(value));
     case 'before':
     case 'since': {
       const reference = timeOfContainer(context, key, value);
@@ -104,12 +105,9 @@ function timeOfContainer(context: FilterContext, key: string, value: string): st
 }
 
 /** Of a container that may be gone. */
-function mountsOf(
-  context: FilterContext,
-  id: string,
-): readonly { readonly source?: string; readonly destination: string }[] {
+function mountsOf(context: FilterContext, id: string): ReturnType<typeof mountWords> {
   try {
-    return readConfig(context.engine, id).mounts ?? [];
+    return mountWords(context.engine, readRecord(context.engine, id));
   } catch (error) {
     if (isKind(error, 'not-found')) return [];
     throw error;

@@ -2,7 +2,8 @@ import { containerSize } from '../engine/container-size.ts';
 import { externalContainers } from '../engine/external-containers.ts';
 import type { ContainerSummary } from '../engine/list.ts';
 import { processNamespaces } from '../engine/process-namespaces.ts';
-import { containerDir, readConfig } from '../engine/record.ts';
+import { mountSources } from '../engine/mount-views.ts';
+import { readRecord } from '../engine/record.ts';
 import { isKind } from '../base/errors.ts';
 import type { Context } from './context.ts';
 import { humanSize } from './human.ts';
@@ -40,16 +41,10 @@ export function namespaceFields({ pid }: ContainerSummary): Row {
   return { CGROUPNS: cgroup, IPC: ipc, MNT: mnt, NET: net, PIDNS: pidns, USERNS: user, UTS: uts };
 }
 
-/** What the user mounted: the sources, without the files that every container gets. */
+/** What the user mounted: paths, volumes and images. */
 export function mountsText(context: Context, { id }: ContainerSummary): string {
   try {
-    const mounts = readConfig(context.engine, id).mounts ?? [];
-    const own = `${containerDir(context.engine, id)}/`;
-    return mounts
-      .filter(({ options }) => options?.some((option) => option === 'bind' || option === 'rbind') === true)
-      .map(({ source }) => source ?? '')
-      .filter((source) => source !== '' && !source.startsWith(own))
-      .join(',');
+    return mountSources(readRecord(context.engine, id)).join(',');
   } catch (error) {
     if (isKind(error, 'not-found')) return '';
     throw error;

@@ -9,7 +9,7 @@ export interface VerbEntry {
 }
 
 /** How help groups verbs; `hidden` is for our own programs. */
-export type VerbGroup = 'containers' | 'images' | 'system' | 'hidden';
+export type VerbGroup = 'containers' | 'images' | 'volumes' | 'system' | 'hidden';
 
 /** Every verb, in the order of help. */
 export const verbs: readonly VerbEntry[] = [
@@ -88,7 +88,7 @@ export const verbs: readonly VerbEntry[] = [
   {
     name: 'inspect',
     group: 'containers',
-    summary: 'Print all that is known of containers or images',
+    summary: 'Print all that is known of containers, images or volumes',
     load: async () => (await import('./verbs/inspect.ts')).verb,
   },
   {
@@ -273,6 +273,54 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/logout.ts')).verb,
   },
   {
+    name: 'volume create',
+    group: 'volumes',
+    summary: 'Make a volume',
+    load: async () => (await import('./verbs/volume-create.ts')).verb,
+  },
+  {
+    name: 'volume ls',
+    group: 'volumes',
+    summary: 'List volumes',
+    load: async () => (await import('./verbs/volume-ls.ts')).verb,
+  },
+  {
+    name: 'volume inspect',
+    group: 'volumes',
+    summary: 'Print all that is known of volumes',
+    load: async () => (await import('./verbs/volume-inspect.ts')).verb,
+  },
+  {
+    name: 'volume rm',
+    group: 'volumes',
+    summary: 'Remove volumes',
+    load: async () => (await import('./verbs/volume-rm.ts')).verb,
+  },
+  {
+    name: 'volume prune',
+    group: 'volumes',
+    summary: 'Remove volumes that no container uses',
+    load: async () => (await import('./verbs/volume-prune.ts')).verb,
+  },
+  {
+    name: 'volume exists',
+    group: 'volumes',
+    summary: 'Tell by the exit code whether there is such a volume',
+    load: async () => (await import('./verbs/volume-exists.ts')).verb,
+  },
+  {
+    name: 'volume export',
+    group: 'volumes',
+    summary: 'Write the files of a volume as a tar',
+    load: async () => (await import('./verbs/volume-export.ts')).verb,
+  },
+  {
+    name: 'volume import',
+    group: 'volumes',
+    summary: 'Unpack a tar into a volume',
+    load: async () => (await import('./verbs/volume-import.ts')).verb,
+  },
+  {
     name: 'runtime',
     group: 'system',
     summary: 'Look into the runtime',
@@ -353,7 +401,7 @@ export const verbs: readonly VerbEntry[] = [
   {
     name: 'system df',
     group: 'system',
-    summary: 'Show what images, containers and kept blobs take of the disk',
+    summary: 'Show what images, containers, volumes and kept blobs take of the disk',
     load: async () => (await import('./verbs/system-df.ts')).verb,
   },
   {
@@ -407,6 +455,13 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     rm: ['secret rm'],
     remove: ['secret rm'],
     exists: ['secret exists'],
+  },
+  volume: {
+    ...Object.fromEntries(
+      verbs.filter(({ group }) => group === 'volumes').map(({ name }) => [name.slice(7), [name] as [string]]),
+    ),
+    list: ['volume ls'],
+    remove: ['volume rm'],
   },
   system: {
     info: ['info'],

@@ -31,6 +31,8 @@ export interface ConfigInput {
   readonly cgroupPath: string;
   /** A user namespace of its own. */
   readonly namespace?: UserNamespace;
+  /** What the user and the image want mounted, where that is more than binds and tmpfs. */
+  readonly mounts?: readonly OciMount[];
 }
 
 /**
@@ -92,9 +94,8 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const own = [
     ...(options.readOnly === true ? scratchMounts() : []),
     ...configFiles({ dir: input.dir, hostname, hostNetwork, ...ownerOf(input.namespace) }),
-    ...volumeMounts(image?.volumes ?? []),
   ];
-  const asked = requestedMounts(options.mounts ?? []);
+  const asked = input.mounts ?? requestedMounts(options.mounts ?? []);
   const taken = new Set(asked.map(({ destination }) => destination));
   const config: RuntimeConfig = {
     ...base,
@@ -179,16 +180,6 @@ function scratchMounts(): OciMount[] {
     type: 'tmpfs',
     source: 'tmpfs',
     options: ['nosuid', 'nodev', 'mode=1777'],
-  }));
-}
-
-/** Volumes of the image: a tmpfs each until named and anonymous volumes exist. */
-function volumeMounts(volumes: readonly string[]): OciMount[] {
-  return volumes.map((destination) => ({
-    destination,
-    type: 'tmpfs',
-    source: 'tmpfs',
-    options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'],
   }));
 }
 

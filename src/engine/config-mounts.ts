@@ -23,6 +23,8 @@ export function requestedMounts(requests: readonly MountRequest[]): OciMount[] {
         options: ['nosuid', 'nodev', 'noexec', ...request.options],
       };
     }
+    if (request.type !== 'bind')
+      throw new TareError('internal', `Cannot mount on ${destination}: a ${request.type} is made elsewhere`);
     if (request.createSource === true) mkdirSync(request.source, { recursive: true });
     bindKind(request.source);
     return {
@@ -32,7 +34,7 @@ export function requestedMounts(requests: readonly MountRequest[]): OciMount[] {
       options: [
         request.recursive === false ? 'bind' : 'rbind',
         request.propagation ?? 'rprivate',
-        request.readOnly ? 'ro' : 'rw',
+        request.readOnly || request.options?.includes('rro') === true ? 'ro' : 'rw',
         ...(request.options ?? []),
       ],
     };

@@ -15,7 +15,7 @@ import { FileTree, type TreeMount } from './file-tree.ts';
 import { mountRootfs } from './mount-rootfs.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
-import { type ContainerRecord, containerDir, readConfig, readRecord } from './record.ts';
+import { type ContainerRecord, containerDir, isOpenedAtStart, readConfig, readRecord } from './record.ts';
 import { hostLayers } from './source-host.ts';
 import { rootfsOf } from './start.ts';
 
@@ -44,10 +44,10 @@ export function openContainerView(engine: Engine, nameOrId: string, doing: strin
       const root = openProcessRoot(containerDir(engine, record.id));
       return root === undefined ? undefined : new FileTree(root);
     },
-    stopped: (record, config, root) => {
+    stopped: async (record, config, root) => {
       using stack = new DisposableStack();
       stack.use(root);
-      const mounts = stoppedMounts(engine, record, config, stack);
+      const mounts = await stoppedMounts(engine, record, config, stack);
       stack.move();
       const readOnly = config.root?.readonly === true ? 'its root file system is read-only' : undefined;
       return new FileTree(root, mounts, readOnly);
@@ -75,7 +75,7 @@ export function openContainerRootfs(engine: Engine, nameOrId: string, doing: str
 interface Ways<T> {
   /** Undefined when it has ended meanwhile. */
   running(record: ContainerRecord): T | undefined;
-  stopped(record: ContainerRecord, config: RuntimeConfig, root: Fd): T;
+  stopped(record: ContainerRecord, config: RuntimeConfig, root: Fd): T | Promise<T>;
 }
 
 async function open<T extends Disposable>(
@@ -139,7 +139,7 @@ async function openStopped<T extends Disposable>(
   const rootfs = await rootfsOf(engine, record);
   await countMount(engine, record, true);
   stack.defer(() => countMount(engine, record, false));
-  const files = stack.use(ways.stopped(record, config, await mountRootfs(engine, rootfs, record)));
+  const files = stack.use(await ways.stopped(record, config, await mountRootfs(engine, rootfs, record)));
   const kept = stack.move();
   return { record, config, isRunning: false, files, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
@@ -162,17 +162,24 @@ function openProcessRoot(dir: string): Fd | undefined {
 }
 
 /** What would stand on the root file system of a container that does not run, and what it would not see of it. */
-function stoppedMounts(
+async function stoppedMounts(
   engine: Engine,
   record: ContainerRecord,
   config: RuntimeConfig,
   stack: DisposableStack,
-): TreeMount[] {
+): Promise<TreeMount[]> {
+  const opened = new Map<string, TreeMount>();
+  for (const mount of record.mounts?.filter(isOpenedAtStart) ?? []) {
+    const { openedMount } = await import('./volumes/opened-mount.ts');
+    opened.set(mount.destination, await openedMount(engine, record, mount, stack));
+  }
   const layers = record.source.kind === 'host' ? hostLayers(containerDir(engine, record.id)) : [];
   const mounts = (config.mounts ?? []).map((mount): TreeMount => {
+    const known = opened.get(mount.destination);
+    if (known !== undefined) return known;
     const path = bytesOf(mount.destination.replace(/\/+$/, ''));
     const readOnly = mount.options?.includes('ro') === true;
-    const layer = layers.find((known) => known.path === mount.destination);
+    const layer = layers.find((one) => one.path === mount.destination);
     const gone = { path, root: undefined, readOnly };
     try {
       if (layer !== undefined && mount.type === 'overlay') {

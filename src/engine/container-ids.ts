@@ -7,7 +7,7 @@ import { insideId, outsideId } from './user-namespace.ts';
  * The owners of a container's files as the container knows them: what goes out of it into an archive or an image names its own ids, whoever they are on the machine. Undefined for a container without
  * a user namespace of its own.
  */
-export function insideIds(config: RuntimeConfig | undefined): IdChange | undefined {
+export function insideIds(config: Pick<RuntimeConfig, 'linux'> | undefined): IdChange | undefined {
   const { uidMappings, gidMappings } = config?.linux ?? {};
   if (uidMappings === undefined || gidMappings === undefined) return undefined;
   return {

@@ -52,8 +52,8 @@ async function writtenBytes(engine: Engine, id: string): Promise<number> {
   }
 }
 
-/** Files of a directory whose names somebody may be changing; hard links count once. */
-function bytesBelow(dir: Fd, seen: Set<string>, depth: number): number {
+/** The lengths of files of a directory whose names somebody may be changing; hard links count once. */
+export function bytesBelow(dir: Fd, seen: Set<string>, depth: number): number {
   let bytes = 0;
   if (depth > MAX_DEPTH) return bytes;
   for (const name of readdirSync(`/proc/self/fd/${dir.number}`)) {

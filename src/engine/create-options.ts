@@ -2,6 +2,9 @@ import type { HealthOptions } from './health-options.ts';
 import type { LogDriver, RestartPolicy } from './record.ts';
 import type { RegistryAccess } from './registries.ts';
 
+/** How the propagation of mounts between the container and the machine goes on (mount_namespaces(7)). */
+export type Propagation = 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
+
 /** A mount asked for by the user, already parsed. */
 export type MountRequest =
   | {
@@ -12,11 +15,41 @@ export type MountRequest =
       readonly readOnly: boolean;
       /** Also bind what is mounted below the source. Default true. */
       readonly recursive?: boolean;
-      readonly propagation?: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
+      readonly propagation?: Propagation;
       /** Further OCI mount options: noexec, nosuid, nodev, idmap, ... */
       readonly options?: readonly string[];
       /** Make a missing source directory (`-v` does, `--mount` does not). */
       readonly createSource?: boolean;
+      /** Give the source and all that is in it to the container's user. */
+      readonly chown?: boolean;
+    }
+  | {
+      readonly type: 'volume';
+      /** Made when it is missing. Absent: an anonymous one, which goes with the container. */
+      readonly name?: string;
+      readonly destination: string;
+      readonly readOnly: boolean;
+      /** Do not fill a fresh one with what the image has at the destination. */
+      readonly noCopy?: boolean;
+      /** A directory or file in the volume instead of all of it. */
+      readonly subpath?: string;
+      readonly propagation?: Propagation;
+      /** Further OCI mount options: noexec, suid, dev, idmap, rro, ... Default: nosuid, nodev. */
+      readonly options?: readonly string[];
+      readonly chown?: boolean;
+      /** Of one that is made: as of `CreateVolumeOptions`. */
+      readonly labels?: Readonly<Record<string, string>>;
+      readonly driverOptions?: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly type: 'image';
+      /** Name or id of an image in the store. */
+      readonly image: string;
+      readonly destination: string;
+      /** Changes go into a layer that is thrown away with the container. Default: read-only. */
+      readonly writable?: boolean;
+      /** A directory or file of the image instead of all of it. */
+      readonly subpath?: string;
     }
   | {
       readonly type: 'tmpfs';
@@ -90,6 +123,8 @@ export interface CreateOptions {
   readonly network?: 'none' | 'host';
   readonly mounts?: readonly MountRequest[];
   readonly secrets?: readonly SecretRequest[];
+  /** CONTAINER[:OPTION,...]: the volumes and bind mounts of another one, with `ro` read-only. */
+  readonly volumesFrom?: readonly string[];
   readonly readOnly?: boolean;
   readonly capAdd?: readonly string[];
   readonly capDrop?: readonly string[];

@@ -12,7 +12,7 @@ import type { ServedMount } from '../sys/mount-fuse.ts';
 import { buildConfig } from './build-config.ts';
 import { cgroupPathOf } from './cgroups.ts';
 import { claimName } from './claim-name.ts';
-import type { CreateOptions } from './create-options.ts';
+import type { CreateOptions, MountRequest } from './create-options.ts';
 import { containerActor, emit } from './emit.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { fileError } from './file-error.ts';
@@ -21,7 +21,7 @@ import { mountRootfs } from './mount-rootfs.ts';
 import { checkName, releaseName, reserveName } from './names.ts';
 import type { NamespaceRequest } from './namespace-request.ts';
 import { type PreparedSource, prepareSource, resolveSource } from './prepare-source.ts';
-import { type ContainerRecord, containerDir, diskDir, writeRecord } from './record.ts';
+import { type ContainerRecord, containerDir, diskDir, type RecordedMount, writeRecord } from './record.ts';
 import { checkSupervised, supervised } from './supervised.ts';
 import { deleteContainer } from './delete.ts';
 import { mappedIds } from './rootless.ts';
@@ -115,6 +115,20 @@ export async function prepareContainer(
     const rootfs = stack.use(
       made?.rootfs ?? (await mountRootfs(engine, prepared.rootfs, { id, source: prepared.source })),
     );
+    using taken = wantsVolumes(options, prepared)
+      ? await (
+          await import('./volumes/take-mounts.ts')
+        ).takeMounts(engine, {
+          id,
+          options,
+          prepared,
+          rootfs,
+          ...(made === undefined ? {} : { namespace: made.namespace }),
+          mapped: made?.recorded.owners === 'mapped',
+          ephemeral: autoRemove,
+          ...(how.signal === undefined ? {} : { signal: how.signal }),
+        })
+      : undefined;
     const { config, warnings } = await buildConfig({
       engine,
       dir,
@@ -123,6 +137,7 @@ export async function prepareContainer(
       prepared,
       rootfs,
       ...(made === undefined ? {} : { namespace: made.namespace }),
+      ...(taken === undefined ? {} : { mounts: taken.mounts }),
       cgroupPath: cgroupPathOf(engine, id),
     });
     const secrets =
@@ -144,6 +159,7 @@ export async function prepareContainer(
       init: options.init === true,
       ...(made === undefined ? {} : { userns: made.recorded }),
       network: options.network ?? 'none',
+      ...recordedMounts(options, taken?.recorded),
       stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
       stopTimeoutMs: (options.stopTimeoutSeconds ?? image?.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000,
       ...((options.log?.driver ?? 'k8s-file') !== 'k8s-file'
@@ -154,7 +170,7 @@ export async function prepareContainer(
       ...(secrets === undefined ? {} : { secrets }),
       cgroupPath: cgroupPathOf(engine, id),
       ...supervised(options, image?.healthcheck),
-      ...(transient ? {} : { created: withoutCredentials(options) }),
+      ...(transient ? {} : { created: withoutCredentials(options, taken?.requests) }),
     };
     writeRecord(dir, record, config);
     emit(engine, { ...containerActor(record), action: 'create' });
@@ -190,10 +206,27 @@ function destinations({ mounts }: RuntimeConfig): ReadonlySet<string> {
   return new Set(mounts?.map(({ destination }) => destination));
 }
 
-/** What is kept of the options: not how the registry was reached, nor how large the terminal was. */
-function withoutCredentials(options: CreateOptions): CreateOptions {
-  const { registry: _registry, terminalSize: _size, ...kept } = options;
-  return kept;
+/** Volumes, images and files to give away: those of plain binds and tmpfs need nothing made for them. */
+function wantsVolumes({ mounts, volumesFrom }: CreateOptions, { imageConfig }: PreparedSource): boolean {
+  return (
+    volumesFrom !== undefined ||
+    (imageConfig?.process.volumes.length ?? 0) > 0 ||
+    mounts?.some((mount) => mount.type === 'volume' || mount.type === 'image' || 'chown' in mount) === true
+  );
+}
+
+function recordedMounts(
+  { mounts }: CreateOptions,
+  taken: readonly RecordedMount[] | undefined,
+): Pick<ContainerRecord, 'mounts'> {
+  if (taken !== undefined) return { mounts: taken };
+  return mounts === undefined || mounts.length === 0 ? {} : { mounts: mounts as readonly RecordedMount[] };
+}
+
+/** What is kept of the options: not how the registry was reached, nor how large the terminal was. Volumes of another container are named as such. */
+function withoutCredentials(options: CreateOptions, mounts: readonly MountRequest[] | undefined): CreateOptions {
+  const { registry: _registry, terminalSize: _size, volumesFrom: _from, ...kept } = options;
+  return mounts === undefined ? kept : { ...kept, mounts };
 }
 
 function makeStateDir(dir: string, place: string | undefined): Fd {

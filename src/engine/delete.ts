@@ -24,6 +24,8 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   const cgroup = containerCgroup(engine, id, record);
   if (await killCgroup(cgroup)) removeCgroup(cgroup);
   if (record?.secrets !== undefined) (await import('./secrets/place.ts')).dropPlacedSecrets(engine, id);
+  if (record === undefined ? existsSync(engine.volumesDir) || inStorage : record.mounts !== undefined)
+    await (await import('./volumes/let-go.ts')).letGoMounts(engine, id, record);
   // What others left in the store has nothing to do with it.
   if (inStorage) await (await engine.openStore()).removeContainer(id);
   removeSocket(engine, id);

@@ -6,6 +6,8 @@ import type { Engine } from './engine.ts';
 import { type ContainerSummary, isUp, listContainers } from './list.ts';
 import { type ImageSummary, listImages } from './list-images.ts';
 import { findRecord } from './record.ts';
+import { listVolumes, type VolumeSummary } from './volumes/list-volumes.ts';
+import { volumeSize } from './volumes/volume-size.ts';
 
 /** One kind of things on the disk. */
 export interface UsageOfKind<T> {
@@ -33,15 +35,21 @@ export interface BlobUsage {
   readonly wanted: boolean;
 }
 
+/** A volume, and the length of its files. */
+export interface VolumeUsage extends VolumeSummary {
+  readonly sizeBytes: number;
+}
+
 export interface DiskUsage {
   readonly images: UsageOfKind<ImageUsage>;
   readonly containers: UsageOfKind<ContainerUsage>;
+  readonly volumes: UsageOfKind<VolumeUsage>;
   readonly blobs: UsageOfKind<BlobUsage>;
 }
 
 /**
- * What images, containers and kept blobs take of the disk. Takes no lock: what others add or remove meanwhile is counted or not. Sizes of layers are those recorded with them, those
- * of containers are measured.
+ * What images, containers, volumes and kept blobs take of the disk. Takes no lock: what others add or remove meanwhile is counted or not. Sizes of layers are those recorded with them, those
+ * of containers and volumes are measured.
  *
  * Errors: denied; those of the store.
  */
@@ -49,6 +57,11 @@ export async function diskUsage(engine: Engine): Promise<DiskUsage> {
   return {
     images: await imagesUsage(engine),
     containers: await containersUsage(engine),
+    volumes: usageOf(
+      listVolumes(engine).map((volume) => ({ ...volume, sizeBytes: volumeSize(engine, volume.name) })),
+      ({ users }) => users.length > 0,
+      ({ sizeBytes }) => sizeBytes,
+    ),
     blobs: await blobsUsage(engine),
   };
 }

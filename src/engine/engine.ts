@@ -48,6 +48,8 @@ export interface Engine extends EngineOptions {
   /** What such a container has on the disk: writable layers and log. */
   readonly scratchDir: string;
   readonly cacheDir: string;
+  /** One directory for each volume (volumes/volume.ts); there when the first is made. */
+  readonly volumesDir: string;
   /** Which ids containers have that the image store does not know (id-ranges.ts). */
   readonly idRangesDir: string;
   /** Directory of the monitors' sockets. */
@@ -110,6 +112,7 @@ export function createEngine(options: EngineOptions): Engine {
     volatileDir: join(options.runRoot, 'c'),
     scratchDir: join(options.root, 'scratch'),
     cacheDir: join(options.root, 'cache'),
+    volumesDir: join(options.root, 'volumes'),
     idRangesDir: join(options.root, 'id-ranges'),
     socketsDir: join(options.runRoot, 's'),
     eventsDir: join(options.runRoot, 'events'),

@@ -1,6 +1,7 @@
 import type { Engine } from './engine.ts';
 import type { ContainerSummary } from './list.ts';
 import { containerIds } from './names.ts';
+import { MOUNT_OF } from './volumes/take-image.ts';
 
 /** A container of the shared store that another engine made: podman's, buildah's. What it does only its maker knows. */
 export type ExternalContainer = Pick<ContainerSummary, 'id' | 'name' | 'image' | 'imageId' | 'createdAt'>;
@@ -12,7 +13,7 @@ export async function externalContainers(engine: Engine): Promise<ExternalContai
   const names = new Map(store.images().map((image) => [image.id as string, image.names[0]]));
   return store
     .containers()
-    .filter(({ id }) => !own.has(id))
+    .filter(({ id, metadata }) => !own.has(id) && !metadata.startsWith(`{"${MOUNT_OF}"`))
     .map(({ id, names: [name], imageId, created }) => ({
       id,
       name: name ?? id.slice(0, 12),

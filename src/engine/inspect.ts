@@ -4,6 +4,7 @@ import { readExit } from '../runtime/state.ts';
 import { scopeOf } from '../runtime/cgroup/scope-path.ts';
 import type { IdMapping, RuntimeConfig } from '../spec/runtime-config.ts';
 import { signalName } from '../spec/signals.ts';
+import { bindsView, mountViews } from './mount-views.ts';
 import { healthView, healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
 import { isLive, summarize } from './list.ts';
@@ -73,6 +74,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       ...(record.healthcheck === undefined ? {} : { Healthcheck: healthcheckView(record.healthcheck) }),
     },
     HostConfig: {
+      Binds: bindsView(engine, record),
       NetworkMode: record.network,
       AutoRemove: record.autoRemove,
       Privileged: record.privileged,
@@ -101,13 +103,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       ...namespaceView(config.linux),
       Ulimits: (process?.rlimits ?? []).map((limit) => ({ Name: limit.type, Soft: limit.soft, Hard: limit.hard })),
     },
-    Mounts: (config.mounts ?? []).map((mount) => ({
-      Type: mount.type ?? 'bind',
-      Source: mount.source ?? '',
-      Destination: mount.destination,
-      Options: mount.options ?? [],
-      RW: !(mount.options ?? []).includes('ro'),
-    })),
+    Mounts: mountViews(engine, record, config),
     NetworkSettings: { Networks: { [record.network]: {} } },
   };
 }

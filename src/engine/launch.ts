@@ -15,7 +15,7 @@ import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';
 import { toLaunchError } from './launch-error.ts';
 import { mountRootfs } from './mount-rootfs.ts';
-import { LOG_NAME, containerDir, type ContainerRecord, diskDir } from './record.ts';
+import { LOG_NAME, containerDir, type ContainerRecord, diskDir, isOpenedAtStart } from './record.ts';
 import { deleteContainer } from './delete.ts';
 import { rootlessVariables } from './rootless.ts';
 import { isRestarting } from './restarting.ts';
@@ -61,6 +61,9 @@ export async function launchContainer(
       ? recorded
       : stack.use(await (await import('./secrets/place.ts')).placeSecrets(engine, record, recorded)).config;
   let { monitor } = options;
+  const opened = record.mounts?.some(isOpenedAtStart)
+    ? stack.use(await (await import('./volumes/open-mounts.ts')).openMounts(engine, record))
+    : undefined;
   const scope = scopeOf(record.cgroupPath);
   if (scope !== undefined) {
     const { enterScope } = await import('./enter-scope.ts');
@@ -78,7 +81,7 @@ export async function launchContainer(
     const warnings = [...options.warnings, ...cgroup.warnings];
     compiled = compile(
       withoutMknod(config, record, cgroup),
-      planOptions(engine, record, cgroup, { ...options, config, seccomp: await seccompFilter(engine, config) }),
+      planOptions(engine, record, cgroup, { ...options, config, opened, seccomp: await seccompFilter(engine, config) }),
     );
     const paths = {
       stateDir: dir,
@@ -91,7 +94,7 @@ export async function launchContainer(
     };
     const client = launch(
       compiled,
-      { ...paths, rootfs: rootfsFd, life },
+      { ...paths, rootfs: rootfsFd, life, ...(opened === undefined ? {} : { opened }) },
       [
         ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
         ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
@@ -181,6 +184,7 @@ export function planOptions(
     readonly waits?: boolean;
     readonly restarts?: number;
     readonly config: RuntimeConfig;
+    readonly opened?: CompileOptions['opened'] | undefined;
     readonly seccomp: SeccompCompiler;
   },
 ): CompileOptions {
@@ -210,6 +214,7 @@ export function planOptions(
     },
     ...(engine.rootless === undefined ? {} : { features: { mknod: false } }),
     mountKinds: bindKind,
+    ...(how.opened === undefined ? {} : { opened: how.opened }),
     seccomp: how.seccomp,
     init: record.init,
     bundle: containerDir(engine, record.id),

@@ -3,7 +3,8 @@
  *
  * A container is a directory with a phase and a life lock (docs/decisions/0004-life-is-a-lock.md). Read in this order: engine.ts (paths),
  * run.ts (the story of a start), create.ts, build-config.ts (image and flags to OCI config), launch.ts (config to monitor), reconcile.ts (what the
- * next command does about a crash), remove.ts; then the verbs: exec, attach, stop, wait, list, logs, inspect, diff, images.
+ * next command does about a crash), remove.ts; volumes/volume.ts and create-volume.ts;
+ * then the verbs: exec, attach, stop, wait, list, logs, inspect, diff, images.
  */
 export { attachContainer } from './attach.ts';
 export { checkHealth } from './check-health.ts';
@@ -70,4 +71,10 @@ export { tagImage, untagImage } from './tag.ts';
 export { unshare } from './unshare.ts';
 export { containerProcesses, type ProcessTable } from './top.ts';
 export { updateContainer, type ContainerUpdate } from './update.ts';
+export { createVolume, type CreateVolumeOptions } from './volumes/create-volume.ts';
+export { collectVolumes } from './volumes/collect-volumes.ts';
+export { listVolumes, volumeSummary, volumeView, type VolumeSummary } from './volumes/list-volumes.ts';
+export { pruneVolumes, type PruneVolumesOptions } from './volumes/prune-volumes.ts';
+export { removeVolume, type RemoveVolumeOptions } from './volumes/remove-volume.ts';
+export { exportVolume, importVolume, type ImportVolumeOptions } from './volumes/volume-archive.ts';
 export { waitContainer, type WaitOptions } from './wait.ts';

@@ -6,7 +6,7 @@ import type { Engine } from './engine.ts';
 import { planOptions } from './launch.ts';
 import { resolveContainer } from './names.ts';
 import { seccompFilter } from './seccomp.ts';
-import { readConfig, readRecord } from './record.ts';
+import { isOpenedAtStart, readConfig, readRecord } from './record.ts';
 
 /** The Plan a container would be started with, as readable system calls. Errors: not-found; those of `compile`. */
 export async function printContainerPlan(engine: Engine, nameOrId: string): Promise<string> {
@@ -18,9 +18,12 @@ export async function printContainerPlan(engine: Engine, nameOrId: string): Prom
 export async function compileContainer(engine: Engine, id: string): Promise<CompiledPlan> {
   const record = readRecord(engine, id);
   const config = readConfig(engine, id);
+  using opened = record.mounts?.some(isOpenedAtStart)
+    ? await (await import('./volumes/open-mounts.ts')).openMounts(engine, record)
+    : undefined;
   const cgroup = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
   return compile(
     config,
-    planOptions(engine, record, cgroup, { owner: false, config, seccomp: await seccompFilter(engine, config) }),
+    planOptions(engine, record, cgroup, { owner: false, config, opened, seccomp: await seccompFilter(engine, config) }),
   );
 }

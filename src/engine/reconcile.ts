@@ -111,6 +111,7 @@ export async function reconcileAll(engine: Engine): Promise<void> {
   }
   releaseStaleNames(engine);
   emptyTrash(engine);
+  if (existsSync(engine.volumesDir)) await (await import('./volumes/collect-volumes.ts')).collectVolumes(engine);
 }
 
 /** Whether a container that has ended still counts as mounted. Asks the store only when anything does. */

@@ -5,7 +5,7 @@ import type { Healthcheck } from '../spec/image-config.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
-import type { CreateOptions } from './create-options.ts';
+import type { CreateOptions, MountRequest } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import type { SecretUse } from './secrets/use.ts';
 
@@ -37,6 +37,26 @@ export interface RecordedNamespace extends MountIds {
   readonly owners: 'mapped' | 'copied' | 'unchanged';
 }
 
+/** A mount of the user's or the image's as it was made: volumes have their names, images their ids. */
+export type RecordedMount =
+  | Exclude<MountRequest, { type: 'volume' | 'image' }>
+  | (Extract<MountRequest, { type: 'volume' }> & {
+      readonly name: string;
+      readonly anonymous?: true;
+      /** It has no path on the machine: it is opened at each start (volumes/open-mounts.ts). */
+      readonly opened?: true;
+    })
+  | (Extract<MountRequest, { type: 'image' }> & {
+      readonly imageId: string;
+      /** The container of the image store that keeps the image there, and has the layer for changes. */
+      readonly layerOf: string;
+    });
+
+/** Its source is opened at each start. */
+export function isOpenedAtStart(mount: RecordedMount): boolean {
+  return mount.type === 'image' || (mount.type === 'volume' && mount.opened === true);
+}
+
 /** What Tare remembers of a container besides its OCI config. Written at creation, and replaced as a whole by a change (change.ts); state lives in the phase, the life lock and the exit record. */
 export interface ContainerRecord {
   readonly version: 1;
@@ -59,6 +79,8 @@ export interface ContainerRecord {
   /** Its user namespace; absent where it has none of its own, and in records of older versions. */
   readonly userns?: RecordedNamespace;
   readonly network: 'none' | 'host' | 'private';
+  /** What the user and the image wanted mounted. Absent: nothing; in records of older versions `created` says it. */
+  readonly mounts?: readonly RecordedMount[];
   readonly stopSignal: number;
   readonly stopTimeoutMs: number;
   /** Log file name inside the container directory; absent: not logged. */
@@ -88,6 +110,9 @@ export interface ContainerRecord {
 
 /** Name of the log file in the container directory. */
 export const LOG_NAME = 'ctr.log';
+
+/** In the directory of a container that is being removed: its anonymous volumes go as well. */
+export const VOLUMES_TOO = 'volumes-too';
 
 /** The directory of a container. */
 export function containerDir(engine: Engine, id: string): string {

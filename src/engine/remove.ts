@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { changePhase, isServed, readLifeState, readPhase, takeLife } from '../runtime/state.ts';
@@ -8,7 +9,7 @@ import type { Engine } from './engine.ts';
 import { deleteContainer } from './delete.ts';
 import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
-import { containerDir, readRecord } from './record.ts';
+import { containerDir, readRecord, VOLUMES_TOO } from './record.ts';
 import { stopContainer } from './stop.ts';
 
 export interface RemoveOptions {
@@ -16,6 +17,8 @@ export interface RemoveOptions {
   readonly force?: boolean;
   /** With force: grace period before SIGKILL; default 0. */
   readonly timeoutSeconds?: number;
+  /** With the anonymous volumes that were made for it; those of one that removes itself go anyway. */
+  readonly volumes?: boolean;
 }
 
 const BUSY_DEADLINE_MS = 10_000;
@@ -45,7 +48,7 @@ export async function removeContainer(engine: Engine, nameOrId: string, options:
     }
     if (state?.phase === 'initialized' && state.held) await abandonContainer(engine, id);
     if (state?.held === false) {
-      if (await removeHeld(engine, id, dir)) return id;
+      if (await removeHeld(engine, id, dir, options.volumes === true)) return id;
       continue;
     }
     if (Date.now() > deadline) {
@@ -68,7 +71,7 @@ async function stopForRemoval(engine: Engine, id: string, timeoutSeconds: number
 }
 
 /** Removes under the life lock. False when the container changed hands meanwhile. */
-async function removeHeld(engine: Engine, id: string, dir: string): Promise<boolean> {
+async function removeHeld(engine: Engine, id: string, dir: string, volumes: boolean): Promise<boolean> {
   let life: Disposable;
   try {
     life = takeLife(dir, 'remove container');
@@ -85,6 +88,8 @@ async function removeHeld(engine: Engine, id: string, dir: string): Promise<bool
   const phase = readPhase(dir);
   if (phase === undefined) return false;
   if (isServed(phase)) return false;
+  // Whoever finishes a removal that was killed knows it, too.
+  if (volumes) writeFileSync(join(dir, VOLUMES_TOO), '', { mode: 0o600 });
   if (phase !== 'removing') changePhase(dir, phase, 'removing');
   await deleteContainer(engine, id);
   return true;

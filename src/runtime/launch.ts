@@ -33,6 +33,8 @@ export interface PlanResources {
   readonly rootfs?: Fd;
   readonly life?: Fd;
   readonly pidfd?: Fd;
+  /** Detached mounts, in the order of `CompileOptions.opened`. */
+  readonly opened?: readonly { readonly fd: Fd }[];
   /** The process's own streams (STDIO_FDS). */
   readonly stdio?: readonly [number, number, number];
   readonly preserve?: readonly number[];
@@ -94,6 +96,13 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
     case 'tree': {
       const tree = stack.use(openTree(source.source, { clone: true, recursive: source.recursive }));
       if (source.ids !== undefined) showOwners(tree, source.source, source.ids);
+      return tree.number;
+    }
+    case 'opened': {
+      const tree = resources.opened?.[source.index]?.fd;
+      if (tree === undefined)
+        throw new TareError('internal', 'Cannot open plan: it needs a mount, which was not given');
+      if (source.ids !== undefined) showOwners(tree, 'what is mounted', source.ids);
       return tree.number;
     }
     case 'stdio': {

@@ -211,10 +211,14 @@ export class Lab implements AsyncDisposable {
       socketsDir,
       mountPoint,
       idRangesDir,
+      volumesDir,
       root,
       runRoot,
     } = this.engine;
-    const empty = [containersDir, namesDir, trashDir, volatileDir, scratchDir, socketsDir, mountPoint, idRangesDir];
+    const empty = [
+      ...[containersDir, namesDir, trashDir, volatileDir, scratchDir],
+      ...[socketsDir, mountPoint, idRangesDir, volumesDir],
+    ];
     const files = empty.flatMap((dir) =>
       names(dir)
         .filter((name) => name !== '.creating')

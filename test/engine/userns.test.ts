@@ -295,3 +295,35 @@ test('an image that was made in a user namespace has capabilities for every root
   assert.ok(found.filter((value) => value === capability().toString('hex')).length >= 2, found.join(' '));
   await lab.ok('rm', '-f', 'c');
 });
+
+test(
+  "--userns auto: volumes are shown with the container's ids, whichever it has; what is filled in has the owners of the image",
+  { skip },
+  async () => {
+    await using lab = new RootLab();
+    const image = await lab.pull();
+    const auto = ['run', '--rm', '--userns', 'auto:size=3000'];
+    // Somebody has the first ids, so that others get other ones.
+    await lab.ok('run', '-d', '--name', 'first', '--userns', 'auto:size=5000', image, 'sleep', '1000');
+    assert.equal(
+      await lab.ok(...auto, '-v', 'v:/etc', image, 'stat', '-c', '%u:%g', '/etc', '/etc/passwd'),
+      '0:0\n0:0',
+    );
+    const place = await lab.ok('volume', 'inspect', '-f', '{{.Mountpoint}}', 'v');
+    assert.equal(statSync(join(place, 'passwd')).uid, 0, 'on the disk as in the container');
+    await lab.ok(...auto, '-v', 'v:/w', '-u', 'u', image, 'true');
+    await lab.ok(...auto, '-v', 'v:/w', image, 'sh', '-c', 'echo x >/w/new && chown 7:8 /w/new');
+    assert.equal(statSync(join(place, 'new')).uid, 7);
+    assert.equal(await lab.ok('run', '--rm', '-v', 'v:/w', image, 'stat', '-c', '%u:%g', '/w/new'), '7:8');
+    assert.equal(await lab.ok(...auto, '-v', 'v:/w:U', '-u', 'u', image, 'stat', '-c', '%u:%g', '/w/new'), '1000:1000');
+    assert.equal(statSync(join(place, 'new')).uid, 1000);
+    const mount = ['--mount', `type=image,src=${image},dst=/i,rw`, '--mount', `type=image,src=${image},dst=/j`];
+    assert.equal(
+      await lab.ok(...auto, ...mount, image, 'sh', '-c', 'touch /i/new && stat -c %u:%g /i/u /i/new /j/u /j/top'),
+      '1000:50\n0:0\n1000:50\n2000:2000',
+    );
+    await lab.ok('rm', '-f', 'first');
+    await lab.ok('volume', 'rm', 'v');
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);

@@ -189,9 +189,9 @@ export class UserLab implements AsyncDisposable {
     const [holder, ...others] = this.holders();
     const mounts = holder === undefined ? '' : read(`/proc/${holder}/mountinfo`);
     return [
-      ...['containers', 'names', 'scratch', 'trash'].flatMap((name) => entries(this.at('tare', name))),
+      ...['containers', 'names', 'scratch', 'trash', 'volumes'].flatMap((name) => entries(this.at('tare', name))),
       ...['c', 's', 'mnt'].flatMap((name) => entries(join(this.run, 'tare', name))),
-      ...entries(this.at('tare'), /^(containers|names|scratch|trash|cache)$/),
+      ...entries(this.at('tare'), /^(containers|names|scratch|trash|cache|volumes)$/),
       ...entries(join(this.run, 'tare'), /^(c|s|mnt|events|userns)$/),
       ...entries(this.run, /^(tare|containers)$/),
       ...this.processes()

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts';
 import type { Flag, FlagTable } from '../flag-table.ts';
 import { globalFlags } from '../globals.ts';
 import { findVerb, groupMembers, groups, verbs } from '../verbs.ts';
-import { containerNames, imageNames, secretNames, type StateWish } from './names.ts';
+import { containerNames, imageNames, secretNames, type StateWish, volumeWords } from './names.ts';
 import { flagNamed, walk } from './walk.ts';
 
 /** One way to go on: the whole word, and what it means. */
@@ -97,6 +97,10 @@ async function valueOf(source: Source, flag: Flag, current: string): Promise<Com
   const words = value.split('|').map((word) => word.replace(/ \.\.\.$/, ''));
   const literal = words.filter((word) => /^[a-z0-9][a-z0-9-]*$/.test(word));
   if (literal.length > 0) return matching(plain(literal), current);
+  if (value.startsWith('[HOST|NAME:]'))
+    return /^[./]/.test(current)
+      ? { candidates: [], files: 'files' }
+      : { candidates: volumeWords(source.engine, current), files: 'files', open: true };
   if (/CONTAINER/.test(value) && !/HOST/.test(value)) return { candidates: containerNames(source.engine, current) };
   if (/^SECRET/.test(value)) return { candidates: secretNames(source.engine, current) };
   if (/^IMAGE/.test(value)) return { candidates: await imageNames(source.engine, current) };
@@ -138,6 +142,7 @@ async function argumentOf(
     ...(isContainer ? containerNames(source.engine, current, wishOf(how.verb)) : []),
     ...(isImage ? await imageNames(source.engine, current) : []),
     ...(/SECRET/.test(name) ? secretNames(source.engine, current) : []),
+    ...(/^VOLUME/.test(name) ? volumeWords(source.engine, current) : []),
   ].filter((candidate) => !how.given.includes(candidate.word));
   const files = isImage ? /^\.{0,2}\//.test(current) : /FILE|PATH|DIR|ARCHIVE/.test(name);
   const starts =

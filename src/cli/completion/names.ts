@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Engine } from '../../engine/engine.ts';
 import { type ContainerSummary, isKept, isLive, listContainers } from '../../engine/list.ts';
 import { listSecrets } from '../../engine/secrets/store.ts';
+import { volumeNames } from '../../engine/volumes/volume.ts';
 import { ellipsis, printable } from '../table.ts';
 import type { Candidate } from './complete.ts';
 
@@ -70,6 +71,18 @@ export function secretNames(engine: Engine, current: string): Candidate[] {
       .filter(({ name }) => name.startsWith(current))
       .slice(0, MAX_CANDIDATES)
       .map(({ name: word }) => ({ word, meaning: 'secret' }));
+  } catch {
+    return [];
+  }
+}
+
+/** Names of volumes that begin so. Nothing where they cannot be read. */
+export function volumeWords(engine: Engine, current: string): Candidate[] {
+  try {
+    return volumeNames(engine)
+      .filter((word) => word.startsWith(current))
+      .slice(0, MAX_CANDIDATES)
+      .map((word) => ({ word, meaning: 'volume' }));
   } catch {
     return [];
   }

@@ -19,9 +19,9 @@ export const verb = defineVerb({
     },
     type: {
       type: 'text',
-      choices: ['container', 'image', 'all'],
+      choices: ['container', 'image', 'volume', 'all'],
       standard: 'all',
-      help: 'Look only among these (all: containers, then images)',
+      help: 'Look only among these (all: containers, then images, then volumes)',
     },
     size: {
       type: 'switch',
@@ -81,18 +81,26 @@ async function withSize(context: Context, item: object): Promise<object> {
 }
 
 async function inspectAny(context: Context, name: string, type: string): Promise<object> {
-  if (type !== 'image') {
+  if (type !== 'image' && type !== 'volume') {
     try {
       return await inspectContainer(context.engine, name);
     } catch (error) {
       if (!isKind(error, 'not-found') || type === 'container') throw error;
     }
   }
-  const { inspectImage } = await import('../../engine/inspect-image.ts');
+  if (type !== 'volume') {
+    const { inspectImage } = await import('../../engine/inspect-image.ts');
+    try {
+      return await inspectImage(context.engine, name);
+    } catch (error) {
+      if (!isKind(error, 'not-found') || type === 'image') throw error;
+    }
+  }
+  const { volumeSummary, volumeView } = await import('../../engine/volumes/list-volumes.ts');
   try {
-    return await inspectImage(context.engine, name);
+    return volumeView(volumeSummary(context.engine, name));
   } catch (error) {
-    if (!isKind(error, 'not-found') || type === 'image') throw error;
-    throw new TareError('not-found', `Cannot inspect ${name}: no such container or image`, { cause: error });
+    if (type === 'volume' || (!isKind(error, 'not-found') && !isKind(error, 'invalid'))) throw error;
+    throw new TareError('not-found', `Cannot inspect ${name}: no such container, image or volume`, { cause: error });
   }
 }

@@ -8,7 +8,7 @@ export const verb = defineVerb({
   flags: {
     force: { type: 'switch', short: 'f', help: 'Kill it first if it runs; one that does not exist is no error' },
     time: { type: 'seconds', short: 't', help: 'With --force: seconds from the stop signal to SIGKILL (default 0)' },
-    volumes: { type: 'switch', short: 'v', help: 'Accepted for compatibility: Tare makes no anonymous volumes' },
+    volumes: { type: 'switch', short: 'v', help: 'With the anonymous volumes that were made for it' },
     ignore: { type: 'switch', short: 'i', help: 'A container that does not exist is no error' },
   },
   args: { min: 1 },
@@ -21,6 +21,7 @@ export const verb = defineVerb({
       async (name) => {
         await removeContainer(context.engine, name, {
           force,
+          volumes: values.volumes === true,
           ...(values.time === undefined ? {} : { timeoutSeconds: values.time }),
         });
         context.print(`${name}\n`);

@@ -13,7 +13,7 @@ const columns = ['Type', 'Total', 'Active', 'Size', 'Reclaimable'] as const;
 export const verb = defineVerb({
   usage: '[OPTIONS]',
   flags: {
-    verbose: { type: 'switch', short: 'v', help: 'Show each image, container and kept blob' },
+    verbose: { type: 'switch', short: 'v', help: 'Show each image, container, volume and kept blob' },
     format: {
       type: 'text',
       value: 'json|table ...|TEMPLATE',
@@ -22,7 +22,7 @@ export const verb = defineVerb({
   },
   args: { min: 0, max: 0 },
   examples: [
-    ['system df', 'What images, containers and kept blobs take of the disk'],
+    ['system df', 'What images, containers, volumes and kept blobs take of the disk'],
     ['system df -v', 'The same, one by one'],
   ],
   async run(context, values) {
@@ -37,7 +37,7 @@ export const verb = defineVerb({
             [
               row('Images', usage.images),
               row('Containers', usage.containers),
-              row('Local Volumes', { items: [], active: 0, sizeBytes: 0, reclaimableBytes: 0 }),
+              row('Local Volumes', usage.volumes),
               row('Kept Blobs', usage.blobs),
             ],
             format,
@@ -61,7 +61,7 @@ function row(type: string, usage: UsageOfKind<unknown>): Readonly<Record<string,
   };
 }
 
-function details({ images, containers, blobs }: DiskUsage, nowMs: number): string {
+function details({ images, containers, volumes, blobs }: DiskUsage, nowMs: number): string {
   const named = images.items.flatMap((image) =>
     (image.names.length === 0 ? ['<none>:<none>'] : image.names).map((name) => {
       const colon = name.lastIndexOf(':');
@@ -81,13 +81,14 @@ function details({ images, containers, blobs }: DiskUsage, nowMs: number): strin
     container.id.slice(0, 12),
     printable(container.image),
     `"${ellipsis(printable(container.command.join(' ')), 20)}"`,
-    '0',
+    String(volumes.items.filter(({ users }) => users.some(({ id }) => id === container.id)).length),
     humanSize(container.writableBytes),
     humanSize(container.logBytes),
     ago(container.createdAt, nowMs),
     statusText(container, nowMs),
     container.name,
   ]);
+  const used = volumes.items.map(({ name, users, sizeBytes }) => [name, String(users.length), humanSize(sizeBytes)]);
   const kept = blobs.items.map(({ digest, sizeBytes, wanted }) => [
     digest.slice(0, 19),
     humanSize(sizeBytes),
@@ -102,6 +103,7 @@ function details({ images, containers, blobs }: DiskUsage, nowMs: number): strin
       'CONTAINER ID,IMAGE,COMMAND,LOCAL VOLUMES,SIZE,LOG SIZE,CREATED,STATUS,NAMES',
       running,
     ),
+    table('Local Volumes space usage', 'VOLUME NAME,LINKS,SIZE', used),
     table('Kept blobs space usage', 'DIGEST,SIZE,LAYER HERE', kept),
   ].join('\n');
 }

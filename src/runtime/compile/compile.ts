@@ -66,6 +66,7 @@ export function compile(config: RuntimeConfig, options: CompileOptions): Compile
     namespaces,
     cgroup: options.cgroup,
     mountKinds: options.mountKinds,
+    opened: options.opened,
     bundle: options.bundle,
     mknod: features.mknod ?? !namespaces.has('user'),
   });

@@ -7,7 +7,7 @@ import { compileDevices, compileFilePoint } from './devices.ts';
 import { type Draft, invalid, unsupported } from './draft.ts';
 import { type MountOptions, mountAttr, parseMountOptions } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
-import type { ContainerCgroup } from './types.ts';
+import type { CompileOptions, ContainerCgroup, FdSource } from './types.ts';
 
 const { MOUNT_COPYUP, MOUNT_NOFOLLOW, KIND_DIRECTORY, KIND_FILE } = planConstants;
 
@@ -54,6 +54,8 @@ export interface MountContext {
   readonly namespaces: Namespaces;
   readonly cgroup: ContainerCgroup;
   readonly mountKinds: (source: string) => 'directory' | 'file';
+  /** Binds whose source the caller has opened. */
+  readonly opened: CompileOptions['opened'];
   readonly bundle: string | undefined;
   /** Device nodes can be made. */
   readonly mknod: boolean;
@@ -86,7 +88,7 @@ export function compileMounts(draft: Draft, context: MountContext): void {
     setUpDev(draft, context, devices, planned);
     for (const { target, options, mount } of planned) {
       if (target === '/dev' || !isWithin(target, '/dev')) continue;
-      if (options.bind && context.mountKinds(mount.source ?? '') === 'file') compileFilePoint(draft, target);
+      if (options.bind && kindOf(mount, context) === 'file') compileFilePoint(draft, target);
       else draft.add({ op: 'mkdir', target, mode: 0o755, uid: 0, gid: 0 });
     }
     if (context.config.process?.terminal === true) compileFilePoint(draft, '/dev/console');
@@ -233,24 +235,36 @@ function compileBind(
   what: string,
   context: MountContext,
 ): void {
-  const source = hostPath(mount.source, what, context.bundle);
   const ids = mountIds(mount, options, what, context.config);
+  const { fd, kind } = bindSource(mount, options, what, context);
   draft.add({
     op: 'mountFd',
-    fd: draft.fd({
-      kind: 'tree',
-      source,
-      recursive: options.recursiveBind,
-      ...(ids === undefined ? {} : { ids }),
-    }),
+    fd: draft.fd(ids === undefined ? fd : { ...fd, ids }),
     target,
     set: options.set,
     clear: options.clear,
     recursive: options.recursive ? 1 : 0,
     propagation: options.propagation === 0 ? MS_RPRIVATE : options.propagation,
-    kind: context.mountKinds(source) === 'directory' ? KIND_DIRECTORY : KIND_FILE,
+    kind: kind === 'directory' ? KIND_DIRECTORY : KIND_FILE,
     flags: mustBeReal(target),
   });
+}
+
+function bindSource(
+  mount: Mount,
+  options: MountOptions,
+  what: string,
+  context: MountContext,
+): { readonly fd: Extract<FdSource, { kind: 'tree' | 'opened' }>; readonly kind: 'directory' | 'file' } {
+  const index = context.opened?.findIndex(({ destination }) => destination === mount.destination) ?? -1;
+  const opened = context.opened?.[index];
+  if (opened !== undefined) return { fd: { kind: 'opened', index }, kind: opened.kind };
+  const source = hostPath(mount.source, what, context.bundle);
+  return { fd: { kind: 'tree', source, recursive: options.recursiveBind }, kind: context.mountKinds(source) };
+}
+
+function kindOf(mount: Mount, { opened, mountKinds }: MountContext): 'directory' | 'file' {
+  return opened?.find(({ destination }) => destination === mount.destination)?.kind ?? mountKinds(mount.source ?? '');
 }
 
 /** Where the runtime itself relies on what it mounted, no symlink of the image may lead elsewhere (CVE-2023-27561, CVE-2026-41579). */

@@ -18,6 +18,8 @@ export type FdSource =
     }
   /** A detached overlay of host directories: made outside, because fsconfig(2) limits paths to 255 bytes and init has no host paths. */
   | { readonly kind: 'overlay'; readonly mount: OverlayMount }
+  /** A detached mount that the caller has opened, by its place in the caller's list. */
+  | { readonly kind: 'opened'; readonly index: number; readonly ids?: MountIds & { readonly recursive: boolean } }
   | { readonly kind: 'namespace'; readonly path: string }
   /** Relative to the cgroup root, opened for writing. */
   | { readonly kind: 'cgroup-file'; readonly path: string; readonly write: true }
@@ -127,6 +129,8 @@ export interface CompileOptions {
   readonly seccomp: SeccompCompiler;
   /** What a bind source is on the host. Errors pass through. */
   readonly mountKinds: (source: string) => 'directory' | 'file';
+  /** Binds whose source the caller has opened itself, by destination: they are not looked for on the host. */
+  readonly opened?: readonly { readonly destination: string; readonly kind: 'directory' | 'file' }[];
   /** A small process 1 that reaps and forwards signals. */
   readonly init: boolean;
   /** The container's id in hook state and keyring name; default: the socket's name. */
