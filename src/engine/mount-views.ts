@@ -12,10 +12,11 @@ export function mountViews(engine: Engine, record: ContainerRecord, config: Runt
     const isOption = (option: string): boolean => option !== propagation && !/^(ro|rw|bind)$/.test(option);
     return {
       Type: mount.type,
-      ...('name' in mount && mount.name !== undefined ? { Name: mount.name } : {}),
+      // Also where there is none: templates name it.
+      Name: mount.type === 'volume' ? (mount.name ?? '') : '',
       Source: sourceOf(engine, mount),
       Destination: mount.destination,
-      ...(mount.type === 'volume' ? { Driver: 'local' } : {}),
+      Driver: mount.type === 'volume' ? 'local' : '',
       Mode: '',
       Options: options.filter(isOption),
       RW: isWritable(mount),
