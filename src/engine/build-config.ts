@@ -207,6 +207,7 @@ function bundleConfig(input: ConfigInput, bundle: RuntimeConfig): RuntimeConfig 
       env: [...(process.env ?? []), ...(options.env ?? [])],
       terminal: options.terminal ?? process.terminal ?? false,
     },
+    mounts: [...(bundle.mounts ?? []), ...(input.mounts ?? requestedMounts(options.mounts ?? []))],
     linux: { ...bundle.linux, cgroupsPath: bundle.linux?.cgroupsPath ?? input.cgroupPath },
   };
 }

@@ -77,6 +77,9 @@ export async function storm(t: TestContext, place: StormPlace, { count, seed }: 
 
   for (const { Id } of await list(place)) await ok(place, 'rm', '-f', '-t', '0', Id);
   assert.deepEqual(await list(place), []);
+  // Whatever is left of volumes nobody uses.
+  await ok(place, 'volume', 'prune', '-af');
+  assert.equal(await ok(place, 'volume', 'ls', '-q'), '');
   assert.deepEqual(await place.leftovers(), []);
 }
 

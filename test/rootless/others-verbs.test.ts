@@ -16,7 +16,7 @@ const IMAGE = 'localhost/theirs';
 const AT_A_TIME = 3;
 
 /** Says nothing, and tells by its exit code. */
-const silent = new Set(['container exists', 'image exists', 'secret exists']);
+const silent = new Set(['container exists', 'image exists', 'secret exists', 'volume exists']);
 
 /** What the user may read and write. */
 interface Files {
@@ -65,7 +65,7 @@ function isClear({ argv, verb }: VerbLine, { code, stdout, stderr }: Outcome, re
 
 /** What its owner lets others read, they may read: images, and of a container what is beside its state, which is a lock. */
 const readers = new Set(
-  'container exists,diff,events,history,image exists,image prune,images,logs,port,runtime,save,secret exists,secret inspect,secret ls'.split(
+  'container exists,diff,events,history,image exists,image prune,images,logs,port,runtime,save,secret exists,secret inspect,secret ls,volume exists,volume inspect'.split(
     ',',
   ),
 );
@@ -86,7 +86,8 @@ async function each(lines: readonly VerbLine[], act: (line: VerbLine) => Promise
 
 const denied = /permission denied|not permitted|not allowed|EACCES|EPERM|belongs? to/i;
 const either = (a: RegExp, b: RegExp): RegExp => new RegExp(`${a.source}|${b.source}`, 'i');
-const missing = /no such (container|image|object|secret)|Cannot find|not known|unknown|Cannot (pull|fetch|reach)/i;
+const missing =
+  /no such (container|image|object|secret|volume)|Cannot find|not known|unknown|Cannot (pull|fetch|reach)/i;
 
 test('every verb has a line here, or a reason why it needs none', async () => {
   const lines = await verbLines({ archive: '/a', out: '/o' });
@@ -102,6 +103,7 @@ test('by name: what is another user’s is not there, for every verb', { skip, t
   await owner.ok('pull', '-q', `oci:${files.layout}:${IMAGE}:latest`);
   await owner.ok('run', '-d', '--name', 'c', owner.source, 'sleep', '1000');
   await owner.ok('secret', 'create', 's', files.archive);
+  await owner.ok('volume', 'create', 'v');
   const before = print([owner.home, owner.run]);
   const named = (await verbLines(filesOf(other))).filter(({ about }) => about !== 'store');
   await each(named, async (line) => isClear(line, await other.tare(...line.argv), missing));
@@ -155,6 +157,7 @@ test(
     await owner.ok('pull', '-q', `oci:${theirs.layout}:${IMAGE}:latest`);
     await owner.ok('run', '-d', '--name', 'c', owner.source, 'sleep', '1000');
     await owner.ok('secret', 'create', 's', theirs.archive);
+    await owner.ok('volume', 'create', 'v');
     const lines = await verbLines(filesOf(other));
     await refused(owner.dir, [owner.home, owner.run], lines, (argv) => other.tare(...ofUser(owner), ...argv));
     assert.equal(await owner.ok('ps', '--format', '{{.Names}} {{.State}}'), 'c running');
@@ -169,6 +172,7 @@ test('root’s directories, closed and open to read: every verb is refused', { s
   assert.equal((await lab.tare('pull', '-q', `oci:${files.layout}:${IMAGE}:latest`)).code, 0);
   await lab.detached(['sleep', '1000'], { name: 'c' });
   assert.equal((await lab.tare('secret', 'create', 's', files.archive)).code, 0);
+  assert.equal((await lab.tare('volume', 'create', 'v')).code, 0);
   const lines = await verbLines(files);
   await refused(lab.dir, [lab.dir], lines, (argv) => user.tare(...places(lab.engine), ...argv));
   assert.equal((await lab.tare('exec', 'c', 'echo', 'well')).stdout, 'well\n');

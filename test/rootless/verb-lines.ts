@@ -2,7 +2,7 @@
 import { verbs, type VerbEntry } from '../../src/cli/verbs.ts';
 
 /** What the lines are about. */
-export type About = 'container' | 'image' | 'secret' | 'store';
+export type About = 'container' | 'image' | 'secret' | 'volume' | 'store';
 
 export interface VerbLine {
   readonly verb: string;
@@ -33,6 +33,7 @@ const words: Readonly<Record<string, readonly [value: string, about?: About]>> =
   'FILE|URL|-': ['FILE', 'store'],
   'FILE|-': ['FILE', 'store'],
   SECRET: ['s', 'secret'],
+  VOLUME: ['v', 'volume'],
   'PATH|-': ['-'],
   COMMAND: ['true'],
   NAME: ['other'],
@@ -48,6 +49,8 @@ const flags: Readonly<Record<string, readonly string[]>> = {
   events: ['--stream=false'],
   stats: ['--no-stream'],
   export: ['-o', 'OUT'],
+  'volume export': ['-o', 'OUT'],
+  'volume prune': ['-f'],
   save: ['-o', 'OUT'],
   load: ['-i', 'FILE'],
   pull: ['-q'],
