@@ -97,6 +97,19 @@ describe('completion', { skip: canRun, concurrency: 1 }, () => {
       ['toString', ''],
     ])
       assert.match((await answer(...words)).at(-1) ?? '', /^:\w+$/, words.join(' '));
+    for (const name of ['data', 'database', 'other'])
+      assert.equal((await lab.tare(['volume', 'create', name])).code, 0);
+    assert.deepEqual(await answer('volume', 'in'), ['inspect', ':words']);
+    assert.deepEqual(await answer('volume', 'rm', 'da'), ['data', 'database', ':words']);
+    assert.deepEqual(await answer('volume', 'rm', 'data', 'da'), ['database', ':words']);
+    assert.deepEqual(await answer('run', '-v', 'da'), ['data', 'database', ':files']);
+    assert.deepEqual(await answer('run', '-v', '/'), [':files']);
+    assert.deepEqual(await answer('volume', 'ls', '--filter', 'dangling='), [
+      'dangling=true',
+      'dangling=false',
+      ':words',
+    ]);
+    assert.deepEqual(await answer('run', '--volumes-from', 'cold'), ['cold-one', ':words']);
     assert.equal((await lab.tare(['completion', 'tcsh'])).code, 125);
   });
 

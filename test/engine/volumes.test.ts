@@ -16,7 +16,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createVolume, listVolumes, removeVolume } from '../../src/engine/mod.ts';
 import { isKind } from '../../src/base/errors.ts';
-import { canRun } from './lab.ts';
+import { canRun, slowness } from './lab.ts';
 import { look, seen, VolumeLab } from './volume-lab.ts';
 
 const skip = canRun;
@@ -29,7 +29,7 @@ interface Seen {
   readonly RW: boolean;
 }
 
-describe('volumes', { skip, concurrency: 1, timeout: 240_000 }, () => {
+describe('volumes', { skip, concurrency: 1, timeout: 240_000 * slowness }, () => {
   test('create, ls, inspect, exists, rm: names are checked, two of one name are one', async () => {
     await using lab = new VolumeLab();
     assert.equal(await lab.ok('volume', 'create', '-l', 'a=b', '-l', 'c', 'data'), 'data');

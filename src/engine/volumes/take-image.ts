@@ -45,7 +45,7 @@ export async function takeImage(
       'invalid',
       `${doing}: subpath ${JSON.stringify(request.subpath)} must be relative and without ..`,
     );
-  const store = await engine.store();
+  const store = await engine.openStore();
   const image = findImage(store, request.image);
   if (image === undefined)
     throw new TareError('not-found', `${doing}: no such image; pull it first (tare pull ${request.image})`);
