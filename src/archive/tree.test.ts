@@ -306,6 +306,20 @@ test('TreeExtractor: a given owner takes all, without set-id bits, capabilities 
   assert.ok(!existsSync(join(dir, 'disk')));
 });
 
+test('TreeExtractor: the place itself gets what the archive says of its root only when asked to', { skip }, (t) => {
+  const dir = scratch(t);
+  const tar = makeTar([
+    { path: './', kind: 'dir', mode: 0o1750, uid: 70, gid: 71 },
+    { path: './last', kind: 'file', content: 'x', mode: 0o600, uid: 1 },
+  ]);
+  const before = statSync(dir);
+  extract(dir, tar);
+  assert.deepEqual([statSync(dir).mode, statSync(dir).uid], [before.mode, before.uid]);
+  extract(dir, tar, { root: true });
+  const { mode, uid, gid } = statSync(dir);
+  assert.deepEqual([mode & 0o7777, uid, gid], [0o1750, 70, 71]);
+});
+
 test('TreeExtractor: holes stay holes', { skip }, async (t) => {
   const dir = scratch(t);
   mkdirSync(join(dir, 'a'));

@@ -47,6 +47,40 @@ test('compile: a bind mount becomes a cloned tree with its attributes, private u
   );
 });
 
+test('compile: a bind that the caller has opened is not looked for on the host', () => {
+  const compiled = plan(
+    {
+      mounts: [
+        { destination: '/a', type: 'bind', source: '/src', options: ['rbind'] },
+        { destination: '/v', type: 'bind', source: 'volume:v', options: ['rbind', 'ro'] },
+        {
+          destination: '/f',
+          type: 'bind',
+          source: 'image:i',
+          options: ['bind'],
+          uidMappings: [{ containerID: 0, hostID: 5, size: 9 }],
+          gidMappings: [{ containerID: 0, hostID: 6, size: 9 }],
+        },
+      ],
+    },
+    {
+      opened: [
+        { destination: '/f', kind: 'file' },
+        { destination: '/v', kind: 'directory' },
+      ],
+      mountKinds: (source) => (source === '/src' ? 'directory' : assert.fail(source)),
+    },
+  );
+  const [, v, f] = opsOf(compiled, 'mountFd');
+  assert.deepEqual(
+    [compiled.fds[v?.fd ?? -1], v?.kind, v?.set],
+    [{ kind: 'opened', index: 1 }, KIND_DIRECTORY, RDONLY],
+  );
+  const ids = compiled.fds[f?.fd ?? -1];
+  assert.ok(ids?.kind === 'opened' && ids.index === 0 && ids.ids?.uidMappings[0]?.hostID === 5, JSON.stringify(ids));
+  assert.equal(f?.kind, KIND_FILE);
+});
+
 test('compile: a file system mount gets its own options, "ro" also for file systems with a device', () => {
   const compiled = plan({
     mounts: [
