@@ -1,7 +1,8 @@
 /** Volumes and kill -9: what is half made is never used, and the next command collects or finishes it. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -184,6 +185,28 @@ describe('volumes and kill -9', { skip, concurrency: 1, timeout: 300_000 * slown
     await lab.ok('volume', 'ls');
     assert.deepEqual(halves(lab), []);
     assert.deepEqual(await lab.leftovers(), []);
+  });
+
+  test('a disk that is full: the error says which volume, and half of it is no more', async () => {
+    const small = mkdtempSync(join(tmpdir(), 'tare-small-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', small]);
+    try {
+      await using lab = new VolumeLab(join(small, 'root'));
+      await lab.pull('v', { Volumes: { '/data': {} } }, [{ name: 'data/large', content: 'x'.repeat(3_000_000) }]);
+      for (const more of [['-v', 'full:/data'], []])
+        assert.match(
+          await lab.fails('run', '--rm', ...more, 'v', 'true'),
+          /^Error: Cannot fill volume \w+ with what the image has at \/data: write "large": .*ENOSPC/,
+        );
+      assert.deepEqual(halves(lab), []);
+      assert.deepEqual(await lab.volumes(), ['full']);
+      assert.equal(await lab.ok('volume', 'inspect', '-f', '{{.NeedsCopyUp}}', 'full'), 'true');
+      await lab.ok('volume', 'rm', 'full');
+      assert.deepEqual(await lab.leftovers(), []);
+    } finally {
+      execFileSync('umount', [small]);
+      rmSync(small, { recursive: true });
+    }
   });
 
   test('who holds a volume keeps it from removal until it is let go or dies', async () => {

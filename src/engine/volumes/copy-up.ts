@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import type { IdChange } from '../../archive/mod.ts';
 import { bytesOf } from '../../archive/byte-string.ts';
+import { TareError } from '../../base/errors.ts';
 import { fchmod, fchownat, mkdirat, RENAME_NOREPLACE, renameat2, utimensat } from '../../sys/at.ts';
 import { isErrno } from '../../sys/error.ts';
 import type { Fd } from '../../sys/fd.ts';
@@ -63,13 +64,14 @@ export async function copyUp(engine: Engine, name: string, from: CopyUpFrom): Pr
       if (source === undefined) return;
       if (readdirSync(at(DATA)).length === 0) {
         await stage(engine, name, source, from);
-        renameSync(at(COPY), at(COPIED));
       }
     }
     if (existsSync(at(COPIED))) moveIn(at(COPIED), data);
     rmSync(at(FRESH), { force: true });
   } catch (error) {
-    throw fileError(error, `fill volume ${name} with what the image has at ${from.path}`);
+    const doing = `fill volume ${name} with what the image has at ${from.path}`;
+    if (!(error instanceof TareError) || error.kind === 'cancelled') throw fileError(error, doing);
+    throw new TareError(error.kind, `Cannot ${doing}: ${error.message.replace(/^Cannot /, '')}`, { cause: error });
   }
 }
 
@@ -97,7 +99,19 @@ function findDirectory(rootfs: Fd, path: string): Fd | undefined {
   }
 }
 
+/** Copies all of it, or nothing. */
 async function stage(engine: Engine, name: string, source: Fd, from: CopyUpFrom): Promise<void> {
+  try {
+    await copyInto(engine, name, source, from);
+    renameSync(volumePath(engine, name, COPY), volumePath(engine, name, COPIED));
+  } catch (error) {
+    // A full disk needs the room.
+    removeTreeSync(volumePath(engine, name, COPY));
+    throw error;
+  }
+}
+
+async function copyInto(engine: Engine, name: string, source: Fd, from: CopyUpFrom): Promise<void> {
   const { treeTar, TreeExtractor } = await import('../../archive/mod.ts');
   using volume = openDirectory(volumePath(engine, name));
   mkdirat(volume, COPY, 0o700);
