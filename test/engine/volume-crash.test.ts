@@ -209,6 +209,40 @@ describe('volumes and kill -9', { skip, concurrency: 1, timeout: 300_000 * slown
     }
   });
 
+  test('a damaged volume is said to be so by who wants it, and keeps nobody from the others', async () => {
+    await using lab = new VolumeLab();
+    await lab.pull();
+    for (const name of ['good', 'f'.repeat(64)]) await createVolume(lab.engine, { name });
+    writeFileSync(lab.volume('f'.repeat(64), 'volume.json'), '{');
+    mkdirSync(lab.volume('odd', 'below'), { recursive: true });
+    mkdirSync(lab.volume('empty'));
+    assert.deepEqual(await lab.volumes(), ['good']);
+    assert.match(await lab.fails('volume', 'inspect', 'f'.repeat(64)), /its volume.json is not JSON/);
+    assert.match(await lab.fails('run', '--rm', '-v', `${'f'.repeat(64)}:/x`, 'v', 'true'), /volume.json is not JSON/);
+    assert.match(await lab.fails('run', '--rm', '-v', 'odd:/x', 'v', 'true'), /its directory is damaged/);
+    await lab.ok('run', '--rm', '-v', 'empty:/x', 'v', 'true');
+    await lab.ok('volume', 'rm', 'f'.repeat(64), 'good', 'empty');
+    rmSync(lab.volume('odd'), { recursive: true });
+    // Who died while it was made, or after, uses none.
+    const { signal } = spawnSync(process.execPath, [
+      program('dies-creating'),
+      JSON.stringify(lab.options),
+      'dead',
+      'v',
+    ]);
+    assert.equal(signal, 'SIGKILL');
+    const [anonymous = ''] = readdirSync(lab.engine.volumesDir).filter((name) => name.length === 64);
+    await assert.rejects(removeVolume(lab.engine, anonymous), /no such volume/, 'it went with its container');
+    await lab.ok('create', '--name', 'c', '-v', 'lent:/lent', 'v', 'true');
+    rmSync(lab.volume('lent'), { recursive: true });
+    assert.match(
+      await lab.fails('run', '--rm', '--volumes-from', 'c', 'v', 'true'),
+      /volume lent of another container: it was removed/,
+    );
+    await lab.ok('rm', '-v', 'c');
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+
   test('who holds a volume keeps it from removal until it is let go or dies', async () => {
     await using lab = new VolumeLab();
     await createVolume(lab.engine, { name: 'held' });

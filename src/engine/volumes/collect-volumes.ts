@@ -7,7 +7,7 @@ import { emptyTrash } from '../delete.ts';
 import type { Engine } from '../engine.ts';
 import { GATE, NEW } from './create-volume.ts';
 import { dropVolume } from './remove-volume.ts';
-import { findVolume, ownerPrefix, volumeNames } from './volume.ts';
+import { ownerPrefix, readableVolume, volumeNames } from './volume.ts';
 
 /**
  * Deletes what dead processes left: volumes that never got a name, halves of removed ones, and anonymous volumes of containers that removed themselves, or whose machine was turned off
@@ -18,7 +18,7 @@ export async function collectVolumes(engine: Engine): Promise<void> {
   emptyTrash(engine);
   for (const name of volumeNames(engine)) {
     if (!/^[0-9a-f]{64}$/.test(name)) continue;
-    const record = findVolume(engine, name);
+    const record = readableVolume(engine, name);
     if (record?.ephemeral !== true || record.container === undefined) continue;
     if (lstatSync(join(engine.containersDir, record.container), { throwIfNoEntry: false }) === undefined)
       await dropVolume(engine, name);
@@ -29,7 +29,7 @@ export async function collectVolumes(engine: Engine): Promise<void> {
 export async function dropVolumesOf(engine: Engine, containerId: string): Promise<void> {
   const prefix = ownerPrefix(containerId);
   for (const name of volumeNames(engine)) {
-    if (!name.startsWith(prefix) || findVolume(engine, name)?.container !== containerId) continue;
+    if (!name.startsWith(prefix) || readableVolume(engine, name)?.container !== containerId) continue;
     await dropVolume(engine, name, containerId);
   }
 }

@@ -1,7 +1,15 @@
-import { isKind } from '../../base/errors.ts';
 import type { Engine } from '../engine.ts';
 import { isFresh } from './copy-up.ts';
-import { DATA, findVolume, isPlain, noVolume, volumeNames, volumePath, type VolumeRecord } from './volume.ts';
+import {
+  DATA,
+  findVolume,
+  isPlain,
+  noVolume,
+  readableVolume,
+  volumeNames,
+  volumePath,
+  type VolumeRecord,
+} from './volume.ts';
 import { type VolumeUser, volumeUsers } from './volume-users.ts';
 
 /** A volume as lists and `inspect` show it. */
@@ -26,7 +34,7 @@ export interface VolumeSummary {
 export function listVolumes(engine: Engine): VolumeSummary[] {
   const users = volumeUsers(engine);
   return volumeNames(engine).flatMap((name) => {
-    const record = recordOf(engine, name);
+    const record = readableVolume(engine, name);
     return record === undefined ? [] : [summaryOf(engine, record, users.get(name) ?? [])];
   });
 }
@@ -53,16 +61,6 @@ export function volumeView(volume: VolumeSummary): object {
     MountCount: volume.users.length,
     UsedBy: volume.users.map((user) => user.name),
   };
-}
-
-function recordOf(engine: Engine, name: string): VolumeRecord | undefined {
-  try {
-    return findVolume(engine, name);
-  } catch (error) {
-    // A damaged one is told by who wants it.
-    if (isKind(error, 'internal') || isKind(error, 'unsupported')) return undefined;
-    throw error;
-  }
 }
 
 function summaryOf(engine: Engine, record: VolumeRecord, users: readonly VolumeUser[]): VolumeSummary {

@@ -6,9 +6,10 @@ import { emit } from '../emit.ts';
 import type { Engine } from '../engine.ts';
 import { fileError } from '../file-error.ts';
 import { newId } from '../ids.ts';
+import { reconcile } from '../reconcile.ts';
 import { removeContainer } from '../remove.ts';
 import { holdVolumeAlone } from './hold-volume.ts';
-import { findVolume, noVolume, SHARED, volumePath } from './volume.ts';
+import { noVolume, readableVolume, SHARED, volumePath } from './volume.ts';
 import { type VolumeUser, volumeUsers } from './volume-users.ts';
 
 export interface RemoveVolumeOptions {
@@ -38,6 +39,9 @@ export async function removeVolume(engine: Engine, name: string, options: Remove
         `Cannot remove volume ${name}: a container that uses it is being created, or something is copied into it`,
       );
     if (users.length === 0) return;
+    // One that died while it was made, or removed, is no user.
+    for (const { id } of tries === 0 ? users : []) await reconcile(engine, id);
+    if (tries === 0) continue;
     if (options.force !== true || tries === FORCED_TRIES)
       throw new TareError(
         'failed-precondition',
@@ -67,7 +71,7 @@ async function removeUnused(
   const held = await holdVolumeAlone(engine, name, waitMs);
   if (held === 'gone' || held === 'busy') return held;
   using _held = held;
-  const record = findVolume(engine, name);
+  const record = readableVolume(engine, name);
   const isOwn = except !== undefined && record?.container === except && !existsSync(volumePath(engine, name, SHARED));
   const users = isOwn ? [] : (volumeUsers(engine).get(name) ?? []).filter(({ id }) => id !== except);
   if (users.length > 0) return users;

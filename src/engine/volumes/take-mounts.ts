@@ -44,6 +44,7 @@ export interface TakenMounts extends Disposable {
 
 /** An image of a stranger's: each is a directory on the disk. */
 const MAX_IMAGE_VOLUMES = 256;
+const MAX_TRIES = 16;
 
 /**
  * Makes the volumes that a container wants, fills fresh ones with what its image has there, and holds them: none is removed before the container's record names it. A failure, or a kill, leaves named
@@ -54,7 +55,8 @@ const MAX_IMAGE_VOLUMES = 256;
 export async function takeMounts(engine: Engine, input: TakeInput): Promise<TakenMounts> {
   const { options, prepared } = input;
   const asked = options.mounts ?? [];
-  const requests = [...asked, ...without(asked, mountsFrom(engine, options.volumesFrom ?? []))];
+  const borrowed = without(asked, mountsFrom(engine, options.volumesFrom ?? []));
+  const requests = [...asked, ...borrowed];
   const declared = imageVolumes(prepared.imageConfig?.process.volumes ?? []);
   const all = [...requests, ...without(requests, declared)];
   // What lies below another mount goes on top of it.
@@ -69,7 +71,7 @@ export async function takeMounts(engine: Engine, input: TakeInput): Promise<Take
     if (seen.has(destination)) throw new TareError('invalid', `Cannot mount on ${destination}: two mounts want it`);
     seen.add(destination);
     if (request.type === 'volume') {
-      const taken = await takeVolume(engine, input, request);
+      const taken = await takeVolume(engine, input, request, borrowed.includes(request));
       stack.use(taken.life);
       mounts.push(taken.mount);
       recorded.push(taken.recorded);
@@ -122,12 +124,13 @@ async function takeVolume(
   engine: Engine,
   input: TakeInput,
   request: Extract<MountRequest, { type: 'volume' }>,
+  isBorrowed: boolean,
 ): Promise<{ readonly life: Fd; readonly mount: OciMount; readonly recorded: RecordedMount }> {
   using stack = new DisposableStack();
   checkSubpath(request);
   const anonymous = request.name === undefined;
   const name = request.name ?? ownerPrefix(input.id) + newId().slice(32);
-  const life = stack.use(await holdOrMake(engine, input, name, request));
+  const life = stack.use(await holdOrMake(engine, input, name, request, isBorrowed));
   const volume = readVolume(engine, name, 'use');
   if (volume.container !== undefined && volume.container !== input.id)
     writeFileSync(volumePath(engine, name, SHARED), '', { mode: 0o600 });
@@ -164,12 +167,19 @@ async function holdOrMake(
   input: TakeInput,
   name: string,
   request: Extract<MountRequest, { type: 'volume' }>,
+  isBorrowed: boolean,
 ): Promise<Fd> {
   const { labels = {}, driverOptions = {} } = request;
   const anonymous = request.name === undefined;
-  for (;;) {
+  for (let tries = 0; ; tries++) {
     const held = anonymous ? undefined : await holdVolume(engine, name, input.signal);
     if (held !== undefined) return held;
+    if (isBorrowed) throw new TareError('not-found', `Cannot use volume ${name} of another container: it was removed`);
+    if (tries === MAX_TRIES)
+      throw new TareError(
+        'unavailable',
+        `Cannot use volume ${name}: its directory is damaged, or others keep removing it`,
+      );
     if (anonymous) {
       const { id: container, ephemeral } = input;
       const owned = { container, ...(ephemeral ? { ephemeral } : {}) };

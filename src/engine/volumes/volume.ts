@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { TareError } from '../../base/errors.ts';
+import { isKind, TareError } from '../../base/errors.ts';
 import type { Engine } from '../engine.ts';
 import { fileError } from '../file-error.ts';
 
@@ -85,6 +85,16 @@ export function findVolume(engine: Engine, name: string): VolumeRecord | undefin
       `Cannot read volume ${name}: its record has version ${String(record.version)}; use the Tare that wrote it`,
     );
   return record;
+}
+
+/** The same for who looks at all of them: a damaged one is told by who wants it. */
+export function readableVolume(engine: Engine, name: string): VolumeRecord | undefined {
+  try {
+    return findVolume(engine, name);
+  } catch (error) {
+    if (isKind(error, 'internal') || isKind(error, 'unsupported')) return undefined;
+    throw error;
+  }
 }
 
 /** The same for one that has to be there. Errors: not-found, and those of `findVolume`. */
