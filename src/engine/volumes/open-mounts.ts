@@ -109,6 +109,11 @@ async function imageMount(
       { cause },
     );
   }
+  if (rootfs.fuse === true)
+    throw new TareError(
+      'unsupported',
+      `Cannot mount image ${mount.image} on ${mount.destination}: its layers are such as only fuse-overlayfs reads; pull it again where the kernel mounts overlays`,
+    );
   const { upper: _upper, work: _work, ...below } = rootfs;
   const [only = '', ...more] = below.lowers;
   const ids: MountIds | undefined = record.userns?.owners === 'mapped' ? record.userns : undefined;
