@@ -2,6 +2,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync
 import { join } from 'node:path';
 import { ifPresent } from '../base/if-present.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
+import { scopeOf } from '../runtime/cgroup/scope-path.ts';
 import { removeTreeSync } from '../sys/remove-tree.ts';
 import { containerCgroup } from './cgroups.ts';
 import { containerActor, emit } from './emit.ts';
@@ -23,6 +24,8 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id, record);
   if (await killCgroup(cgroup)) removeCgroup(cgroup);
+  const scope = record === undefined ? undefined : scopeOf(record.cgroupPath);
+  if (scope !== undefined) await (await import('./end-scope.ts')).endScope(engine, scope);
   if (record?.secrets !== undefined) (await import('./secrets/place.ts')).dropPlacedSecrets(engine, id);
   if (record === undefined ? existsSync(engine.volumesDir) || inStorage : record.mounts !== undefined)
     await (await import('./volumes/let-go.ts')).letGoMounts(engine, id, record);

@@ -89,6 +89,12 @@ async function startOrJoin(systemd: DBusConnection, request: ScopeRequest): Prom
   }
 }
 
+/** Has systemd stop a scope. Errors: DBusError when it knows none of that name; unavailable, deadline. */
+export async function stopScope(socket: string, uid: number, unit: string): Promise<void> {
+  using systemd = await DBusConnection.open(socket, uid, { timeoutMs: TIMEOUT_MS });
+  await systemd.call({ ...MANAGER, member: 'StopUnit', signature: 'ss', values: [unit, 'replace'] });
+}
+
 function startCall(request: ScopeRequest): Parameters<DBusConnection['call']>[0] {
   const property = (name: string, signature: string, value: Value): Value => [name, { signature, value }];
   const properties = [

@@ -1,0 +1,19 @@
+import type { ScopePlace } from '../runtime/cgroup/scope-path.ts';
+import { stopScope } from '../runtime/cgroup/start-scope.ts';
+import { findSystemd } from './cgroup-manager.ts';
+import { cgroupFiles, cgroupHost } from './cgroups.ts';
+import type { Engine } from './engine.ts';
+
+/**
+ * Ends the scope of a container that is being removed, if it is still there and nobody is in it: systemd misses the end of a process that dies while its scope is being made (seen with version 252), and would
+ * keep the unit for good. Best effort.
+ */
+export async function endScope(engine: Engine, scope: ScopePlace): Promise<void> {
+  const host = cgroupHost();
+  if (!/^populated 0$/m.test(cgroupFiles.read(`${host.root}${scope.path}/cgroup.events`))) return;
+  try {
+    await stopScope(findSystemd(engine.rootless, host).socket, engine.uid, scope.unit);
+  } catch {
+    // It ended meanwhile, or systemd cannot be reached.
+  }
+}
