@@ -50,5 +50,6 @@ void tare_bpf_init(napi_env env, napi_value exports);
 void tare_map_init(napi_env env, napi_value exports);
 void tare_remove_init(napi_env env, napi_value exports);
 void tare_userns_init(napi_env env, napi_value exports);
+void tare_netns_init(napi_env env, napi_value exports);
 /* The batch layer writer. Weak: the addon also builds without it. */
 __attribute__((weak)) napi_value tare_apply_init(napi_env env, napi_value exports);

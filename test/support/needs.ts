@@ -19,6 +19,8 @@ export const debianPackages: Readonly<Record<string, string>> = {
   unshare: 'util-linux',
   mount: 'mount',
   ip: 'iproute2',
+  nft: 'nftables',
+  nsenter: 'util-linux',
   'mkfs.ext4': 'e2fsprogs',
   'mkfs.btrfs': 'btrfs-progs',
 };
