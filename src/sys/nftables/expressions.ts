@@ -1,0 +1,143 @@
+import { attribute, be32, nested, text } from '../netlink/attributes.ts';
+
+/** One expression of a rule: the kernel runs them in their order, and leaves the rule at the first that says no. */
+export type Expression = Buffer;
+
+/**
+ * Registers: four of 16 bytes, each of which is also four of 4 bytes. A value of several parts lies in neighbouring ones, each part on 4 bytes.
+ * `word(0)` is where `REGISTER` begins.
+ */
+export const REGISTER = 1;
+const REGISTER_2 = 2;
+export { REGISTER_2 };
+export const word = (index: number): number => 8 + index;
+
+const VERDICT_REGISTER = 0;
+
+const metaKeys = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
+const ctKeys = { state: 0, status: 2 } as const;
+const payloadBases = { network: 1, transport: 2 } as const;
+
+/** NF_CT_STATE_BIT of what belongs to a known connection: established, related. */
+export const CT_KNOWN = 0b110;
+/** IPS_DST_NAT: it was sent elsewhere by us or by somebody else. */
+export const CT_DNAT = 1 << 5;
+export const NFPROTO_IPV4 = 2;
+export const NFPROTO_IPV6 = 10;
+
+/** What becomes of a packet. */
+export type Verdict = 'accept' | 'drop' | 'return' | { readonly jump: string };
+const verdictCodes = { drop: 0, accept: 1, return: -5 } as const;
+const JUMP = -3;
+
+function expression(name: string, ...data: readonly Buffer[]): Expression {
+  return nested(1, text(1, name), nested(2, ...data));
+}
+
+/** A value as an attribute of an expression has it. */
+const value = (type: number, bytes: Uint8Array): Buffer => nested(type, attribute(1, bytes));
+
+/** A verdict as a value: of a rule, or of an element of a map. */
+export function verdictValue(type: number, verdict: Verdict): Buffer {
+  const code = typeof verdict === 'object' ? JUMP : verdictCodes[verdict];
+  const chain = typeof verdict === 'object' ? [text(2, verdict.jump)] : [];
+  return nested(type, nested(2, be32(1, code), ...chain));
+}
+
+/** Something about the packet that is not in it. */
+export function meta(key: keyof typeof metaKeys, register: number = REGISTER): Expression {
+  return expression('meta', be32(1, register), be32(2, metaKeys[key]));
+}
+
+/** Bytes of a header. */
+export function payload(
+  base: keyof typeof payloadBases,
+  offset: number,
+  length: number,
+  register: number = REGISTER,
+): Expression {
+  return expression('payload', be32(1, register), be32(2, payloadBases[base]), be32(3, offset), be32(4, length));
+}
+
+/** What connection tracking knows. */
+export function ct(key: keyof typeof ctKeys, register: number = REGISTER): Expression {
+  return expression('ct', be32(1, register), be32(2, ctKeys[key]));
+}
+
+/** Goes on only when the register holds these bytes, or does not. */
+export function compare(how: 'is' | 'is not', bytes: Uint8Array, register: number = REGISTER): Expression {
+  return expression('cmp', be32(1, register), be32(2, how === 'is' ? 0 : 1), value(3, bytes));
+}
+
+/** register & mask. */
+export function mask(bytes: Uint8Array, register: number = REGISTER): Expression {
+  return expression(
+    'bitwise',
+    be32(1, register),
+    be32(2, register),
+    be32(3, bytes.length),
+    value(4, bytes),
+    value(5, new Uint8Array(bytes.length)),
+  );
+}
+
+/** Goes on only when the register's value is in the set. */
+export function inSet(set: string, register: number = REGISTER): Expression {
+  return expression('lookup', text(1, set), be32(2, register));
+}
+
+/** Goes on only when the register's value is in the map, with what belongs to it. */
+export function fromMap(map: string, from: number = REGISTER, to: number = REGISTER): Expression {
+  return expression('lookup', text(1, map), be32(2, from), be32(3, to));
+}
+
+/** Does what belongs to the register's value in a map of verdicts. */
+export function verdictFrom(map: string, register: number = REGISTER): Expression {
+  return fromMap(map, register, VERDICT_REGISTER);
+}
+
+export function verdict(what: Verdict): Expression {
+  return expression('immediate', be32(1, VERDICT_REGISTER), verdictValue(2, what));
+}
+
+/** Sends the connection to the address and port in these registers. */
+export function dnat(family: number, address: number, port: number): Expression {
+  const NFT_NAT_DNAT = 1;
+  return expression(
+    'nat',
+    be32(1, NFT_NAT_DNAT),
+    be32(2, family),
+    be32(3, address),
+    be32(4, address),
+    be32(5, port),
+    be32(6, port),
+  );
+}
+
+/** The connection gets an address of the link it leaves by. */
+export function masquerade(): Expression {
+  return expression('masq');
+}
+
+/** Puts what kind of address the destination is into the register (RTN_*): RTN_LOCAL is one of this machine. */
+export function destinationKind(register: number = REGISTER): Expression {
+  const NFT_FIB_RESULT_ADDRTYPE = 3;
+  const NFTA_FIB_F_DADDR = 2;
+  return expression('fib', be32(1, register), be32(2, NFT_FIB_RESULT_ADDRTYPE), be32(3, NFTA_FIB_F_DADDR));
+}
+
+/** 32 bits as the kernel's own numbers are compared. */
+export function native32(number: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(number >>> 0);
+  return bytes;
+}
+
+const IFNAMSIZ = 16;
+
+/** The name of a link, as a register holds it. */
+export function linkName(name: string): Uint8Array {
+  const bytes = Buffer.alloc(IFNAMSIZ);
+  bytes.write(name, 0, IFNAMSIZ - 1);
+  return bytes;
+}

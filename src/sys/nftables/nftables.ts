@@ -1,0 +1,94 @@
+import type { FdLike } from '../fd.ts';
+import { Attributes, malformed, text } from '../netlink/attributes.ts';
+import type { Request } from '../netlink/socket.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { type Element, nftRequest, NFPROTO_INET, readComment } from './objects.ts';
+
+const NFNL_MSG_BATCH_BEGIN = 16;
+const NFNL_MSG_BATCH_END = 17;
+const GENMSG_BYTES = 4;
+/** Begin and end name the subsystem they are about. */
+const aboutNftables = Uint8Array.of(0, 0, 0, 10);
+
+/** What is known of a chain. */
+export interface Chain {
+  readonly name: string;
+  /** Its rules, and who jumps to it. */
+  readonly uses: number;
+}
+
+/** The packet filter of a network namespace, as far as it is of the family inet (NFPROTO_INET). */
+export class Nftables implements Disposable {
+  readonly #socket: NetlinkSocket;
+
+  /** Errors: by errno; `unsupported` where the kernel has no nf_tables. */
+  constructor(netns?: FdLike) {
+    this.#socket = NetlinkSocket.open('netfilter', netns);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+
+  /** Carries all requests out, or none. Errors: of the first that was refused. */
+  commit(requests: readonly Request[]): void {
+    const edge = (type: number): Request => ({ type, parts: [aboutNftables], what: 'change the firewall' });
+    this.#socket.batch(edge(NFNL_MSG_BATCH_BEGIN), requests, edge(NFNL_MSG_BATCH_END));
+  }
+
+  /** The comment of a table, "" without one; undefined: there is no such table. */
+  tableComment(table: string): string | undefined {
+    const request = nftRequest('getTable', 'find table', table, [text(1, table)]);
+    const [answer] = this.#socket.request([{ ...request, allow: ['ENOENT'] }]);
+    return answer === undefined ? undefined : (readComment(readTable(answer.payload).bytes(6)) ?? '');
+  }
+
+  /** Those of the named chains that are there. */
+  chains(table: string, names: readonly string[]): Chain[] {
+    const answers = this.#socket.request(
+      names.map((name) => ({
+        ...nftRequest('getChain', 'find chain', name, [text(1, table), text(3, name)]),
+        allow: ['ENOENT'],
+      })),
+    );
+    return answers.map(({ payload }) => {
+      const chain = readTable(payload);
+      return { name: chain.text(3) ?? '', uses: chain.be32(6) ?? 0 };
+    });
+  }
+
+  /** What is in a set or map, verdicts left out; nothing when there is none. */
+  elements(table: string, set: string): Element[] {
+    const request = nftRequest('getElements', 'list set', set, [text(1, table), text(2, set)]);
+    try {
+      return this.#socket.dump(request, readElements).flat();
+    } catch (error) {
+      if ((error as { code?: string }).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+}
+
+function readTable(payload: Buffer): Attributes {
+  if (payload.length < GENMSG_BYTES || payload[0] !== NFPROTO_INET) throw malformed('nothing of the family inet');
+  return new Attributes(payload.subarray(GENMSG_BYTES));
+}
+
+/** A part of a list of elements. Errors: invalid. */
+export function readElements(payload: Buffer): Element[] {
+  return readTable(payload)
+    .list(3)
+    .map((bytes): Element => {
+      const element = new Attributes(bytes);
+      const key = element.nested(1)?.bytes(1);
+      if (key === undefined) throw malformed('an element without a key');
+      const data = element.nested(2)?.bytes(1);
+      const words = readComment(element.bytes(6));
+      return {
+        key: Buffer.from(key),
+        ...(data === undefined ? {} : { data: Buffer.from(data) }),
+        ...((element.be32(3) ?? 0) & 1 ? { isEnd: true } : {}),
+        ...(words === undefined ? {} : { comment: words }),
+      };
+    });
+}
