@@ -167,7 +167,7 @@ test('Firewall: other tables are left alone', asRoot, () => {
   nft(
     netns,
     ['-f', '-'],
-    'table inet filter { chain input { type filter hook input priority 0\n tcp dport 22 accept\n } }',
+    'table inet filter {\n chain input {\n type filter hook input priority 0\n tcp dport 22 accept\n }\n}',
   );
   const before = listed(netns);
   using firewall = new Firewall('tare', netns);

@@ -2,8 +2,17 @@
  * Networks of containers, without a daemon and without other programs: bridges, addresses, address translation, published ports.
  *
  * What a container holds is tied to its network namespace (its links die with it) and to its life (leases and rules, which the next command collects when it is dead). Nothing here
- * knows what a container is: whoever calls says who lives.
+ * knows what a container is: whoever calls says who lives. Everything can take place in another network namespace than the caller's.
  *
- * Read in this order: firewall and firewall-table (what is in the packet filter, and why).
+ * Read in this order: network and networks (records, and which subnets are free); leases (who has which address); attachment (what a container has, written first); attach (how that is made and
+ * undone); bridge; firewall and firewall-table (what is in the packet filter, and why); remove-network and reload.
  */
+export { attach, connect, detach, disconnect, type JoinWish, type PortWish } from './attach.ts';
+export { type Attachment, type Joined, type Published, readAttachment } from './attachment.ts';
 export { Firewall, type FirewallContents, type NetworkRules, type PortRule, type Protocol } from './firewall.ts';
+export { leases } from './leases.ts';
+export { checkNetworkName, type Network, type RecordedSubnet } from './network.ts';
+export { lockNetworks, type NetworkPlaces } from './network-places.ts';
+export { createNetwork, DEFAULT_NETWORK, findNetwork, listNetworks, type NetworkWish } from './networks.ts';
+export { reloadNetworks } from './reload.ts';
+export { removeNetwork, usersOf } from './remove-network.ts';

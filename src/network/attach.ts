@@ -1,0 +1,361 @@
+import { randomBytes } from 'node:crypto';
+import { TareError } from '../base/errors.ts';
+import { formatAddress, isV6, parseAddress, readAddress } from '../spec/ip.ts';
+import type { FdLike } from '../sys/fd.ts';
+import { addAddress } from '../sys/netlink/addresses.ts';
+import { addLink, deleteLink, findLink, links, setHairpin, setLink } from '../sys/netlink/links.ts';
+import { addRoute } from '../sys/netlink/routes.ts';
+import { NetlinkSocket } from '../sys/netlink/socket.ts';
+import {
+  type Attachment,
+  attachedContainers,
+  deleteAttachment,
+  type Joined,
+  portRules,
+  type Published,
+  readAttachment,
+  writeAttachment,
+} from './attachment.ts';
+import { ensureBridge } from './bridge.ts';
+import { Firewall, type FirewallContents, isTaken, showPort } from './firewall.ts';
+import { lease, releaseLeases } from './leases.ts';
+import { formatMac, macOf, parseMac } from './mac-address.ts';
+import { mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
+import { lockNetworks, type NetworkPlaces } from './network-places.ts';
+import { findOrMakeNetwork, listNetworks } from './networks.ts';
+
+/** A network that a container is to be in. */
+export interface JoinWish {
+  /** Name or id. */
+  readonly network: string;
+  /** One address of each family at most. */
+  readonly addresses?: readonly string[];
+  readonly mac?: string;
+  readonly aliases?: readonly string[];
+  /** Name of the link in the container; default: the next free of eth0, eth1, ... */
+  readonly interface?: string;
+}
+
+/** A port that is to be reached through the machine. */
+export interface PortWish {
+  readonly protocol: Published['protocol'];
+  /** Absent: on all addresses. */
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  readonly port: number;
+}
+
+/**
+ * Puts a container, in whose network namespace nothing is yet, into networks, in their order; the first that leads out has the default route. What it had before is taken back first; it gets the
+ * same addresses where they are free. Killed at any moment, `detach` finds all there is.
+ *
+ * Errors: not-found network; already-exists for an address or a port of another container; invalid; exhausted; by errno. Nothing is left then.
+ */
+export async function attach(
+  places: NetworkPlaces,
+  container: string,
+  netns: FdLike,
+  wishes: readonly JoinWish[],
+  ports: readonly PortWish[] = [],
+): Promise<Attachment> {
+  using _lock = await lockNetworks(places);
+  const before = readAttachment(places, container);
+  if (before !== undefined && before.ended === undefined) withdraw(places, container);
+  const networks = wishes.map(({ network }) => findOrMakeNetwork(places, network));
+  const twice = networks.find((network, at) => networks.findIndex(({ id }) => id === network.id) < at);
+  if (twice !== undefined) throw new TareError('invalid', `Cannot join network ${twice.name} twice`);
+  const intent: Attachment = { version: 1, networkIds: networks.map(({ id }) => id), networks: [], ports: [] };
+  writeAttachment(places, container, intent);
+  try {
+    using inside = NetlinkSocket.open('route', netns);
+    inside.request([setLink(LOOPBACK, { up: true })]);
+    const joined = networks.map((network, at) => {
+      const liked = before?.networks.find(({ networkId }) => networkId === network.id);
+      return planned(places, container, network, wishes[at] ?? { network: '' }, at, liked);
+    });
+    const published = publishedPorts(ports, joined);
+    writeAttachment(places, container, { ...intent, networks: joined, ports: published });
+    using outside = NetlinkSocket.open('route', places.netns);
+    using firewall = new Firewall(places.table, places.netns);
+    joined.forEach((one, at) => {
+      const network = networks[at];
+      if (network !== undefined) makeLink(places, { outside, inside, firewall, netns, container }, network, one);
+    });
+    routeOut(inside, joined);
+    publish(places, firewall, container, published);
+    return { ...intent, networks: joined, ports: published };
+  } catch (error) {
+    withdraw(places, container);
+    deleteAttachment(places, container);
+    throw error;
+  }
+}
+
+/**
+ * Takes everything of networks from a container: links, rules, leases. Idempotent. With `forget` also what is remembered for its next start: it is being removed.
+ */
+export async function detach(
+  places: NetworkPlaces,
+  container: string,
+  how: { readonly forget: boolean },
+): Promise<void> {
+  using _lock = await lockNetworks(places);
+  withdraw(places, container);
+  if (how.forget) deleteAttachment(places, container);
+}
+
+/** Puts a container that is in networks into another one. Errors: as `attach`; already-exists when it is in it. */
+export async function connect(
+  places: NetworkPlaces,
+  container: string,
+  netns: FdLike,
+  wish: JoinWish,
+): Promise<Joined> {
+  using _lock = await lockNetworks(places);
+  const before = readAttachment(places, container) ?? { version: 1, networkIds: [], networks: [], ports: [] };
+  const network = findOrMakeNetwork(places, wish.network);
+  if (before.networks.some(({ networkId }) => networkId === network.id))
+    throw new TareError('already-exists', `Cannot connect to network ${network.name}: the container is in it`);
+  writeAttachment(places, container, { ...before, networkIds: [...before.networkIds, network.id] });
+  let joined: Joined | undefined;
+  try {
+    using inside = NetlinkSocket.open('route', netns);
+    const names = new Set(links(inside).map(({ name }) => name));
+    let at = 0;
+    while (names.has(`eth${at}`)) at++;
+    joined = planned(places, container, network, wish, at, undefined);
+    const after = {
+      ...before,
+      networkIds: [...before.networkIds, network.id],
+      networks: [...before.networks, joined],
+    };
+    writeAttachment(places, container, after);
+    using outside = NetlinkSocket.open('route', places.netns);
+    using firewall = new Firewall(places.table, places.netns);
+    makeLink(places, { outside, inside, firewall, netns, container }, network, joined);
+    if (!before.networks.some(leadsOut)) routeOut(inside, [joined]);
+    return joined;
+  } catch (error) {
+    leave(places, container, network.id, joined);
+    writeAttachment(places, container, before);
+    throw error;
+  }
+}
+
+/** Takes a container out of a network. Errors: not-found when it is not in it; failed-precondition for the one that its ports are reached by. */
+export async function disconnect(
+  places: NetworkPlaces,
+  container: string,
+  netns: FdLike | undefined,
+  network: Network,
+): Promise<void> {
+  using _lock = await lockNetworks(places);
+  const before = readAttachment(places, container);
+  const joined = before?.networks.find(({ networkId }) => networkId === network.id);
+  if (before === undefined || joined === undefined)
+    throw new TareError('not-found', `Cannot disconnect from network ${network.name}: the container is not in it`);
+  if (before.ports.some(({ address }) => joined.addresses.some((own) => own.address === address)))
+    throw new TareError(
+      'failed-precondition',
+      `Cannot disconnect from network ${network.name}: the container's published ports are reached by it`,
+    );
+  leave(places, container, network.id, joined);
+  const networks = before.networks.filter((one) => one !== joined);
+  const networkIds = before.networkIds.filter((id) => id !== network.id);
+  writeAttachment(places, container, { ...before, networkIds, networks });
+  if (netns === undefined) return;
+  using inside = NetlinkSocket.open('route', netns);
+  routeOut(inside, networks);
+}
+
+/** All that the firewall should hold, of containers that live, and of their networks. `without`: one whose ports are still to be asked for. */
+export function contentsOf(places: NetworkPlaces, without?: string): FirewallContents {
+  const known = new Map(listNetworks(places).map((network) => [network.id, network]));
+  const live = attachedContainers(places).flatMap((container) => {
+    const attachment = readAttachment(places, container);
+    return container === without || attachment === undefined || attachment.ended === true || !places.isAlive(container)
+      ? []
+      : [{ container, attachment }];
+  });
+  const used = new Set(live.flatMap(({ attachment }) => attachment.networkIds));
+  return {
+    networks: [...used].flatMap((id) => {
+      const network = known.get(id);
+      return network === undefined ? [] : [rulesOf(network)];
+    }),
+    ports: live.flatMap(({ container, attachment }) => portRules(container, attachment.ports)),
+  };
+}
+
+/** What is there of a container's networks is undone; the caller has the lock. */
+export function withdraw(places: NetworkPlaces, container: string): void {
+  const attachment = readAttachment(places, container);
+  if (attachment === undefined || attachment.ended === true) return;
+  if (attachment.ports.length > 0) {
+    using firewall = new Firewall(places.table, places.netns);
+    firewall.removePorts(container);
+  }
+  if (attachment.networks.length > 0) {
+    using outside = NetlinkSocket.open('route', places.netns);
+    outside.request(attachment.networks.map(({ hostLink }) => deleteLink(hostLink)));
+  }
+  for (const id of attachment.networkIds) releaseLeases(places, id, container);
+  writeAttachment(places, container, { ...attachment, ended: true });
+}
+
+const LOOPBACK = 1;
+
+interface Ground {
+  readonly outside: NetlinkSocket;
+  readonly inside: NetlinkSocket;
+  readonly firewall: Firewall;
+  readonly netns: FdLike;
+  readonly container: string;
+}
+
+/** Leases addresses and chooses names: nothing of the kernel's is made yet. */
+function planned(
+  places: NetworkPlaces,
+  container: string,
+  network: Network,
+  wish: JoinWish,
+  at: number,
+  liked: Joined | undefined,
+): Joined {
+  const wanted = (wish.addresses ?? []).map((text) => parseAddress(text, 'address'));
+  const ranges = rangesOf(network);
+  for (const address of wanted)
+    if (!ranges.some(({ subnet }) => isV6(subnet.address) === isV6(address)))
+      throw new TareError(
+        'invalid',
+        `Cannot give address ${formatAddress(address)}: network ${network.name} has no IPv${isV6(address) ? 6 : 4} subnet`,
+      );
+  const addresses = ranges.map((range) => {
+    const v6 = isV6(range.subnet.address);
+    const one = wanted.find((address) => isV6(address) === v6);
+    const before = liked?.addresses.map(({ address }) => readAddress(address)).find((a) => a && isV6(a) === v6);
+    const given = lease(places, network.id, range, container, {
+      ...(one === undefined ? {} : { wanted: one }),
+      ...(before === undefined ? {} : { liked: before }),
+      collect: (dead) => withdraw(places, dead),
+    });
+    return { address: formatAddress(given), prefix: range.subnet.prefix, gateway: formatAddress(range.gateway) };
+  });
+  const mac = wish.mac === undefined ? macOf(parseAddress(addresses[0]?.address ?? '')) : parseMac(wish.mac);
+  return {
+    network: network.name,
+    networkId: network.id,
+    interface: wish.interface ?? `eth${at}`,
+    hostLink: `veth${randomBytes(5).toString('hex')}`,
+    bridge: network.bridge,
+    mac: formatMac(mac),
+    addresses,
+    aliases: wish.aliases ?? [],
+    internal: network.internal,
+  };
+}
+
+/** The pair of links, one end a port of the bridge, the other in the container, with its addresses. */
+function makeLink(places: NetworkPlaces, ground: Ground, network: Network, joined: Joined): void {
+  const { outside, inside, firewall, netns } = ground;
+  firewall.ensure(rulesOf(network), () => contentsOf(places, ground.container));
+  const bridge = ensureBridge(outside, network, places.netns);
+  const mtu = mtuOf(network);
+  const size = mtu === undefined ? {} : { mtu };
+  outside.request([
+    addLink(
+      { name: joined.hostLink, up: true, master: bridge.index, ...size },
+      { kind: 'veth', peer: { name: joined.interface, mac: parseMac(joined.mac), netns, ...size } },
+    ),
+    setHairpin(joined.hostLink),
+  ]);
+  const link = findLink(inside, joined.interface);
+  if (link === undefined)
+    throw new TareError('unavailable', `Cannot join network ${network.name}: its link was deleted`);
+  inside.request([
+    setLink(link.index, { up: true }),
+    ...joined.addresses.map(({ address, prefix }) =>
+      addAddress({ address: parseAddress(address), prefix, index: link.index }),
+    ),
+  ]);
+}
+
+const leadsOut = ({ internal }: Joined): boolean => !internal;
+
+/** The default routes of a container, one for each family: by the first network that leads out. */
+function routeOut(inside: NetlinkSocket, networks: readonly Joined[]): void {
+  for (const v6 of [false, true]) {
+    const gateway = networks
+      .filter(leadsOut)
+      .flatMap(({ addresses }) => addresses)
+      .map((one) => parseAddress(one.gateway))
+      .find((address) => isV6(address) === v6);
+    if (gateway !== undefined) inside.request([addRoute({ to: new Uint8Array(gateway.length), prefix: 0, gateway })]);
+  }
+}
+
+/** Links, then leases. Idempotent. */
+function leave(places: NetworkPlaces, container: string, networkId: string, joined: Joined | undefined): void {
+  if (joined !== undefined) {
+    using outside = NetlinkSocket.open('route', places.netns);
+    outside.request([deleteLink(joined.hostLink)]);
+  }
+  releaseLeases(places, networkId, container);
+}
+
+/** A port leads to the container's addresses in the first network that leads out. Errors: failed-precondition when there is none. */
+function publishedPorts(ports: readonly PortWish[], networks: readonly Joined[]): Published[] {
+  if (ports.length === 0) return [];
+  const way = networks.find(leadsOut);
+  if (way === undefined)
+    throw new TareError('failed-precondition', 'Cannot publish ports: the container is in no network that leads out');
+  return ports.flatMap(({ protocol, hostAddress, hostPort, port }) => {
+    const on = hostAddress === undefined ? undefined : parseAddress(hostAddress, 'host address');
+    const targets = way.addresses.filter(({ address }) => on === undefined || address.includes(':') === isV6(on));
+    if (targets.length === 0)
+      throw new TareError(
+        'failed-precondition',
+        `Cannot publish port ${hostPort} on ${hostAddress}: the container has no address of that family`,
+      );
+    return targets.map(({ address }) => ({
+      protocol,
+      ...(on === undefined || on.every((byte) => byte === 0) ? {} : { hostAddress: formatAddress(on) }),
+      hostPort,
+      address,
+      port,
+    }));
+  });
+}
+
+/** Errors: already-exists, saying whose the port is. */
+function publish(places: NetworkPlaces, firewall: Firewall, container: string, ports: readonly Published[]): void {
+  if (ports.length === 0) return;
+  const rules = portRules(container, ports);
+  try {
+    return firewall.addPorts(rules);
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+  }
+  for (const other of firewall.publishers())
+    if (other !== container && !places.isAlive(other)) {
+      withdraw(places, other);
+      firewall.removePorts(other);
+    }
+  try {
+    firewall.addPorts(rules);
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+    const names = rules.map((rule) => `${showPort(rule)}${ownerOf(places, container, rule)}`);
+    throw new TareError('already-exists', `Cannot publish ${names.join(', ')}: another container has it`, {
+      cause: error,
+    });
+  }
+}
+
+function ownerOf(places: NetworkPlaces, container: string, wanted: { readonly hostPort: number }): string {
+  const owner = attachedContainers(places).find(
+    (other) =>
+      other !== container && readAttachment(places, other)?.ports.some(({ hostPort }) => hostPort === wanted.hostPort),
+  );
+  return owner === undefined ? '' : ` (container ${owner.slice(0, 12)})`;
+}

@@ -1,0 +1,101 @@
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAddress } from '../spec/ip.ts';
+import type { PortRule, Protocol } from './firewall.ts';
+import { attachmentsDir, type NetworkPlaces } from './network-places.ts';
+
+/** A container's place in one network. */
+export interface Joined {
+  /** Name and id of the network. */
+  readonly network: string;
+  readonly networkId: string;
+  /** Name of the link in the container, and of its other end, which is a port of `bridge`. */
+  readonly interface: string;
+  readonly hostLink: string;
+  readonly bridge: string;
+  /** `02:74:0a:5a:00:02`. */
+  readonly mac: string;
+  readonly addresses: readonly {
+    readonly address: string;
+    readonly prefix: number;
+    readonly gateway: string;
+  }[];
+  readonly aliases: readonly string[];
+  /** No way out. */
+  readonly internal: boolean;
+}
+
+/** One port as it was published; a port of both families is there twice. */
+export interface Published {
+  readonly protocol: Protocol;
+  /** Absent: on all addresses of the family. */
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  /** The container's. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * What a container has of networks. Written before anything of it is made: whoever is killed, the next one finds all that there may be. It stays, with nothing made of it (`ended`), as long as
+ * the container does, so that it gets its addresses again where they are free.
+ */
+export interface Attachment {
+  readonly version: 1;
+  /** Networks that it may have leases of, also while it says no more. */
+  readonly networkIds: readonly string[];
+  readonly networks: readonly Joined[];
+  readonly ports: readonly Published[];
+  readonly ended?: true;
+}
+
+const pathOf = (places: NetworkPlaces, container: string): string => join(attachmentsDir(places), container);
+
+/** What a kill leaves there is written over the next time. */
+const tempOf = (places: NetworkPlaces, container: string): string => join(attachmentsDir(places), `.${container}`);
+
+/** Replaces what is known of a container, at once. The caller has the lock. */
+export function writeAttachment(places: NetworkPlaces, container: string, attachment: Attachment): void {
+  const path = pathOf(places, container);
+  const temp = tempOf(places, container);
+  writeFileSync(temp, JSON.stringify(attachment), { mode: 0o600 });
+  renameSync(temp, path);
+}
+
+/** Undefined: it has nothing of networks. Half a file, which a kill cannot make, counts as none. */
+export function readAttachment(places: NetworkPlaces, container: string): Attachment | undefined {
+  let text: string;
+  try {
+    text = readFileSync(pathOf(places, container), 'utf8');
+  } catch {
+    return undefined;
+  }
+  const attachment = JSON.parse(text) as Attachment;
+  return attachment.version === 1 ? attachment : undefined;
+}
+
+export function deleteAttachment(places: NetworkPlaces, container: string): void {
+  rmSync(tempOf(places, container), { force: true });
+  rmSync(pathOf(places, container), { force: true });
+}
+
+/** Containers that have, or had, something of networks. */
+export function attachedContainers(places: NetworkPlaces): string[] {
+  try {
+    return readdirSync(attachmentsDir(places)).filter((name) => !name.startsWith('.'));
+  } catch {
+    return [];
+  }
+}
+
+/** A container's ports as the firewall has them. */
+export function portRules(container: string, ports: readonly Published[]): PortRule[] {
+  return ports.map(({ protocol, hostAddress, hostPort, address, port }) => ({
+    container,
+    protocol,
+    ...(hostAddress === undefined ? {} : { hostAddress: parseAddress(hostAddress) }),
+    hostPort,
+    address: parseAddress(address),
+    port,
+  }));
+}

@@ -1,0 +1,22 @@
+import { NetlinkSocket } from '../sys/netlink/socket.ts';
+import { contentsOf, withdraw } from './attach.ts';
+import { attachedContainers, readAttachment } from './attachment.ts';
+import { ensureBridge } from './bridge.ts';
+import { Firewall } from './firewall.ts';
+import { lockNetworks, type NetworkPlaces } from './network-places.ts';
+import { listNetworks } from './networks.ts';
+
+/** Makes rules and bridges again as they should be, whatever others did to them, and collects what dead containers left. Connections go on. */
+export async function reloadNetworks(places: NetworkPlaces): Promise<void> {
+  using _lock = await lockNetworks(places);
+  const used = new Set<string>();
+  for (const container of attachedContainers(places)) {
+    if (!places.isAlive(container)) withdraw(places, container);
+    const attachment = readAttachment(places, container);
+    if (attachment?.ended === undefined) for (const id of attachment?.networkIds ?? []) used.add(id);
+  }
+  using socket = NetlinkSocket.open('route', places.netns);
+  for (const network of listNetworks(places)) if (used.has(network.id)) ensureBridge(socket, network, places.netns);
+  using firewall = new Firewall(places.table, places.netns);
+  firewall.rebuild(contentsOf(places));
+}
