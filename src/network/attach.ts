@@ -10,6 +10,8 @@ import {
   type Attachment,
   attachedContainers,
   deleteAttachment,
+  endAttachment,
+  formerAttachment,
   type Joined,
   portRules,
   type Published,
@@ -59,8 +61,8 @@ export async function attach(
   ports: readonly PortWish[] = [],
 ): Promise<Attachment> {
   using _lock = await lockNetworks(places);
-  const before = readAttachment(places, container);
-  if (before !== undefined && before.ended === undefined) withdraw(places, container);
+  withdraw(places, container);
+  const before = formerAttachment(places, container);
   const networks = wishes.map(({ network }) => findOrMakeNetwork(places, network));
   const twice = networks.find((network, at) => networks.findIndex(({ id }) => id === network.id) < at);
   if (twice !== undefined) throw new TareError('invalid', `Cannot join network ${twice.name} twice`);
@@ -86,7 +88,6 @@ export async function attach(
     return { ...intent, networks: joined, ports: published };
   } catch (error) {
     withdraw(places, container);
-    deleteAttachment(places, container);
     throw error;
   }
 }
@@ -173,7 +174,7 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
   const known = new Map(listNetworks(places).map((network) => [network.id, network]));
   const live = attachedContainers(places).flatMap((container) => {
     const attachment = readAttachment(places, container);
-    return container === without || attachment === undefined || attachment.ended === true || !places.isAlive(container)
+    return attachment === undefined || container === without || !places.isAlive(container)
       ? []
       : [{ container, attachment }];
   });
@@ -190,7 +191,7 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
 /** What is there of a container's networks is undone; the caller has the lock. */
 export function withdraw(places: NetworkPlaces, container: string): void {
   const attachment = readAttachment(places, container);
-  if (attachment === undefined || attachment.ended === true) return;
+  if (attachment === undefined) return;
   if (attachment.ports.length > 0) {
     using firewall = new Firewall(places.table, places.netns);
     firewall.removePorts(container);
@@ -200,7 +201,7 @@ export function withdraw(places: NetworkPlaces, container: string): void {
     outside.request(attachment.networks.map(({ hostLink }) => deleteLink(hostLink)));
   }
   for (const id of attachment.networkIds) releaseLeases(places, id, container);
-  writeAttachment(places, container, { ...attachment, ended: true });
+  endAttachment(places, container);
 }
 
 const LOOPBACK = 1;

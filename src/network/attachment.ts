@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { parseAddress } from '../spec/ip.ts';
 import type { PortRule, Protocol } from './firewall.ts';
-import { attachmentsDir, type NetworkPlaces } from './network-places.ts';
+import { attachmentsDir, formerDir, type NetworkPlaces } from './network-places.ts';
 
 /** A container's place in one network. */
 export interface Joined {
@@ -36,37 +36,40 @@ export interface Published {
   readonly port: number;
 }
 
-/**
- * What a container has of networks. Written before anything of it is made: whoever is killed, the next one finds all that there may be. It stays, with nothing made of it (`ended`), as long as
- * the container does, so that it gets its addresses again where they are free.
- */
+/** What a container has of networks. Written before anything of it is made: whoever is killed, the next one finds all that there may be. */
 export interface Attachment {
   readonly version: 1;
   /** Networks that it may have leases of, also while it says no more. */
   readonly networkIds: readonly string[];
   readonly networks: readonly Joined[];
   readonly ports: readonly Published[];
-  readonly ended?: true;
 }
 
 const pathOf = (places: NetworkPlaces, container: string): string => join(attachmentsDir(places), container);
-
-/** What a kill leaves there is written over the next time. */
-const tempOf = (places: NetworkPlaces, container: string): string => join(attachmentsDir(places), `.${container}`);
+const formerPath = (places: NetworkPlaces, container: string): string => join(formerDir(places), container);
 
 /** Replaces what is known of a container, at once. The caller has the lock. */
 export function writeAttachment(places: NetworkPlaces, container: string, attachment: Attachment): void {
-  const path = pathOf(places, container);
-  const temp = tempOf(places, container);
+  // What a kill leaves here is written over the next time.
+  const temp = join(places.run, 'new');
   writeFileSync(temp, JSON.stringify(attachment), { mode: 0o600 });
-  renameSync(temp, path);
+  renameSync(temp, pathOf(places, container));
 }
 
-/** Undefined: it has nothing of networks. Half a file, which a kill cannot make, counts as none. */
+/** Undefined: it has nothing of networks. */
 export function readAttachment(places: NetworkPlaces, container: string): Attachment | undefined {
+  return readFrom(pathOf(places, container));
+}
+
+/** What it had when it ran last: it gets its addresses again where they are free. */
+export function formerAttachment(places: NetworkPlaces, container: string): Attachment | undefined {
+  return readFrom(formerPath(places, container));
+}
+
+function readFrom(path: string): Attachment | undefined {
   let text: string;
   try {
-    text = readFileSync(pathOf(places, container), 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch {
     return undefined;
   }
@@ -74,15 +77,21 @@ export function readAttachment(places: NetworkPlaces, container: string): Attach
   return attachment.version === 1 ? attachment : undefined;
 }
 
-export function deleteAttachment(places: NetworkPlaces, container: string): void {
-  rmSync(tempOf(places, container), { force: true });
-  rmSync(pathOf(places, container), { force: true });
+/** Nothing of it is there any more. */
+export function endAttachment(places: NetworkPlaces, container: string): void {
+  renameSync(pathOf(places, container), formerPath(places, container));
 }
 
-/** Containers that have, or had, something of networks. */
+/** Forgets a container. Idempotent. */
+export function deleteAttachment(places: NetworkPlaces, container: string): void {
+  rmSync(pathOf(places, container), { force: true });
+  rmSync(formerPath(places, container), { force: true });
+}
+
+/** Containers that have something of networks. */
 export function attachedContainers(places: NetworkPlaces): string[] {
   try {
-    return readdirSync(attachmentsDir(places)).filter((name) => !name.startsWith('.'));
+    return readdirSync(attachmentsDir(places));
   } catch {
     return [];
   }

@@ -18,6 +18,7 @@ export interface NetworkPlaces {
 }
 
 export const leasesDir = ({ run }: NetworkPlaces, networkId: string): string => join(run, 'leases', networkId);
+export const formerDir = ({ run }: NetworkPlaces): string => join(run, 'former');
 export const attachmentsDir = ({ run }: NetworkPlaces): string => join(run, 'attached');
 
 /**
@@ -25,7 +26,7 @@ export const attachmentsDir = ({ run }: NetworkPlaces): string => join(run, 'att
  */
 export async function lockNetworks(places: NetworkPlaces, signal?: AbortSignal): Promise<Disposable> {
   mkdirSync(places.records, { recursive: true, mode: 0o700 });
-  mkdirSync(attachmentsDir(places), { recursive: true, mode: 0o700 });
+  for (const dir of [attachmentsDir(places), formerDir(places)]) mkdirSync(dir, { recursive: true, mode: 0o700 });
   using file = Fd.adopt(openSync(join(places.run, 'lock'), 'a+', 0o600));
   await lockWait(file, 'write', signal === undefined ? {} : { signal });
   return Fd.adopt(file.release());

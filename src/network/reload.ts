@@ -12,8 +12,7 @@ export async function reloadNetworks(places: NetworkPlaces): Promise<void> {
   const used = new Set<string>();
   for (const container of attachedContainers(places)) {
     if (!places.isAlive(container)) withdraw(places, container);
-    const attachment = readAttachment(places, container);
-    if (attachment?.ended === undefined) for (const id of attachment?.networkIds ?? []) used.add(id);
+    for (const id of readAttachment(places, container)?.networkIds ?? []) used.add(id);
   }
   using socket = NetlinkSocket.open('route', places.netns);
   for (const network of listNetworks(places)) if (used.has(network.id)) ensureBridge(socket, network, places.netns);

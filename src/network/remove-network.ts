@@ -11,10 +11,9 @@ import { deleteNetworkRecord } from './networks.ts';
 
 /** Containers that are in a network now, by id. */
 export function usersOf(places: NetworkPlaces, network: Network): string[] {
-  return attachedContainers(places).filter((container) => {
-    const attachment = readAttachment(places, container);
-    return attachment !== undefined && attachment.ended === undefined && attachment.networkIds.includes(network.id);
-  });
+  return attachedContainers(places).filter(
+    (container) => readAttachment(places, container)?.networkIds.includes(network.id) === true,
+  );
 }
 
 /**
