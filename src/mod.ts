@@ -35,6 +35,7 @@ import type { ProcessTable } from './engine/top.ts';
 import type { ContainerUpdate } from './engine/update.ts';
 import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
+import { Networks } from './networks.ts';
 import { Secrets } from './secrets.ts';
 import { nativeDir } from './sys/native.ts';
 import { Volumes } from './volumes.ts';
@@ -63,6 +64,9 @@ export type { HealthResult, HealthState, HealthStatus } from './engine/supervisi
 export type { StatsOptions, StatsSample } from './engine/stats.ts';
 export type { ProcessTable } from './engine/top.ts';
 export type { ContainerUpdate } from './engine/update.ts';
+export type { Networks } from './networks.ts';
+export type { Network } from './network/network.ts';
+export type { NetworkWish } from './network/networks.ts';
 export type { Secrets } from './secrets.ts';
 export type { CreateSecretOptions, SecretRecord } from './engine/secrets/store.ts';
 export type { CreateVolumeOptions } from './engine/volumes/create-volume.ts';
@@ -134,11 +138,14 @@ export class Tare implements AsyncDisposable {
 
   /** Secrets of this root, for `run` with `secrets`. */
   readonly secrets: Secrets;
+  /** Networks of this root, for `run` with `network`. */
+  readonly networks: Networks;
 
   /** @internal */
   constructor(engine: Engine) {
     this.#engine = engine;
     this.secrets = new Secrets(engine);
+    this.networks = new Networks(engine);
     this.volumes = new Volumes(engine);
   }
 

@@ -237,6 +237,11 @@ async function bundle(): Promise<void> {
   await write('main.js', next);
   finish(join(next, 'main.cjs'), false);
   const store = staticClosure('storage/store.js', 'engine/images.js');
+  const network = staticClosure(
+    ...['request', 'ports', 'files', 'view'].map((name) => `engine/network-${name}.js`),
+    'engine/join-networks.js',
+    'engine/leave-networks.js',
+  );
   for (const name of bundleNames) {
     // What the verb loads in any case is one file, because each further one costs a quarter of a millisecond; what an image needs besides is another.
     const verbs = hotVerbs.includes(name) ? [`cli/verbs/${name}.js`] : [];
@@ -244,6 +249,7 @@ async function bundle(): Promise<void> {
     await write('entry.js', join(next, name), [
       { name: 'core', test: (id) => core.has(id) },
       { name: 'store', test: (id) => store.has(id) },
+      { name: 'network', test: (id) => network.has(id) },
     ]);
     for (const file of readdirSync(join(next, name))) finish(join(next, name, file), true);
   }

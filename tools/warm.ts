@@ -28,6 +28,7 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
     // It removes itself, also when nobody is left to do it.
     ['run', '-d', '--rm', '--name', 'warm', 'host:', 'sleep', '20'],
   ],
+
   exec: [['exec', 'warm', 'true']],
   ps: [['ps'], ['ps', '-a', '--format', '{{.Names}}']],
   all: [
@@ -42,6 +43,10 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['rmi', 'localhost/warm'],
   ],
 };
+
+/** Besides, in a network namespace of its own, so that the machine's stays as it is. */
+const networkScripts: typeof scripts = { run: [['run', '--rm', '-p', '8080:80', 'host:', 'true']] };
+const ALONE = 'TARE_WARM_ALONE';
 
 /** An image whose one program ends at once: the static helper, which refuses to be called like that. */
 function writeImage(layout: string): void {
@@ -81,21 +86,29 @@ function fillAll(): void {
     writeImage(join(scratch, 'layout'));
     // `run` needs the image, `all` removes it: its pull finds all layers there.
     const again = (name: string, ...line: string[]): boolean =>
-      spawnSync(process.execPath, [...process.execArgv, import.meta.filename, name, scratch, ...line], {
-        stdio: 'ignore',
-        timeout: 20_000,
-      }).status === 0;
+      start([process.execPath, ...process.execArgv, import.meta.filename, name, scratch, ...line]);
+    const alone = (name: string): boolean =>
+      networkScripts[name] !== undefined &&
+      start(['unshare', '-n', process.execPath, ...process.execArgv, import.meta.filename, name, scratch], {
+        [ALONE]: '1',
+      });
     again('all', 'pull', `oci:${join(scratch, 'layout')}:warm`);
-    const filled = bundleNames.map((name) => again(name));
+    const filled = bundleNames.map((name) => alone(name) || again(name));
     if (filled.includes(false)) process.exitCode = 1;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
+function start([program = '', ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): boolean {
+  const options = { stdio: 'ignore', timeout: 20_000, env: { ...process.env, ...env } } as const;
+  return spawnSync(program, args, options).status === 0;
+}
+
 const [name, scratch, ...line] = process.argv.slice(2);
 if (name === undefined || scratch === undefined) fillAll();
 else {
   rmSync(join(cacheDir, name), { recursive: true, force: true });
-  await fill(name, scratch, line.length > 0 ? [line] : (scripts[name] ?? []));
+  const more = process.env[ALONE] === undefined ? [] : (networkScripts[name] ?? []);
+  await fill(name, scratch, line.length > 0 ? [line] : [...(scripts[name] ?? []), ...more]);
 }

@@ -139,7 +139,7 @@ void monitor_close_plan_fds(struct monitor *m) {
     for (int i = 0; i < OP_FIELDS && op.code < OP_FIRST_STEP; i++) {
       bool ours = op.code == OP_STATE || op.code == OP_LISTEN || op.code == OP_LOG || op.code == OP_CGROUP ||
                   op.code == OP_OOM || op.code == OP_ROOTFS || op.code == OP_EVENTS ||
-                  op.code == OP_HEALTH_FD;
+                  op.code == OP_HEALTH_FD || op.code == OP_HOLD;
       for (uint32_t at = 0; ours && at < m->main.plan.nfds; at++)
         keep[at] |= op.f[i].fd == m->main.plan.fds[at];
     }

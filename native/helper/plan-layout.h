@@ -24,6 +24,7 @@
   X(OP_HEALTH, "uuuuuub")                                                                                    \
   X(OP_HEALTH_FD, "f")                                                                                       \
   X(OP_AGAIN, "vv")                                                                                          \
+  X(OP_HOLD, "f")                                                                                            \
   X(OP_CLONE, "Uf")                                                                                          \
   X(OP_JOIN, "fu")                                                                                           \
   X(OP_IDMAP, "ssu")                                                                                         \

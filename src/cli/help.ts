@@ -6,6 +6,7 @@ import { type VerbEntry, type VerbGroup, groupMembers, groups, verbs } from './v
 const HEADINGS: readonly (readonly [VerbGroup, string])[] = [
   ['containers', 'Containers'],
   ['images', 'Images'],
+  ['networks', 'Networks'],
   ['volumes', 'Volumes'],
   ['system', 'System'],
 ];

@@ -70,7 +70,7 @@ async function testOf(context: FilterContext, key: string, value: string): Promi
     case 'label!':
       return ({ labels }) => !hasLabel(labels, value);
     case 'network':
-      return ({ network }) => network === value;
+      return ({ network, networks = [network] }) => networks.includes(value);
     case 'volume':
       return ({ id }) =>
         mountsOf(context, id).some(({ sources, destination }) => destination === value || sources.includes(value));

@@ -1,4 +1,4 @@
-import type { ContainerSummary } from '../engine/list.ts';
+import { type ContainerSummary, isUp } from '../engine/list.ts';
 import { ago, humanDuration } from './human.ts';
 import { labelOf, labelsShown } from './labels.ts';
 import type { Row } from './rows.ts';
@@ -16,7 +16,7 @@ export function psRow(container: ContainerSummary, nowMs: number, full: boolean)
   const { labels } = container;
   const command = printable(container.command.join(' '));
   const created = ago(container.createdAt, nowMs);
-  const networks = [container.network];
+  const networks = container.networks ?? [container.network];
   return {
     ID: full ? container.id : container.id.slice(0, 12),
     Image: printable(container.image),
@@ -27,7 +27,7 @@ export function psRow(container: ContainerSummary, nowMs: number, full: boolean)
     Created: created,
     Status: statusText(container, nowMs),
     State: container.state,
-    Ports: '',
+    Ports: portsText(container),
     Names: new Shown(container.name, [container.name]),
     Labels: labelsShown(labels),
     Label: (key: unknown) => labelOf(labels, key),
@@ -59,9 +59,26 @@ export function psJson(container: ContainerSummary, nowMs: number): Readonly<Rec
     ExitedAt: seconds(container.finishedAt),
     Pid: container.pid ?? 0,
     Labels: container.labels,
-    Networks: [container.network],
-    Ports: [],
+    Networks: container.networks ?? [container.network],
+    Ports: (isUp(container) ? (container.ports ?? []) : []).map(({ hostAddress, hostPort, port, protocol }) => ({
+      host_ip: hostAddress ?? '',
+      container_port: port,
+      host_port: hostPort,
+      range: 1,
+      protocol,
+    })),
   };
+}
+
+/** `0.0.0.0:8080->80/tcp, 127.0.0.1:53->53/udp` of one that is up. */
+function portsText(container: ContainerSummary): string {
+  if (container.ports === undefined || !isUp(container)) return '';
+  return container.ports
+    .map(({ hostAddress = '0.0.0.0', hostPort, port, protocol }) => {
+      const host = hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress;
+      return `${host}:${hostPort}->${port}/${protocol}`;
+    })
+    .join(', ');
 }
 
 /** "Up 3 minutes", "Exited (0) 2 seconds ago". */

@@ -1,3 +1,4 @@
+import { networkVerbs } from './network-verbs.ts';
 import type { Verb } from './verb.ts';
 
 /** An entry of the table of verbs: enough for help and dispatch without loading the verb. */
@@ -9,7 +10,7 @@ export interface VerbEntry {
 }
 
 /** How help groups verbs; `hidden` is for our own programs. */
-export type VerbGroup = 'containers' | 'images' | 'volumes' | 'system' | 'hidden';
+export type VerbGroup = 'containers' | 'images' | 'networks' | 'volumes' | 'system' | 'hidden';
 
 /** Every verb, in the order of help. */
 export const verbs: readonly VerbEntry[] = [
@@ -272,6 +273,7 @@ export const verbs: readonly VerbEntry[] = [
     summary: 'Forget the login to a registry',
     load: async () => (await import('./verbs/logout.ts')).verb,
   },
+  ...networkVerbs,
   {
     name: 'volume create',
     group: 'volumes',
@@ -455,6 +457,11 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     rm: ['secret rm'],
     remove: ['secret rm'],
     exists: ['secret exists'],
+  },
+  network: {
+    ...Object.fromEntries(networkVerbs.map(({ name }) => [name.slice('network '.length), [name] as [string]])),
+    list: ['network ls'],
+    remove: ['network rm'],
   },
   volume: {
     ...Object.fromEntries(

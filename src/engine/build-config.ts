@@ -15,6 +15,8 @@ import { inUserNamespace } from './config-user-namespace.ts';
 import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import type { PreparedSource } from './prepare-source.ts';
+import type { NameOptions } from './network-files.ts';
+import type { NetworkRequest } from './network-request.ts';
 import { nativeArch } from './seccomp.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
 import { outsideId, type UserNamespace } from './user-namespace.ts';
@@ -31,6 +33,9 @@ export interface ConfigInput {
   readonly cgroupPath: string;
   /** A user namespace of its own. */
   readonly namespace?: UserNamespace;
+  /** More than none, or the machine's network. */
+  readonly network?: NetworkRequest;
+  readonly names?: NameOptions;
   /** What the user and the image want mounted, where that is more than binds and tmpfs. */
   readonly mounts?: readonly OciMount[];
 }
@@ -42,12 +47,19 @@ export interface ConfigInput {
  * Errors: invalid options; not-found user, group, device or mount source.
  */
 export async function buildConfig(input: ConfigInput): Promise<{ config: RuntimeConfig; warnings: readonly string[] }> {
-  if (input.prepared.bundle !== undefined) return { config: bundleConfig(input, input.prepared.bundle), warnings: [] };
+  if (input.prepared.bundle !== undefined) {
+    if (input.network !== undefined)
+      throw new TareError(
+        'unsupported',
+        'Cannot put a bundle into networks: its config.json says which network namespace it has',
+      );
+    return { config: bundleConfig(input, input.prepared.bundle), warnings: [] };
+  }
   const { options, prepared } = input;
   const image = prepared.imageConfig?.process;
   const privileged = options.privileged === true;
   const security = parseSecurityOptions(options.securityOpt ?? [], privileged);
-  const hostNetwork = options.network === 'host';
+  const hostNetwork = input.network === undefined && options.network?.includes('host') === true;
   const hostname =
     options.hostname ?? (hostNetwork ? readFileSync('/proc/sys/kernel/hostname', 'utf8').trim() : shortId(input.id));
   const user = resolveUser(
@@ -93,7 +105,14 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   });
   const own = [
     ...(options.readOnly === true ? scratchMounts() : []),
-    ...configFiles({ dir: input.dir, hostname, hostNetwork, ...ownerOf(input.namespace) }),
+    ...configFiles({
+      dir: input.dir,
+      hostname,
+      hostNetwork,
+      hasNetwork: input.network !== undefined,
+      ...(await namedFiles(input, hostname)),
+      ...ownerOf(input.namespace),
+    }),
   ];
   const asked = input.mounts ?? requestedMounts(options.mounts ?? []);
   const taken = new Set(asked.map(({ destination }) => destination));
@@ -119,6 +138,16 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
     config: engine.rootless === undefined && namespace === undefined ? config : inUserNamespace(config, namespace),
     warnings: limits.warnings,
   };
+}
+
+/** What is in the files about names, where somebody asked for more than the machine's. Networks have them written at each start. */
+async function namedFiles(
+  { names, network }: ConfigInput,
+  hostname: string,
+): Promise<{ readonly hosts?: string; readonly resolvConf?: string }> {
+  if (names === undefined || network !== undefined) return {};
+  const { hostsText, resolvText } = await import('./network-files.ts');
+  return { hosts: hostsText([hostname], undefined, names), resolvConf: resolvText(names).text };
 }
 
 /** Of the files that we write for it: its root. */

@@ -7,6 +7,11 @@ export interface ConfigFilesInput {
   readonly dir: string;
   readonly hostname: string;
   readonly hostNetwork: boolean;
+  /** In networks: what the files say is known when it starts. */
+  readonly hasNetwork?: boolean;
+  /** Other contents than the usual. */
+  readonly hosts?: string;
+  readonly resolvConf?: string;
   /** The container's root, where that is somebody else than ours. */
   readonly owner?: { readonly uid: number; readonly gid: number };
 }
@@ -23,8 +28,10 @@ export function configFiles(input: ConfigFilesInput): OciMount[] {
   };
   const hosts = input.hostNetwork ? readHost('/etc/hosts') : '';
   const own = `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${input.hostname}\n`;
-  const files = [mount('hosts', hosts === '' ? own : hosts), mount('hostname', `${input.hostname}\n`)];
-  if (input.hostNetwork) files.push(mount('resolv.conf', readHost('/etc/resolv.conf')));
+  const files = [mount('hosts', input.hosts ?? (hosts === '' ? own : hosts)), mount('hostname', `${input.hostname}\n`)];
+  const { resolvConf = input.hasNetwork === true ? '' : undefined } = input;
+  if (input.hostNetwork || resolvConf !== undefined)
+    files.push(mount('resolv.conf', resolvConf ?? readHost('/etc/resolv.conf')));
   return files;
 }
 

@@ -120,7 +120,25 @@ export interface CreateOptions {
   /** Replaces the image's entrypoint; an empty list clears it. */
   readonly entrypoint?: readonly string[];
   readonly hostname?: string;
-  readonly network?: 'none' | 'host';
+  /** `none` (default), `host`, `container:NAME`, `ns:PATH`, or networks: `NAME[:ip=,ip6=,mac=,alias=,interface_name=]`. */
+  readonly network?: string | readonly string[];
+  /** Its place in its one network. */
+  readonly ip?: string;
+  readonly ip6?: string;
+  readonly macAddress?: string;
+  readonly networkAliases?: readonly string[];
+  /** `[[ADDRESS:][HOSTPORT]:]PORT[/PROTOCOL]`, ranges as well. */
+  readonly publish?: readonly string[];
+  /** Also what the image exposes, on ports that are free. */
+  readonly publishAll?: boolean;
+  /** Besides what the image exposes. */
+  readonly expose?: readonly string[];
+  /** Nameservers, and what else /etc/resolv.conf says; default: the machine's. */
+  readonly dns?: readonly string[];
+  readonly dnsSearch?: readonly string[];
+  readonly dnsOptions?: readonly string[];
+  /** `NAME:ADDRESS` in /etc/hosts; `host-gateway`: the machine. */
+  readonly addHosts?: readonly string[];
   readonly mounts?: readonly MountRequest[];
   readonly secrets?: readonly SecretRequest[];
   /** CONTAINER[:OPTION,...]: the volumes and bind mounts of another one, with `ro` read-only. */

@@ -84,6 +84,10 @@ export async function prepareContainer(
   checkSupervised(options, next.owned);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   const request = await ownNamespace(engine, options);
+  const network = asksForNetwork(options)
+    ? (await import('./network-request.ts')).networkRequest(engine, options)
+    : undefined;
+  const names = asksForNames(options) ? (await import('./network-files.ts')).nameOptions(options) : undefined;
   ensureLayout(engine);
   using stack = new DisposableStack();
   const monitor = next.starts ? stack.use(new ComingMonitor()) : undefined;
@@ -139,6 +143,8 @@ export async function prepareContainer(
       ...(made === undefined ? {} : { namespace: made.namespace }),
       ...(taken === undefined ? {} : { mounts: taken.mounts }),
       cgroupPath: cgroupPathOf(engine, id),
+      ...(network === undefined ? {} : { network }),
+      ...(names === undefined ? {} : { names }),
     });
     const secrets =
       options.secrets && (await import('./secrets/use.ts')).secretUses(engine, options.secrets, destinations(config));
@@ -158,7 +164,15 @@ export async function prepareContainer(
       openStdin: options.openStdin === true,
       init: options.init === true,
       ...(made === undefined ? {} : { userns: made.recorded }),
-      network: options.network ?? 'none',
+      ...(network === undefined
+        ? { network: options.network?.includes('host') === true ? 'host' : 'none' }
+        : {
+            network: network.mode,
+            net: await (
+              await import('./network-ports.ts')
+            ).recordedNetwork(network, [...(image?.exposedPorts ?? []), ...(options.expose ?? [])]),
+          }),
+      ...(names === undefined ? {} : { names }),
       ...recordedMounts(options, taken?.recorded),
       stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
       stopTimeoutMs: (options.stopTimeoutSeconds ?? image?.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000,
@@ -189,6 +203,16 @@ export async function prepareContainer(
     if (name !== undefined) releaseName(engine, name, id);
     throw fileError(error, 'create container');
   }
+}
+
+function asksForNetwork(options: CreateOptions): boolean {
+  const { network, publish, publishAll, ip, ip6, macAddress, networkAliases } = options;
+  const isPlain = network === undefined || network === 'none' || network === 'host';
+  return !isPlain || (publish ?? publishAll ?? ip ?? ip6 ?? macAddress ?? networkAliases) !== undefined;
+}
+
+function asksForNames({ dns, dnsSearch, dnsOptions, addHosts }: CreateOptions): boolean {
+  return (dns ?? dnsSearch ?? dnsOptions ?? addHosts) !== undefined;
 }
 
 async function ownNamespace(engine: Engine, options: CreateOptions): Promise<NamespaceRequest | undefined> {

@@ -8,6 +8,7 @@ import { containerCgroup } from './cgroups.ts';
 import { containerActor, emit } from './emit.ts';
 import { wasChanged } from './change.ts';
 import { type Engine, socketPath } from './engine.ts';
+import { holdsNetworks } from './holds-networks.ts';
 import { dropName, releaseOtherNames } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord } from './record.ts';
 
@@ -27,6 +28,8 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   const scope = record === undefined ? undefined : scopeOf(record.cgroupPath);
   if (scope !== undefined) await (await import('./end-scope.ts')).endScope(engine, scope);
   if (record?.secrets !== undefined) (await import('./secrets/place.ts')).dropPlacedSecrets(engine, id);
+  if (record === undefined ? holdsNetworks(engine, id) : record.net !== undefined)
+    await (await import('./leave-networks.ts')).leaveNetworks(engine, id, true);
   if (record === undefined ? existsSync(engine.volumesDir) || inStorage : record.mounts !== undefined)
     await (await import('./volumes/let-go.ts')).letGoMounts(engine, id, record);
   // What others left in the store has nothing to do with it.

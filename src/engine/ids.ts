@@ -1,15 +1,8 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { randomBytes } from '../sys/random-bytes.ts';
 
-/** A new container id: 64 lower-case hex digits. /dev/urandom, because importing node:crypto costs a start 6 ms. */
+/** A new container id: 64 lower-case hex digits. */
 export function newId(): string {
-  const bytes = Buffer.alloc(32);
-  const fd = openSync('/dev/urandom', 'r');
-  try {
-    readSync(fd, bytes);
-  } finally {
-    closeSync(fd);
-  }
-  return bytes.toString('hex');
+  return randomBytes(32).toString('hex');
 }
 
 /** The form people see. */

@@ -74,8 +74,9 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       ...(record.healthcheck === undefined ? {} : { Healthcheck: healthcheckView(record.healthcheck) }),
     },
     HostConfig: {
+      NetworkMode: networkMode(record),
+      ...(record.net === undefined ? {} : { PortBindings: portBindings(record) }),
       Binds: bindsView(engine, record),
-      NetworkMode: record.network,
       AutoRemove: record.autoRemove,
       Privileged: record.privileged,
       Init: record.init,
@@ -103,9 +104,24 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       ...namespaceView(config.linux),
       Ulimits: (process?.rlimits ?? []).map((limit) => ({ Name: limit.type, Soft: limit.soft, Hard: limit.hard })),
     },
+    NetworkSettings:
+      record.net === undefined
+        ? { Networks: { [record.network]: {} } }
+        : (await import('./network-view.ts')).networkSettings(engine, record, summary),
     Mounts: mountViews(engine, record, config),
-    NetworkSettings: { Networks: { [record.network]: {} } },
   };
+}
+
+/** As docker says it: the first network, `container:ID`, `ns:PATH`. */
+function networkMode({ network, net }: ContainerRecord): string {
+  return net?.of === undefined ? (net?.join[0]?.network ?? network) : `${network}:${net.of}`;
+}
+
+function portBindings({ net }: ContainerRecord): Record<string, { HostIp: string; HostPort: string }[]> {
+  const map: Record<string, { HostIp: string; HostPort: string }[]> = {};
+  for (const { port, protocol, hostAddress = '', hostPort } of net?.ports ?? [])
+    (map[`${port}/${protocol}`] ??= []).push({ HostIp: hostAddress, HostPort: String(hostPort) });
+  return map;
 }
 
 /** As podman has it: also of `auto` it shows what came of it. */

@@ -56,7 +56,7 @@ export async function launchContainer(
   const dir = containerDir(engine, record.id);
   using stack = new DisposableStack();
   const rootfsFd = 'kind' in rootfs ? stack.use(await mountRootfs(engine, rootfs, record)) : rootfs;
-  const config =
+  const withSecrets =
     record.secrets === undefined
       ? recorded
       : stack.use(await (await import('./secrets/place.ts')).placeSecrets(engine, record, recorded)).config;
@@ -70,7 +70,12 @@ export async function launchContainer(
     monitor ??= stack.use(new ComingMonitor());
     await enterScope(engine, record, scope, monitor);
   }
-  const planned = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
+  const planned = containerCgroupPlan(engine, record.cgroupPath, recorded.linux?.resources);
+  const joined =
+    record.net === undefined
+      ? undefined
+      : stack.use(await (await import('./join-networks.ts')).joinNetworks(engine, record));
+  const config = joined?.inside(withSecrets) ?? withSecrets;
   let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
   let lives = false;
@@ -78,7 +83,7 @@ export async function launchContainer(
     const cgroup = createCgroup(planned);
     if (rootfsFd.daemon !== undefined)
       (await import('./settle-daemon.ts')).settleDaemon(rootfsFd.daemon, cgroup, scope);
-    const warnings = [...options.warnings, ...cgroup.warnings];
+    const warnings = [...options.warnings, ...cgroup.warnings, ...(joined?.warnings ?? [])];
     compiled = compile(
       withoutMknod(config, record, cgroup),
       planOptions(engine, record, cgroup, { ...options, config, opened, seccomp: await seccompFilter(engine, config) }),
@@ -94,7 +99,13 @@ export async function launchContainer(
     };
     const client = launch(
       compiled,
-      { ...paths, rootfs: rootfsFd, life, ...(opened === undefined ? {} : { opened }) },
+      {
+        ...paths,
+        rootfs: rootfsFd,
+        life,
+        ...(opened === undefined ? {} : { opened }),
+        ...(joined?.reserved === undefined ? {} : { hold: joined.reserved }),
+      },
       [
         ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
         ...(options.attach.output ? [{ type: 'attach', streams: attachedStreams(options.attach.stdin) } as const] : []),
@@ -119,15 +130,17 @@ export async function launchContainer(
     started?.close();
     await killCgroup(planned);
     removeCgroup(planned);
+    await joined?.leave();
     throw toLaunchError(error, compiled.ops);
   }
 }
 
 /** What is to be done when a container has ended, as long as its monitor has the life lock. */
-export function cleanUp(engine: Engine, record: ContainerRecord, owned: boolean): Promise<void> {
-  return (record.autoRemove || owned) && !isRestarting(containerDir(engine, record.id))
-    ? deleteContainer(engine, record.id, record)
-    : countMount(engine, record, false);
+export async function cleanUp(engine: Engine, record: ContainerRecord, owned: boolean): Promise<void> {
+  if ((record.autoRemove || owned) && !isRestarting(containerDir(engine, record.id)))
+    return deleteContainer(engine, record.id, record);
+  if (record.net !== undefined) await (await import('./leave-networks.ts')).leaveNetworks(engine, record.id, false);
+  return countMount(engine, record, false);
 }
 
 /** Where no device rules can be set, making nodes would be opening any device of the machine. */
@@ -205,8 +218,10 @@ export function planOptions(
       ...(record.log === undefined ? {} : { log: { name: LOG_NAME, ...record.log } }),
       ...supervised,
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
-      ...(cleans ? { onExit: lastAct() } : {}),
+      // Rules of the firewall outlive it otherwise.
+      ...(cleans || record.net !== undefined ? { onExit: lastAct() } : {}),
       ...(cleans || supervised.restart !== undefined ? {} : { again: lastAct('--again') }),
+      ...(record.net !== undefined && record.net.ports.length > 0 ? { hold: true } : {}),
       autostart: how.waits !== true,
       owner: how.owner,
       volatile: record.autoRemove,

@@ -11,7 +11,9 @@ import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
+import { anyNetworks, holdsNetworks } from './holds-networks.ts';
 import { emptyTrash } from './delete.ts';
+import type { PortWish } from '../network/attach.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, type RestartPolicy, containerDir, findRecord } from './record.ts';
 import { type HealthStatus, readHealth, readRestart } from './supervision-state.ts';
@@ -43,6 +45,9 @@ export interface ContainerSummary {
   readonly pid?: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly network: string;
+  /** Names of the networks it is in when it runs. */
+  readonly networks?: readonly string[];
+  readonly ports?: readonly PortWish[];
   /** What its health check found; absent when it has none that runs. */
   readonly health?: HealthStatus;
   readonly restartPolicy?: RestartPolicy['policy'];
@@ -66,6 +71,8 @@ export async function collectedContainers(
     const mounted = new Set((await engine.store()).mountedContainers().map(({ id }) => id));
     for (const id of ended) if (mounted.has(id)) await reconcile(engine, id);
   }
+  if (ended.length > 0 && anyNetworks(engine))
+    for (const id of ended) if (holdsNetworks(engine, id)) await reconcile(engine, id);
   emptyTrash(engine);
   if (dead.length === 0) return containers;
   for (const id of dead) await reconcile(engine, id);
@@ -153,6 +160,9 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
     state,
     labels: record.labels,
     network: record.network,
+    ...(record.net === undefined || record.net.join.length === 0
+      ? {}
+      : { networks: record.net.join.map(({ network }) => network), ports: record.net.ports }),
     ...(health === undefined ? {} : { health: health.status }),
     ...(record.restart === undefined ? {} : { restartPolicy: record.restart.policy }),
   };

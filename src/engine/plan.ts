@@ -17,7 +17,9 @@ export async function printContainerPlan(engine: Engine, nameOrId: string): Prom
 /** That Plan. Errors: as `printContainerPlan`. */
 export async function compileContainer(engine: Engine, id: string): Promise<CompiledPlan> {
   const record = readRecord(engine, id);
-  const config = readConfig(engine, id);
+  const written = readConfig(engine, id);
+  const config =
+    record.net === undefined ? written : (await import('./join-networks.ts')).inNamespace(written, '/proc/self/ns/net');
   using opened = record.mounts?.some(isOpenedAtStart)
     ? await (await import('./volumes/open-mounts.ts')).openMounts(engine, record)
     : undefined;

@@ -21,6 +21,7 @@ import { containerActor, emit } from './emit.ts';
 import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
+import { holdsNetworks } from './holds-networks.ts';
 import { mayBeAbandoned } from './standstill.ts';
 import { isRestarting } from './restarting.ts';
 import { settleHolder } from './settle-names.ts';
@@ -68,6 +69,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       const exitCode = String(readExit(dir)?.code ?? LOST_EXIT);
       emit(engine, { ...containerActor(record), action: 'die', attributes: { exitCode } });
       removeSocket(engine, id);
+      await leave(engine, record);
       await countMount(engine, record, false);
       await removeIfWanted(engine, id);
       return;
@@ -80,15 +82,18 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       rmSync(join(dir, 'pid'), { force: true });
       changePhase(dir, 'initialized', phaseBefore(dir));
       removeSocket(engine, id);
-      await countMount(engine, readRecord(engine, id), false);
+      const record = readRecord(engine, id);
+      await leave(engine, record);
+      await countMount(engine, record, false);
       return;
     }
     case 'exited': {
       if (!existsSync(join(dir, 'container.json'))) return;
       const record = readRecord(engine, id);
-      if (!record.autoRemove && !(await countsAsMounted(engine, record))) return;
+      if (!record.autoRemove && !isConnected(engine, record) && !(await countsAsMounted(engine, record))) return;
       using life = holdIfFree(dir);
       if (life === undefined || readPhase(dir) !== 'exited') return;
+      await leave(engine, record);
       await countMount(engine, record, false);
       await removeIfWanted(engine, id);
       return;
@@ -96,9 +101,12 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
     case 'created': {
       // Who copied from or to it was killed.
       const record = findRecord(engine, id);
-      if (record === undefined || !(await countsAsMounted(engine, record))) return;
+      if (record === undefined) return;
+      if (!isConnected(engine, record) && !(await countsAsMounted(engine, record))) return;
       using life = holdIfFree(dir);
-      if (life !== undefined && readPhase(dir) === 'created') await countMount(engine, record, false);
+      if (life === undefined || readPhase(dir) !== 'created') return;
+      await leave(engine, record);
+      await countMount(engine, record, false);
     }
   }
 }
@@ -118,6 +126,15 @@ export async function reconcileAll(engine: Engine): Promise<void> {
 async function countsAsMounted(engine: Engine, record: ContainerRecord): Promise<boolean> {
   if (record.source.kind !== 'image' || !anyMounts(engine)) return false;
   return (await engine.store()).mountedContainers().some(({ id }) => id === record.id);
+}
+
+/** It ended, and nobody has taken back what it had of networks. */
+function isConnected(engine: Engine, record: ContainerRecord): boolean {
+  return record.net !== undefined && holdsNetworks(engine, record.id);
+}
+
+async function leave(engine: Engine, record: ContainerRecord): Promise<void> {
+  if (isConnected(engine, record)) await (await import('./leave-networks.ts')).leaveNetworks(engine, record.id, false);
 }
 
 function holdIfFree(dir: string): Disposable | undefined {

@@ -5,9 +5,11 @@ import type { Healthcheck } from '../spec/image-config.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
+import type { JoinWish, PortWish } from '../network/attach.ts';
 import type { CreateOptions, MountRequest } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import type { SecretUse } from './secrets/use.ts';
+import type { NameOptions } from './network-files.ts';
 
 /** Where a container's root file system comes from. */
 export type Source =
@@ -35,6 +37,14 @@ export interface RecordedNamespace extends MountIds {
   /** As it was asked for. */
   readonly mode: string;
   readonly owners: 'mapped' | 'copied' | 'unchanged';
+}
+
+/** What a container has of networks when it runs. */
+export interface RecordedNetwork {
+  readonly join: readonly JoinWish[];
+  readonly ports: readonly PortWish[];
+  /** Whose network namespace it is in: a container's, by id, or the one at a path. */
+  readonly of?: string;
 }
 
 /** A mount of the user's or the image's as it was made: volumes have their names, images their ids. */
@@ -78,7 +88,10 @@ export interface ContainerRecord {
   readonly init: boolean;
   /** Its user namespace; absent where it has none of its own, and in records of older versions. */
   readonly userns?: RecordedNamespace;
-  readonly network: 'none' | 'host' | 'private';
+  readonly network: 'none' | 'host' | 'private' | 'bridge' | 'container' | 'ns';
+  /** With the last three: what it has of networks. */
+  readonly net?: RecordedNetwork;
+  readonly names?: NameOptions;
   /** What the user and the image wanted mounted. Absent: nothing; in records of older versions `created` says it. */
   readonly mounts?: readonly RecordedMount[];
   readonly stopSignal: number;

@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { needs } from '../../test/support/needs.ts';
 import type { Fd } from '../sys/fd.ts';
 import { addAddress } from '../sys/netlink/addresses.ts';
-import { addLink, findLink, setLink } from '../sys/netlink/links.ts';
+import { addLink, findLink, links, setLink } from '../sys/netlink/links.ts';
 import { addRoute } from '../sys/netlink/routes.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import { networkNamespace } from '../sys/network-namespace.ts';
@@ -17,7 +18,7 @@ import type { NetworkPlaces } from './network-places.ts';
 export const canNet = { skip: needs.root() || needs.program('nft', 'ip', 'nsenter', 'python3') };
 
 /** Tells everybody who connects (or sends something) what their address is. */
-const server = `
+export const server = `
 import socket, sys, threading
 def serve(kind, port):
     s = socket.socket(socket.AF_INET6, kind)
@@ -99,6 +100,19 @@ export class Ground implements Disposable {
     return netns;
   }
 
+  /** Waits until that many links of containers are there. */
+  async links(count: number): Promise<void> {
+    const end = performance.now() + 10_000;
+    for (;;) {
+      using socket = NetlinkSocket.open('route', this.machine);
+      const found = links(socket).filter(({ kind, name }) => kind === 'veth' && name !== 'eth0');
+      if (found.length === count) return;
+      if (performance.now() > end)
+        throw new Error(`there are ${found.map(({ name }) => name).join(', ')}, not ${count}`);
+      await sleep(5);
+    }
+  }
+
   /** Listens in a namespace: TCP 80, UDP 53. */
   async serve(netns: Fd): Promise<void> {
     const child = spawn('nsenter', [netnsFlag(netns), 'python3', '-c', server], {
@@ -124,4 +138,4 @@ export class Ground implements Disposable {
   }
 }
 
-const netnsFlag = (netns: Fd): string => `--net=/proc/${process.pid}/fd/${netns.number}`;
+export const netnsFlag = (netns: Fd): string => `--net=/proc/${process.pid}/fd/${netns.number}`;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { links } from '../sys/netlink/links.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import { attach, connect, detach, disconnect } from './attach.ts';
@@ -131,22 +132,27 @@ test(
     using ground = new Ground();
     await create(ground, { name: 'web' });
     const ports = [{ protocol: 'tcp', hostPort: 8080, port: 80 }] as const;
-    const first = await attach(ground.places, id('a'), ground.namespace(), [{ network: 'web' }], ports);
+    const dying = ground.namespace();
+    const first = await attach(ground.places, id('a'), dying, [{ network: 'web' }], ports);
     const before = veths(ground);
     const [taken = ''] = addressesOf(first);
-    await assert.rejects(attach(ground.places, id('b'), ground.namespace(), [{ network: 'web' }], ports), {
+    const failing = ground.namespace();
+    await assert.rejects(attach(ground.places, id('b'), failing, [{ network: 'web' }], ports), {
       kind: 'already-exists',
-      message: /^Cannot publish 0\.0\.0\.0:8080\/tcp \(container aaaaaaaaaaaa\): another container has it$/,
+      message: /^Cannot publish 0\.0\.0\.0:8080\/tcp: container aaaaaaaaaaaa has it$/,
     });
     const same = [{ network: 'web', addresses: [taken] }];
     await assert.rejects(attach(ground.places, id('b'), ground.namespace(), same), {
       kind: 'already-exists',
       message: `Cannot give address ${taken}: container aaaaaaaaaaaa has it`,
     });
+    failing.close();
+    await ground.links(before.length);
     assert.deepEqual(veths(ground), before);
     assert.equal(readAttachment(ground.places, id('b')), undefined);
     assert.deepEqual([...leases(ground.places, findNetwork(ground.places, 'web').id)], [[taken, id('a')]]);
     ground.dead.add(id('a'));
+    dying.close();
     const b = ground.namespace();
     assert.deepEqual(addressesOf(await attach(ground.places, id('b'), b, same, ports)), [taken]);
     await ground.serve(b);
@@ -159,11 +165,12 @@ test(
       ],
       [{ network: 'web', addresses: ['10.100.0.1'] }, /^Cannot give address 10\.100\.0\.1: no container can have it$/],
       [{ network: 'web', addresses: ['fd00::5'] }, /network web has no IPv6 subnet$/],
+      [{ network: 'web', aliases: ['a\n10.0.0.1 b'] }, /^Cannot use alias "a\\n10\.0\.0\.1 b"/],
       [{ network: 'web', mac: '01:00:00:00:00:00' }, /^Cannot use hardware address/],
       [{ network: 'web', interface: 'much-too-long-for-it' }, /^Cannot add link/],
     ] as const)
       await assert.rejects(attach(ground.places, id('c'), ground.namespace(), [wish]), { message });
-    assert.equal(veths(ground).length, 1);
+    await ground.links(1);
   },
 );
 
@@ -172,11 +179,13 @@ test('detach: links, rules and leases are gone; the next start gets the same add
   await create(ground, { name: 'web' });
   const wish = [{ network: 'web' }];
   const ports = [{ protocol: 'tcp', hostPort: 8080, port: 80 }] as const;
-  const [mine] = addressesOf(await attach(ground.places, id('a'), ground.namespace(), wish, ports));
+  const a = ground.namespace();
+  const [mine] = addressesOf(await attach(ground.places, id('a'), a, wish, ports));
+  a.close();
   await attach(ground.places, id('b'), ground.namespace(), wish);
   await detach(ground.places, id('a'), { forget: false });
   await detach(ground.places, id('a'), { forget: false });
-  assert.equal(veths(ground).length, 1);
+  await ground.links(1);
   using firewall = new Firewall('tare', ground.machine);
   assert.deepEqual([...firewall.publishers()], []);
   assert.deepEqual(addressesOf(await attach(ground.places, id('a'), ground.namespace(), wish, ports)), [mine]);
@@ -218,4 +227,19 @@ test('connect and disconnect: a network more for one that runs, and less', canNe
   assert.deepEqual([...leases(ground.places, web.id)], []);
   await disconnect(ground.places, id('a'), a, inner);
   assert.deepEqual(veths(ground), []);
+});
+
+test('detach: links of a namespace that somebody else keeps alive are deleted a little later', canNet, async () => {
+  using ground = new Ground();
+  await create(ground, { name: 'web' });
+  const kept = ground.namespace();
+  await attach(ground.places, id('a'), kept, [{ network: 'web' }]);
+  await detach(ground.places, id('a'), { forget: true });
+  const b = ground.namespace();
+  await attach(ground.places, id('b'), b, [{ network: 'web' }]);
+  assert.equal(veths(ground).length, 2);
+  await sleep(1100);
+  await attach(ground.places, id('c'), ground.namespace(), [{ network: 'web' }]);
+  assert.equal(veths(ground).length, 2);
+  assert.deepEqual(readdirSync(join(ground.places.run, 'dying')), []);
 });

@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { TareError } from '../base/errors.ts';
 import { formatAddress, isV6, parseAddress, readAddress } from '../spec/ip.ts';
-import type { FdLike } from '../sys/fd.ts';
+import type { Fd, FdLike } from '../sys/fd.ts';
 import { addAddress } from '../sys/netlink/addresses.ts';
 import { addLink, deleteLink, findLink, links, setHairpin, setLink } from '../sys/netlink/links.ts';
 import { addRoute } from '../sys/netlink/routes.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
+import { randomBytes } from '../sys/random-bytes.ts';
 import {
   type Attachment,
   attachedContainers,
@@ -18,11 +18,13 @@ import {
   readAttachment,
   writeAttachment,
 } from './attachment.ts';
+import { leaveToDie, sweepDyingLinks } from './dying-links.ts';
 import { ensureBridge } from './bridge.ts';
-import { Firewall, type FirewallContents, isTaken, showPort } from './firewall.ts';
+import { Firewall, type FirewallContents, isTaken } from './firewall.ts';
 import { lease, releaseLeases } from './leases.ts';
 import { formatMac, macOf, parseMac } from './mac-address.ts';
 import { mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
+import { portTaken, reservePorts } from './reserve-ports.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
 import { findOrMakeNetwork, listNetworks } from './networks.ts';
 
@@ -49,7 +51,7 @@ export interface PortWish {
 
 /**
  * Puts a container, in whose network namespace nothing is yet, into networks, in their order; the first that leads out has the default route. What it had before is taken back first; it gets the
- * same addresses where they are free. Killed at any moment, `detach` finds all there is.
+ * same addresses where they are free. Killed at any moment, `detach` finds all there is. `keep` gets a descriptor: while it is open, nobody else on the machine can have the ports.
  *
  * Errors: not-found network; already-exists for an address or a port of another container; invalid; exhausted; by errno. Nothing is left then.
  */
@@ -59,8 +61,11 @@ export async function attach(
   netns: FdLike,
   wishes: readonly JoinWish[],
   ports: readonly PortWish[] = [],
+  keep?: (reserved: Fd) => void,
 ): Promise<Attachment> {
   using _lock = await lockNetworks(places);
+  sweepDyingLinks(places);
+  const isFollowed = readAttachment(places, container) !== undefined;
   withdraw(places, container);
   const before = formerAttachment(places, container);
   const networks = wishes.map(({ network }) => findOrMakeNetwork(places, network));
@@ -84,6 +89,10 @@ export async function attach(
       if (network !== undefined) makeLink(places, { outside, inside, firewall, netns, container }, network, one);
     });
     routeOut(inside, joined);
+    if (keep !== undefined && published.length > 0) {
+      const reserved = await reservePorts(places, container, published, isFollowed ? LEAVING_MS : 0);
+      keep(reserved);
+    }
     publish(places, firewall, container, published);
     return { ...intent, networks: joined, ports: published };
   } catch (error) {
@@ -93,7 +102,7 @@ export async function attach(
 }
 
 /**
- * Takes everything of networks from a container: links, rules, leases. Idempotent. With `forget` also what is remembered for its next start: it is being removed.
+ * Takes everything of networks from a container that has ended: rules, leases, and links, as soon as the kernel has done away with its namespace. Idempotent. With `forget` also what is remembered for its next start: it is being removed.
  */
 export async function detach(
   places: NetworkPlaces,
@@ -188,7 +197,7 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
   };
 }
 
-/** What is there of a container's networks is undone; the caller has the lock. */
+/** What is there of the networks of a container that has ended is undone; the caller has the lock. */
 export function withdraw(places: NetworkPlaces, container: string): void {
   const attachment = readAttachment(places, container);
   if (attachment === undefined) return;
@@ -196,15 +205,17 @@ export function withdraw(places: NetworkPlaces, container: string): void {
     using firewall = new Firewall(places.table, places.netns);
     firewall.removePorts(container);
   }
-  if (attachment.networks.length > 0) {
-    using outside = NetlinkSocket.open('route', places.netns);
-    outside.request(attachment.networks.map(({ hostLink }) => deleteLink(hostLink)));
-  }
+  leaveToDie(
+    places,
+    attachment.networks.map(({ hostLink }) => hostLink),
+  );
   for (const id of attachment.networkIds) releaseLeases(places, id, container);
   endAttachment(places, container);
 }
 
 const LOOPBACK = 1;
+/** Who had the container before may be leaving, with its ports. */
+const LEAVING_MS = 3_000;
 
 interface Ground {
   readonly outside: NetlinkSocket;
@@ -223,6 +234,12 @@ function planned(
   at: number,
   liked: Joined | undefined,
 ): Joined {
+  for (const alias of wish.aliases ?? [])
+    if (!/^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,252}$/.test(alias))
+      throw new TareError(
+        'invalid',
+        `Cannot use alias ${JSON.stringify(alias)}: expected letters, digits, _ . - and at most 253 of them`,
+      );
   const wanted = (wish.addresses ?? []).map((text) => parseAddress(text, 'address'));
   const ranges = rangesOf(network);
   for (const address of wanted)
@@ -346,17 +363,6 @@ function publish(places: NetworkPlaces, firewall: Firewall, container: string, p
     firewall.addPorts(rules);
   } catch (error) {
     if (!isTaken(error)) throw error;
-    const names = rules.map((rule) => `${showPort(rule)}${ownerOf(places, container, rule)}`);
-    throw new TareError('already-exists', `Cannot publish ${names.join(', ')}: another container has it`, {
-      cause: error,
-    });
+    throw portTaken(places, container, ports);
   }
-}
-
-function ownerOf(places: NetworkPlaces, container: string, wanted: { readonly hostPort: number }): string {
-  const owner = attachedContainers(places).find(
-    (other) =>
-      other !== container && readAttachment(places, other)?.ports.some(({ hostPort }) => hostPort === wanted.hostPort),
-  );
-  return owner === undefined ? '' : ` (container ${owner.slice(0, 12)})`;
 }

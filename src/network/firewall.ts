@@ -1,4 +1,4 @@
-import { boundsOf, addressOfNumber, formatAddress, isV6, type IpAddress, type Subnet } from '../spec/ip.ts';
+import { boundsOf, addressOfNumber, isV6, type IpAddress, type Subnet } from '../spec/ip.ts';
 import { isErrno } from '../sys/error.ts';
 import type { FdLike } from '../sys/fd.ts';
 import type { Request } from '../sys/netlink/socket.ts';
@@ -223,10 +223,4 @@ function networkElements(network: NetworkRules): [set: string, elements: Element
 /** An error that says whose port it is that is wanted twice. */
 export function isTaken(error: unknown): boolean {
   return isErrno(error, 'EBUSY', 'EEXIST');
-}
-
-/** For people: `0.0.0.0:8080/tcp`. */
-export function showPort({ hostAddress, hostPort, protocol, address }: PortRule): string {
-  const host = hostAddress === undefined ? (isV6(address) ? '[::]' : '0.0.0.0') : formatAddress(hostAddress);
-  return `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${hostPort}/${protocol}`;
 }

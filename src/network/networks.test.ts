@@ -29,7 +29,7 @@ test('createNetwork: subnets that neither the machine nor another network has', 
   assert.equal(findOrMakeNetwork(places, 'bridge').subnets[0]?.subnet, '10.91.0.0/16');
   assert.equal(findOrMakeNetwork(places, 'bridge').id, findNetwork(places, 'bridge').id);
   assert.deepEqual(createNetwork(places, { name: 'a' }).subnets, [{ subnet: '10.101.0.0/24', gateway: '10.101.0.1' }]);
-  const b = createNetwork(places, { name: 'b', ipv6: true });
+  const b = createNetwork(places, { name: 'beta', ipv6: true });
   assert.equal(b.subnets[0]?.subnet, '10.101.1.0/24');
   assert.match(b.subnets[1]?.subnet ?? '', /^fd[0-9a-f]{2}:[0-9a-f]{1,4}:[0-9a-f]{1,4}::\/64$/);
   assert.match(b.bridge, /^tare[0-9a-f]{10}$/);
@@ -45,7 +45,7 @@ test('createNetwork: subnets that neither the machine nor another network has', 
   assert.deepEqual(full.subnets, [{ subnet: '10.7.0.0/16', gateway: '10.7.0.9', range: '10.7.9.0/24' }]);
   assert.deepEqual(
     listNetworks(places).map(({ name }) => name),
-    ['a', 'b', 'bridge', 'c'],
+    ['a', 'beta', 'bridge', 'c'],
   );
   const one = (wish: Partial<NetworkWish>): NetworkWish => ({ name: 'x', ...wish });
   for (const [wish, kind, message] of [
@@ -74,7 +74,7 @@ test('createNetwork: subnets that neither the machine nor another network has', 
   assert.equal(listNetworks(places).length, 4);
   deleteNetworkRecord(places, b);
   deleteNetworkRecord(places, b);
-  assert.throws(() => findNetwork(places, 'b'), { kind: 'not-found' });
+  assert.throws(() => findNetwork(places, 'beta'), { kind: 'not-found' });
 });
 
 test('findNetwork: records that are none are said to be so', canNet, async () => {

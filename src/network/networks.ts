@@ -1,5 +1,4 @@
 import { linkSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isKind, TareError } from '../base/errors.ts';
 import {
@@ -13,8 +12,10 @@ import {
   subnetOf,
   type Subnet,
 } from '../spec/ip.ts';
+import { sysErrorOf } from '../sys/error.ts';
 import { routes } from '../sys/netlink/routes.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
+import { randomBytes } from '../sys/random-bytes.ts';
 import { checkNetworkName, checkOptions, checkRange, type Network, parseNetwork, rangesOf } from './network.ts';
 import type { NetworkPlaces } from './network-places.ts';
 
@@ -49,8 +50,9 @@ export function listNetworks(places: NetworkPlaces): Network[] {
   let names: string[];
   try {
     names = readdirSync(places.records);
-  } catch {
-    return [];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw readError(error, 'list networks');
   }
   return names
     .filter((name) => name.endsWith('.json') && !name.startsWith('.'))
@@ -65,9 +67,14 @@ function readNetwork(places: NetworkPlaces, name: string): Network | undefined {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    throw readError(error, `find network ${name}`);
   }
   return parseNetwork(text, path);
+}
+
+function readError(cause: unknown, doing: string): TareError {
+  const { kind, message } = sysErrorOf(cause) as TareError;
+  return new TareError(kind, `Cannot ${doing}: ${message.replace(/^Cannot /, '')}`, { cause });
 }
 
 /** A network by name, id or a unique beginning of its id. Errors: not-found; invalid when a beginning fits several. */

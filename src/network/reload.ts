@@ -1,6 +1,7 @@
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import { contentsOf, withdraw } from './attach.ts';
 import { attachedContainers, readAttachment } from './attachment.ts';
+import { sweepDyingLinks } from './dying-links.ts';
 import { ensureBridge } from './bridge.ts';
 import { Firewall } from './firewall.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
@@ -9,6 +10,7 @@ import { listNetworks } from './networks.ts';
 /** Makes rules and bridges again as they should be, whatever others did to them, and collects what dead containers left. Connections go on. */
 export async function reloadNetworks(places: NetworkPlaces): Promise<void> {
   using _lock = await lockNetworks(places);
+  sweepDyingLinks(places);
   const used = new Set<string>();
   for (const container of attachedContainers(places)) {
     if (!places.isAlive(container)) withdraw(places, container);

@@ -33,6 +33,7 @@ export interface PlanResources {
   readonly rootfs?: Fd;
   readonly life?: Fd;
   readonly pidfd?: Fd;
+  readonly hold?: Fd;
   /** Detached mounts, in the order of `CompileOptions.opened`. */
   readonly opened?: readonly { readonly fd: Fd }[];
   /** The process's own streams (STDIO_FDS). */
@@ -75,6 +76,8 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
       return given(resources.life);
     case 'pidfd':
       return given(resources.pidfd);
+    case 'hold':
+      return given(resources.hold);
     case 'state-dir':
       return stack.use(openDirectory(resources.stateDir)).number;
     case 'run-dir':

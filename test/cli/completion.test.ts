@@ -65,7 +65,7 @@ describe('completion', { skip: canRun, concurrency: 1 }, () => {
       ':words',
     ]);
     assert.deepEqual(await answer('ps', '--format', ''), ['json', 'table', ':words']);
-    assert.deepEqual(await answer('run', '--network=h'), ['--network=host', ':words']);
+    assert.deepEqual(await answer('run', '--network=h'), ['--network=host', ':open']);
     assert.deepEqual(await answer('run', '-itv', ''), [':files']);
     assert.deepEqual(await answer('run', '-e', 'TARE_RO'), ['TARE_ROOT', ':words']);
     assert.deepEqual(await answer('run', '--rm', 'host:', '--na'), [':words'], 'the rest belongs to the container');
@@ -130,7 +130,7 @@ done`;
       'tare ps --filter status=r': 'running restarting removing',
       'tare ps --filter=status=ru': 'running',
       'tare ps --filter sta': 'status=',
-      'tare run --network=': 'none host',
+      'tare run --network=': 'bridge host none',
       'tare stop w': 'warm-two warm-one',
       'tare   stop   ': 'warm-two warm-one',
       'tare run ho': 'host:',

@@ -11,7 +11,7 @@ test('tare: usage errors are one line on stderr, exit 125, and leave nothing beh
     'run --nmae x host:': /^Error: Cannot use --nmae: unknown flag; did you mean --name\?\n$/,
     'run -m abc host: true': /^Error: Cannot use -m abc: expected a size like 512m or 2g\n$/,
     'run --cap-add FLY host: true': /^Error: .*FLY.*\n$/,
-    'run --network bridge host: true': /^Error: .*none or host\n$/,
+    'run --network bridge:ip=x host: true': /^Error: Cannot use --network ip "x": expected an IPv4 or IPv6 address\n$/,
     'run --stop-signal NOPE host: true': /^Error: .*NOPE.*\n$/,
     'run -v da/ta:/x host: true': /^Error: Cannot use --volume da\/ta:\/x: "da\/ta" is neither a path .*\n$/,
     'run --mount src=v,dst=/x,subpath=a/../b host: true': /^Error: .*must be relative and without \.\.\n$/,

@@ -225,7 +225,8 @@ export class Lab implements AsyncDisposable {
         .map((name) => join(dir, name)),
     );
     const secrets = join(root, 'secrets');
-    const known = new Set([...empty, cacheDir, this.engine.eventsDir, secrets]);
+    const networks = join(runRoot, 'networks');
+    const known = new Set([...empty, ...[cacheDir, this.engine.eventsDir, secrets, networks, join(root, 'networks')]]);
     const others = [root, runRoot].flatMap((dir) => names(dir).map((name) => join(dir, name)));
     return [
       ...files.map((path) => `file ${path}`),
@@ -239,6 +240,7 @@ export class Lab implements AsyncDisposable {
       ...names(join(cacheDir, 'blobs'))
         .filter((name) => !/^sha256-[0-9a-f]{64}$/.test(name))
         .map((name) => `file ${cacheDir}/blobs/${name}`),
+      ...names(join(networks, 'attached')).map((name) => `file ${networks}/attached/${name}`),
       ...names(secrets)
         .filter((name) => name !== '.lock')
         .map((name) => `file ${secrets}/${name}`),

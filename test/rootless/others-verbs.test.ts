@@ -16,7 +16,7 @@ const IMAGE = 'localhost/theirs';
 const AT_A_TIME = 3;
 
 /** Says nothing, and tells by its exit code. */
-const silent = new Set(['container exists', 'image exists', 'secret exists', 'volume exists']);
+const silent = new Set(['container exists', 'image exists', 'secret exists', 'network exists', 'volume exists']);
 
 /** What the user may read and write. */
 interface Files {
@@ -65,13 +65,14 @@ function isClear({ argv, verb }: VerbLine, { code, stdout, stderr }: Outcome, re
 
 /** What its owner lets others read, they may read: images, and of a container what is beside its state, which is a lock. */
 const readers = new Set(
-  'container exists,diff,events,history,image exists,image prune,images,logs,port,runtime,save,secret exists,secret inspect,secret ls,volume exists,volume inspect'.split(
-    ',',
-  ),
+  'container exists,diff,events,history,image exists,image prune,images,logs,port,runtime,save,secret exists,secret inspect,secret ls,volume exists,volume inspect'
+    .split(',')
+    // There are none: networks are root's so far.
+    .concat(['exists', 'inspect', 'ls', 'prune', 'rm'].map((verb) => `network ${verb}`)),
 );
 /** And these may get as far as that. */
 const further =
-  /Cannot reach localhost|it has no health check|Cannot copy within one container|offers no usable \w+ cgroup/;
+  /Cannot find network web|Cannot reach localhost|it has no health check|Cannot copy within one container|offers no usable \w+ cgroup/;
 
 async function each(lines: readonly VerbLine[], act: (line: VerbLine) => Promise<void>): Promise<void> {
   const left = [...lines];

@@ -17,6 +17,9 @@ export const elsewhere: Readonly<Record<string, string>> = {
   __complete: 'offers what it can see, and never complains',
   login: "writes the user's own credentials",
   logout: "writes the user's own credentials",
+  'network create': 'is for root so far, and says so',
+  'network connect': 'needs a container in networks, which are for root so far',
+  'network disconnect': 'needs a container in networks, which are for root so far',
   unshare: 'runs a program of the user’s',
   info: 'prints what is so',
   'system install-units': "writes a unit of the user's own",
@@ -33,6 +36,7 @@ const words: Readonly<Record<string, readonly [value: string, about?: About]>> =
   'FILE|URL|-': ['FILE', 'store'],
   'FILE|-': ['FILE', 'store'],
   SECRET: ['s', 'secret'],
+  NETWORK: ['web'],
   VOLUME: ['v', 'volume'],
   'PATH|-': ['-'],
   COMMAND: ['true'],
@@ -58,6 +62,7 @@ const flags: Readonly<Record<string, readonly string[]>> = {
   'container prune': ['-f'],
   'image prune': ['-f'],
   'system prune': ['-f'],
+  'network prune': ['-f'],
   inspect: ['--type=container'],
 };
 

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts';
 import type { Flag, FlagTable } from '../flag-table.ts';
 import { globalFlags } from '../globals.ts';
 import { findVerb, groupMembers, groups, verbs } from '../verbs.ts';
-import { containerNames, imageNames, secretNames, type StateWish, volumeWords } from './names.ts';
+import { containerNames, imageNames, networkNames, secretNames, type StateWish, volumeWords } from './names.ts';
 import { flagNamed, walk } from './walk.ts';
 
 /** One way to go on: the whole word, and what it means. */
@@ -142,6 +142,7 @@ async function argumentOf(
     ...(isContainer ? containerNames(source.engine, current, wishOf(how.verb)) : []),
     ...(isImage ? await imageNames(source.engine, current) : []),
     ...(/SECRET/.test(name) ? secretNames(source.engine, current) : []),
+    ...(/NETWORK/.test(name) ? await networkNames(source.engine, current) : []),
     ...(/^VOLUME/.test(name) ? volumeWords(source.engine, current) : []),
   ].filter((candidate) => !how.given.includes(candidate.word));
   const files = isImage ? /^\.{0,2}\//.test(current) : /FILE|PATH|DIR|ARCHIVE/.test(name);

@@ -76,6 +76,19 @@ export function secretNames(engine: Engine, current: string): Candidate[] {
   }
 }
 
+/** Names of networks that begin so. Nothing where they cannot be read. */
+export async function networkNames(engine: Engine, current: string): Promise<Candidate[]> {
+  try {
+    const { listNetworks } = await import('../../engine/networks.ts');
+    return listNetworks(engine)
+      .filter(({ name }) => name.startsWith(current))
+      .slice(0, MAX_CANDIDATES)
+      .map(({ name: word, subnets }) => ({ word, meaning: subnets[0]?.subnet ?? '' }));
+  } catch {
+    return [];
+  }
+}
+
 /** Names of volumes that begin so. Nothing where they cannot be read. */
 export function volumeWords(engine: Engine, current: string): Candidate[] {
   try {

@@ -1,11 +1,13 @@
 import { TareError } from '../../base/errors.ts';
 import { collectedContainers } from '../../engine/list.ts';
 import { resolveContainer } from '../../engine/names.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { readRecord } from '../../engine/record.ts';
+import { reconcile } from '../../engine/reconcile.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
-/** `tare port`: `80/tcp -> 0.0.0.0:8080`, one a line. No network publishes ports yet, so there is nothing to print. */
+/** `tare port`: `80/tcp -> 0.0.0.0:8080`, one a line; with --all the container's id before it. */
 export const verb = defineVerb({
   usage: '[OPTIONS] [CONTAINER [PORT[/PROTOCOL]]]',
   flags: { all: { type: 'switch', short: 'a', help: 'Of all containers' } },
@@ -17,16 +19,36 @@ export const verb = defineVerb({
   async run(context, values, [name, wanted]) {
     if (values.all === true) {
       if (name !== undefined) throw new UsageError('Cannot use --all together with a container');
-      await collectedContainers(context.engine);
+      for (const { id, ports = [] } of await collectedContainers(context.engine))
+        if (ports.length > 0)
+          context.print((await linesOf(context.engine, id)).map((line) => `${id.slice(0, 12)}\t${line}\n`).join(''));
       return 0;
     }
     if (name === undefined) throw new UsageError('A container is needed, or --all');
-    const record = readRecord(context.engine, resolveContainer(context.engine, name));
-    if (wanted === undefined) return 0;
+    const id = resolveContainer(context.engine, name);
+    await reconcile(context.engine, id);
+    const record = readRecord(context.engine, id);
+    const lines = (record.net?.ports.length ?? 0) === 0 ? [] : await linesOf(context.engine, id);
+    if (wanted === undefined) {
+      context.print(lines.map((line) => `${line}\n`).join(''));
+      return 0;
+    }
     const port = portOf(wanted);
-    throw new TareError('not-found', `Cannot find a published port: ${record.name} does not publish ${port}`);
+    const places = lines.filter((line) => line.startsWith(`${port} -> `)).map((line) => line.slice(port.length + 4));
+    if (places.length === 0)
+      throw new TareError('not-found', `Cannot find a published port: ${record.name} does not publish ${port}`);
+    context.print(places.map((place) => `${place}\n`).join(''));
+    return 0;
   },
 });
+
+/** Of a container that runs; nothing of another one. */
+async function linesOf(engine: Engine, id: string): Promise<string[]> {
+  const { publishedPorts, portMap } = await import('../../engine/network-view.ts');
+  return Object.entries(portMap(publishedPorts(engine, id))).flatMap(([port, places]) =>
+    places.map(({ HostIp, HostPort }) => `${port} -> ${HostIp.includes(':') ? `[${HostIp}]` : HostIp}:${HostPort}`),
+  );
+}
 
 /** `80` is `80/tcp`. Errors: UsageError. */
 function portOf(text: string): string {

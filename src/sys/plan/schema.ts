@@ -78,6 +78,8 @@ export const monitorOps = {
   healthFd: op(21, { fd: 'fd' }),
   /** Without `restart`: the command that starts the process again (by HAND_OVER) when the state file `policy` says so at its end. */
   again: op(22, { argv: 'strv', env: 'strv' }),
+  /** Stays open as long as the monitor lives, and is not used. */
+  hold: op(23, { fd: 'fd' }),
 } as const;
 
 /** How init is cloned; executed by the monitor. Codes 50-69. */

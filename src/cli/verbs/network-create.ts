@@ -1,0 +1,79 @@
+import { isKind } from '../../base/errors.ts';
+import { createNetwork } from '../../engine/networks.ts';
+import { UsageError } from '../usage-error.ts';
+import { defineVerb } from '../verb.ts';
+
+/** `tare network create`: prints the name. */
+export const verb = defineVerb({
+  usage: '[OPTIONS] NAME',
+  flags: {
+    driver: { type: 'text', short: 'd', choices: ['bridge'], standard: 'bridge', help: 'Kind of network' },
+    subnet: {
+      type: 'list',
+      value: 'ADDRESS/PREFIX',
+      help: 'Its addresses, of IPv4 and IPv6 (default: ones that are free)',
+    },
+    gateway: { type: 'list', value: 'ADDRESS', help: "The machine's address in each subnet (default: the first)" },
+    'ip-range': {
+      type: 'list',
+      value: 'ADDRESS/PREFIX',
+      help: 'Give containers addresses of this part of each subnet',
+    },
+    ipv6: { type: 'switch', help: 'Also IPv6' },
+    internal: { type: 'switch', help: 'No way out of it, and none in' },
+    opt: {
+      type: 'list',
+      short: 'o',
+      value: 'KEY=VALUE',
+      help: 'mtu=BYTES; masquerade=false: what goes out keeps its address',
+    },
+    label: { type: 'list', value: 'KEY=VALUE', help: 'Set a label' },
+    'interface-name': { type: 'text', value: 'NAME', help: 'Name of its bridge' },
+    ignore: { type: 'switch', help: 'One that exists is no error' },
+  },
+  args: { min: 1, max: 1 },
+  errorCode: 125,
+  examples: [
+    ['network create web', 'A network whose containers reach each other, and nobody else'],
+    ['network create --subnet 10.7.0.0/24 --ip-range 10.7.0.128/25 --internal back', 'Addresses by hand, no way out'],
+  ],
+  async run(context, values, [name = '']) {
+    const { subnet, gateway, 'ip-range': range } = values;
+    for (const [flag, list] of [
+      ['--gateway', gateway],
+      ['--ip-range', range],
+    ] as const)
+      if (list.length > subnet.length)
+        throw new UsageError(`Cannot use ${flag} ${list.at(-1) ?? ''}: each needs a --subnet`);
+    try {
+      await createNetwork(context.engine, {
+        name,
+        subnets: subnet.map((text, at) => ({
+          subnet: text,
+          ...(gateway[at] === undefined ? {} : { gateway: gateway[at] }),
+          ...(range[at] === undefined ? {} : { range: range[at] }),
+        })),
+        ipv6: values.ipv6 === true,
+        internal: values.internal === true,
+        options: pairs('--opt', values.opt),
+        labels: pairs('--label', values.label),
+        ...(values['interface-name'] === undefined ? {} : { bridge: values['interface-name'] }),
+      });
+    } catch (error) {
+      if (!(values.ignore === true && isKind(error, 'already-exists'))) throw error;
+    }
+    context.print(`${name}\n`);
+    return 0;
+  },
+});
+
+function pairs(flag: string, list: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    list.map((text) => {
+      const equals = text.indexOf('=');
+      if (equals === 0 || (equals < 0 && flag === '--opt'))
+        throw new UsageError(`Cannot use ${flag} ${text}: expected KEY=VALUE`);
+      return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
+}

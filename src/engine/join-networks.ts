@@ -1,0 +1,120 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../base/errors.ts';
+import { attach } from '../network/attach.ts';
+import type { RuntimeConfig } from '../spec/runtime-config.ts';
+import type { Fd } from '../sys/fd.ts';
+import { networkNamespace } from '../sys/network-namespace.ts';
+import { openInit } from './init-process.ts';
+import type { Engine } from './engine.ts';
+import { shortId } from './ids.ts';
+import { leaveNetworks } from './leave-networks.ts';
+import { writeNetworkFiles } from './network-files.ts';
+import { networkPlaces } from './network-ground.ts';
+import { openReadOnly } from './open-read-only.ts';
+import { type ContainerRecord, containerDir } from './record.ts';
+
+/** A container's network namespace, made or found before its monitor gets its Plan. Disposing lets go of our descriptor of it. */
+export interface JoinedNetworks extends Disposable {
+  readonly warnings: readonly string[];
+  /** Its ports on the machine are nobody else's as long as somebody has this descriptor. */
+  readonly reserved?: Fd;
+  /** The configuration with that namespace in it. */
+  inside(config: RuntimeConfig): RuntimeConfig;
+  /** Takes everything back: it could not start. */
+  leave(): Promise<void>;
+}
+
+/**
+ * Makes a network namespace, puts it into the container's networks, and writes the files about names. The namespace is there as long as a descriptor or a process of it, so nothing of it outlives a
+ * container; a monitor that may start its container again keeps it.
+ *
+ * Errors: as `attach`; failed-precondition when the container whose namespace it is to share does not run.
+ */
+export async function joinNetworks(engine: Engine, record: ContainerRecord): Promise<JoinedNetworks> {
+  const { net = { join: [], ports: [] } } = record;
+  if (net.join.length === 0) return shared(engine, record, net.of ?? '');
+  using stack = new DisposableStack();
+  const netns = stack.use(networkNamespace());
+  let reserved: Fd | undefined;
+  const attachment = await attach(networkPlaces(engine), record.id, netns, net.join, net.ports, (fd) => {
+    reserved = stack.use(fd);
+  });
+  const leave = (): Promise<void> => leaveNetworks(engine, record.id, false);
+  let warnings: string[];
+  try {
+    const names = [...new Set([hostnameOf(engine, record), record.name])];
+    warnings = writeNetworkFiles(containerDir(engine, record.id), names, attachment, record.names ?? {});
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+  return { ...joined(stack.move(), netns, warnings, leave), ...(reserved === undefined ? {} : { reserved }) };
+}
+
+function joined(
+  kept: DisposableStack,
+  netns: Fd,
+  warnings: readonly string[],
+  leave: () => Promise<void>,
+): JoinedNetworks {
+  return {
+    warnings,
+    inside: (config) => inNamespace(config, `/proc/self/fd/${netns.number}`),
+    leave,
+    [Symbol.dispose]: () => kept.dispose(),
+  };
+}
+
+/** The configuration with its network namespace found at `path`. */
+export function inNamespace(config: RuntimeConfig, path: string): RuntimeConfig {
+  const namespaces = config.linux?.namespaces?.map((one) => (one.type === 'network' ? { ...one, path } : one)) ?? [];
+  return { ...config, linux: { ...config.linux, namespaces } };
+}
+
+/** Somebody else's: nothing is made, and nothing taken back. */
+function shared(engine: Engine, record: ContainerRecord, of: string): JoinedNetworks {
+  using stack = new DisposableStack();
+  const dir = containerDir(engine, record.id);
+  let netns: Fd;
+  let warnings: string[] = [];
+  if (record.network === 'ns') {
+    netns = stack.use(openReadOnly(of, `use --network ns:${of}`));
+    warnings = writeNetworkFiles(dir, [hostnameOf(engine, record), record.name], undefined, record.names ?? {});
+  } else {
+    using init = openInit(engine, of);
+    if (init === undefined)
+      throw new TareError(
+        'failed-precondition',
+        `Cannot start container ${record.name}: container ${shortId(of)}, whose network it shares, does not run`,
+      );
+    netns = stack.use(openReadOnly(`/proc/${init.pid}/ns/net`, `use the network of container ${shortId(of)}`));
+    // The number may be another process's by now: the one that was opened is not, if ours still lives.
+    using again = openInit(engine, of);
+    if (again?.pid !== init.pid)
+      throw new TareError(
+        'failed-precondition',
+        `Cannot start container ${record.name}: container ${shortId(of)} ended`,
+      );
+    for (const name of ['hosts', 'resolv.conf']) copyOf(containerDir(engine, of), dir, name);
+  }
+  return joined(stack.move(), netns, warnings, async () => {});
+}
+
+function copyOf(from: string, to: string, name: string): void {
+  let text = '';
+  try {
+    text = readFileSync(join(from, name), 'utf8');
+  } catch {
+    // It has none: loopback needs no nameserver.
+  }
+  writeFileSync(join(to, name), text);
+}
+
+function hostnameOf(engine: Engine, record: ContainerRecord): string {
+  try {
+    return readFileSync(join(containerDir(engine, record.id), 'hostname'), 'utf8').trim();
+  } catch {
+    return shortId(record.id);
+  }
+}

@@ -1,0 +1,8 @@
+import { detach } from '../network/attach.ts';
+import type { Engine } from './engine.ts';
+import { networkPlaces } from './network-ground.ts';
+
+/** Takes back what a container that has ended has of networks; with `forget` also what is remembered for its next start. Idempotent. The caller has its life lock, or its monitor has and is ending. */
+export async function leaveNetworks(engine: Engine, id: string, forget: boolean): Promise<void> {
+  await detach(networkPlaces(engine), id, { forget });
+}

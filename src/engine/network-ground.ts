@@ -1,0 +1,24 @@
+import { join } from 'node:path';
+import type { NetworkPlaces } from '../network/network-places.ts';
+import { isLifeHeld } from '../runtime/state.ts';
+import type { Engine } from './engine.ts';
+import { containerDir } from './record.ts';
+
+const STANDARD_ROOT = '/var/lib/tare';
+
+/** Where an engine's networks are. Each engine has a table of its own in the packet filter, so that one does not throw away another's. */
+export function networkPlaces(engine: Engine): NetworkPlaces {
+  return {
+    records: join(engine.root, 'networks'),
+    run: join(engine.runRoot, 'networks'),
+    table: engine.root === STANDARD_ROOT ? 'tare' : `tare_${digestOf(engine.root)}`,
+    isAlive: (container) => isLifeHeld(containerDir(engine, container)) === true,
+  };
+}
+
+/** FNV-1a: 32 bits of a text, as 8 hexadecimal digits. */
+function digestOf(text: string): string {
+  let hash = 0x811c_9dc5;
+  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x0100_0193);
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,69 @@
+import { type Published, readAttachment } from '../network/attachment.ts';
+import type { Engine } from './engine.ts';
+import { type ContainerSummary, isUp, summarize } from './list.ts';
+import { networkPlaces } from './network-ground.ts';
+import type { ContainerRecord } from './record.ts';
+
+/** Docker's port map: `80/tcp` to where it is reached. */
+export type PortMap = Record<string, { HostIp: string; HostPort: string }[]>;
+
+/** The ports a container publishes while it is up. */
+export function publishedPorts(engine: Engine, id: string): readonly Published[] {
+  return isThere(summarize(engine, id)) ? (readAttachment(networkPlaces(engine), id)?.ports ?? []) : [];
+}
+
+/** Where a port is reached, by `80/tcp`. */
+export function portMap(ports: readonly Published[]): PortMap {
+  const map: PortMap = {};
+  for (const { protocol, hostAddress, hostPort, address, port } of ports)
+    (map[`${port}/${protocol}`] ??= []).push({
+      HostIp: hostAddress ?? (address.includes(':') ? '::' : '0.0.0.0'),
+      HostPort: String(hostPort),
+    });
+  return map;
+}
+
+/** One that has ended may have its addresses until somebody takes them back: they are of no use. */
+function isThere(container: ContainerSummary | undefined): boolean {
+  return container !== undefined && (isUp(container) || container.state === 'initialized');
+}
+
+/** What inspect shows of a container's networks, in the shape of docker's. */
+export function networkSettings(engine: Engine, record: ContainerRecord, summary: ContainerSummary): object {
+  const attachment = isThere(summary) ? readAttachment(networkPlaces(engine), record.id) : undefined;
+  const wished = record.net?.join ?? [];
+  const networks = Object.fromEntries(
+    wished.map(({ network, aliases = [] }) => {
+      const joined = attachment?.networks.find((one) => one.network === network || one.networkId === network);
+      const of = (v6: boolean): { address: string; prefix: number; gateway: string } | undefined =>
+        joined?.addresses.find(({ address }) => address.includes(':') === v6);
+      const [v4, v6] = [of(false), of(true)];
+      return [
+        network,
+        {
+          IPAMConfig: null,
+          Aliases: aliases,
+          NetworkID: joined?.networkId ?? '',
+          EndpointID: '',
+          Gateway: v4?.gateway ?? '',
+          IPAddress: v4?.address ?? '',
+          IPPrefixLen: v4?.prefix ?? 0,
+          IPv6Gateway: v6?.gateway ?? '',
+          GlobalIPv6Address: v6?.address ?? '',
+          GlobalIPv6PrefixLen: v6?.prefix ?? 0,
+          MacAddress: joined?.mac ?? '',
+        },
+      ];
+    }),
+  );
+  const first = networks[wished[0]?.network ?? ''];
+  return {
+    Ports: portMap(attachment?.ports ?? []),
+    IPAddress: first?.IPAddress ?? '',
+    IPPrefixLen: first?.IPPrefixLen ?? 0,
+    Gateway: first?.Gateway ?? '',
+    GlobalIPv6Address: first?.GlobalIPv6Address ?? '',
+    MacAddress: first?.MacAddress ?? '',
+    Networks: networks,
+  };
+}

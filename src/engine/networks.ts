@@ -1,0 +1,226 @@
+import { TareError } from '../base/errors.ts';
+import { connect, disconnect, type JoinWish } from '../network/attach.ts';
+import { readAttachment } from '../network/attachment.ts';
+import { checkNetworkName, type Network } from '../network/network.ts';
+import { lockNetworks } from '../network/network-places.ts';
+import {
+  createNetwork as create,
+  DEFAULT_NETWORK,
+  findNetwork,
+  listNetworks as list,
+  type NetworkWish,
+} from '../network/networks.ts';
+import { reloadNetworks as reload } from '../network/reload.ts';
+import { removeNetwork as remove, usersOf } from '../network/remove-network.ts';
+import { beginChange } from './change.ts';
+import { emit } from './emit.ts';
+import type { Engine } from './engine.ts';
+import { openInit } from './init-process.ts';
+import { networkPlaces } from './network-ground.ts';
+import { openReadOnly } from './open-read-only.ts';
+import { containerIds, resolveContainer } from './names.ts';
+import { reconcile } from './reconcile.ts';
+import { findRecord, readRecord } from './record.ts';
+
+/**
+ * Makes a network. Errors: already-exists; invalid; failed-precondition for a subnet that is in use; exhausted; unsupported for an unprivileged user.
+ */
+export async function createNetwork(engine: Engine, wish: NetworkWish): Promise<Network> {
+  refuseRootless(engine);
+  const places = networkPlaces(engine);
+  using _lock = await lockNetworks(places);
+  const network = create(places, wish);
+  tell(engine, network, 'create');
+  return network;
+}
+
+/** All networks by name; the default one is there as soon as a container was in it. */
+export function listNetworks(engine: Engine): Network[] {
+  return list(networkPlaces(engine));
+}
+
+/** Whether there is such a network. */
+export function networkExists(engine: Engine, nameOrId: string): boolean {
+  try {
+    findNetwork(networkPlaces(engine), nameOrId);
+    return true;
+  } catch (error) {
+    if (error instanceof TareError && error.kind === 'not-found') return false;
+    throw error;
+  }
+}
+
+/** A network and who is in it, in the shape docker prints. Errors: not-found. */
+export async function inspectNetwork(engine: Engine, nameOrId: string): Promise<object> {
+  const places = networkPlaces(engine);
+  const network = findNetwork(places, nameOrId);
+  await collectDead(engine, network);
+  const containers = usersOf(places, network).flatMap((id) => {
+    const joined = readAttachment(places, id)?.networks.find(({ networkId }) => networkId === network.id);
+    if (joined === undefined) return [];
+    const address = (v6: boolean): string => {
+      const found = joined.addresses.find((one) => one.address.includes(':') === v6);
+      return found === undefined ? '' : `${found.address}/${found.prefix}`;
+    };
+    const view = {
+      Name: findRecord(engine, id)?.name ?? '',
+      EndpointID: '',
+      MacAddress: joined.mac,
+      IPv4Address: address(false),
+      IPv6Address: address(true),
+    };
+    return [[id, view] as const];
+  });
+  return {
+    Name: network.name,
+    Id: network.id,
+    Created: network.createdAt,
+    Scope: 'local',
+    Driver: network.driver,
+    EnableIPv4: network.subnets.some(({ subnet }) => !subnet.includes(':')),
+    EnableIPv6: network.subnets.some(({ subnet }) => subnet.includes(':')),
+    IPAM: {
+      Driver: 'default',
+      Options: {},
+      Config: network.subnets.map(({ subnet, gateway, range }) => ({
+        Subnet: subnet,
+        Gateway: gateway,
+        ...(range === undefined ? {} : { IPRange: range }),
+      })),
+    },
+    Internal: network.internal,
+    Attachable: false,
+    Ingress: false,
+    Interface: network.bridge,
+    Containers: Object.fromEntries(containers),
+    Options: network.options,
+    Labels: network.labels,
+  };
+}
+
+/**
+ * Removes a network. With `force` containers in it are disconnected first. Errors: not-found; failed-precondition when a container is in it.
+ */
+export async function removeNetwork(
+  engine: Engine,
+  nameOrId: string,
+  options: { readonly force?: boolean } = {},
+): Promise<void> {
+  const places = networkPlaces(engine);
+  const network = findNetwork(places, nameOrId);
+  await collectDead(engine, network);
+  if (options.force === true)
+    for (const id of usersOf(places, network)) await disconnectContainer(engine, network.name, id);
+  await remove(places, network);
+  tell(engine, network, 'remove');
+}
+
+/** Removes the networks, but for the default one, that no container has, running or not. Returns their names. */
+export async function pruneNetworks(
+  engine: Engine,
+  isWanted: (network: Network) => boolean = () => true,
+): Promise<string[]> {
+  const used = new Set(
+    containerIds(engine).flatMap((id) => findRecord(engine, id)?.net?.join.map(({ network }) => network) ?? []),
+  );
+  const removed: string[] = [];
+  for (const network of listNetworks(engine)) {
+    if (network.name === DEFAULT_NETWORK || used.has(network.name) || used.has(network.id) || !isWanted(network))
+      continue;
+    try {
+      await removeNetwork(engine, network.name);
+      removed.push(network.name);
+    } catch (error) {
+      // Somebody began to use it, or removed it.
+      if (!(error instanceof TareError) || (error.kind !== 'failed-precondition' && error.kind !== 'not-found'))
+        throw error;
+    }
+  }
+  return removed;
+}
+
+/** Makes rules and bridges again as they should be, whatever others did to them. */
+export async function reloadNetworks(engine: Engine): Promise<void> {
+  await reload(networkPlaces(engine));
+}
+
+/**
+ * Puts a container into one more network, at once when it runs, and whenever it starts. Errors: not-found; already-exists when it is in it; failed-precondition for one without networks of its own.
+ */
+export async function connectContainer(engine: Engine, wish: JoinWish, nameOrId: string): Promise<void> {
+  checkNetworkName(wish.network);
+  const places = networkPlaces(engine);
+  const id = resolveContainer(engine, nameOrId);
+  await reconcile(engine, id);
+  using change = await beginChange(engine, id, 'connect');
+  const record = readRecord(engine, id);
+  const { net } = record;
+  if (net === undefined || net.of !== undefined || record.network !== 'bridge')
+    throw new TareError(
+      'failed-precondition',
+      `Cannot connect container ${record.name}: it was created with --network ${record.network}, and has no networks of its own`,
+    );
+  const network = wish.network === DEFAULT_NETWORK ? undefined : findNetwork(places, wish.network);
+  if (net.join.some((one) => one.network === wish.network || one.network === network?.id))
+    throw new TareError(
+      'already-exists',
+      `Cannot connect to network ${wish.network}: container ${record.name} is in it`,
+    );
+  using netns = namespaceOf(engine, id);
+  if (netns !== undefined) await connect(places, id, netns, wish);
+  change.writeRecord({ ...record, net: { ...net, join: [...net.join, wish] } });
+  if (network !== undefined) tell(engine, network, 'connect', { container: id });
+}
+
+/** Takes a container out of a network, at once and for good. Errors: not-found; failed-precondition for its last one, and the one its ports are reached by. */
+export async function disconnectContainer(engine: Engine, network: string, nameOrId: string): Promise<void> {
+  const places = networkPlaces(engine);
+  const found = findNetwork(places, network);
+  const id = resolveContainer(engine, nameOrId);
+  await reconcile(engine, id);
+  using change = await beginChange(engine, id, 'disconnect');
+  const record = readRecord(engine, id);
+  const join = record.net?.join ?? [];
+  const left = join.filter((one) => one.network !== found.name && one.network !== found.id);
+  if (record.net === undefined || left.length === join.length)
+    throw new TareError(
+      'not-found',
+      `Cannot disconnect from network ${found.name}: container ${record.name} is not in it`,
+    );
+  if (left.length === 0)
+    throw new TareError(
+      'failed-precondition',
+      `Cannot disconnect from network ${found.name}: it is the only one of container ${record.name}; connect it to another one first`,
+    );
+  using netns = namespaceOf(engine, id);
+  if (readAttachment(places, id) !== undefined) await disconnect(places, id, netns, found);
+  change.writeRecord({ ...record, net: { ...record.net, join: left } });
+  tell(engine, found, 'disconnect', { container: id });
+}
+
+/** Of its first process; undefined when it does not run. */
+function namespaceOf(engine: Engine, id: string): ReturnType<typeof openReadOnly> | undefined {
+  using init = openInit(engine, id);
+  if (init === undefined) return undefined;
+  const netns = openReadOnly(`/proc/${init.pid}/ns/net`, 'open the network of the container');
+  using again = openInit(engine, id);
+  if (again?.pid === init.pid) return netns;
+  netns.close();
+  return undefined;
+}
+
+/** What dead containers have of a network is taken back. */
+async function collectDead(engine: Engine, network: Network): Promise<void> {
+  const places = networkPlaces(engine);
+  for (const id of usersOf(places, network)) if (!places.isAlive(id)) await reconcile(engine, id);
+}
+
+function refuseRootless(engine: Engine): void {
+  if (engine.rootless !== undefined)
+    throw new TareError('unsupported', 'Cannot create network: networks of containers need root so far');
+}
+
+function tell(engine: Engine, network: Network, action: string, attributes?: Readonly<Record<string, string>>): void {
+  const { id, name, labels } = network;
+  emit(engine, { type: 'network', action, id, name, labels, ...(attributes === undefined ? {} : { attributes }) });
+}
