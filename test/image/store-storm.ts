@@ -163,7 +163,8 @@ export async function storm(t: TestContext, victim: Victim, rounds: number, seed
   let workMs = await undisturbedMs(scene, victim, dice);
   let hits = 0;
   // A machine that is busy at first makes the work look long, and kills come late: so many more rounds at most.
-  for (let round = 0; round < rounds || (hits < rounds / 2 && round < 3 * rounds); round++) {
+  for (let round = 0; round < 3 * rounds; round++) {
+    if (round >= rounds && hits >= rounds / 2) break;
     const before = hits;
     const children = await start(scene, victim, dice);
     const beside = scene.podmanWorks(round, dice);
