@@ -7,11 +7,8 @@ import { skip } from './the-machine.ts';
 
 const TIMEOUT_MS = 3_000_000;
 
-/** Nothing in it depends on the machine, and it would take a quarter of an hour. */
-const elsewhere = ['volume-crash.test.ts'];
-
 const suites = readdirSync(join(import.meta.dirname, '../engine'))
-  .filter((name) => name.endsWith('.test.ts') && !elsewhere.includes(name))
+  .filter((name) => name.endsWith('.test.ts'))
   .map((name) => `engine/${name.replace(/\.test\.ts$/, '')}`);
 
 /** Whose containers live, restart, are checked, paused and limited below the user's own systemd. */

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createVolume, exportVolume, reconcileAll } from '../../src/engine/mod.ts';
 import { holdVolume } from '../../src/engine/volumes/hold-volume.ts';
 import { removeVolume } from '../../src/engine/volumes/remove-volume.ts';
-import { canRun, outcome, program, slowness } from './lab.ts';
-import { look, seen, VolumeLab } from './volume-lab.ts';
+import { canRun, outcome, program, slowness } from '../engine/lab.ts';
+import { look, seen, VolumeLab } from '../engine/volume-lab.ts';
 
 const skip = canRun;
 const FILES = 400;
