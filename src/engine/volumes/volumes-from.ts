@@ -2,7 +2,7 @@ import { TareError } from '../../base/errors.ts';
 import type { MountRequest } from '../create-options.ts';
 import type { Engine } from '../engine.ts';
 import { resolveContainer } from '../names.ts';
-import { readRecord, type RecordedMount } from '../record.ts';
+import { findRecord, type RecordedMount } from '../record.ts';
 
 /**
  * Volumes and bind mounts of other containers, as `--volumes-from CONTAINER[:OPTION,...]` asks for them: what one gives first counts. They are filled already, or never were to be.
@@ -21,7 +21,9 @@ export function mountsFrom(engine: Engine, from: readonly string[]): MountReques
           `Cannot use --volumes-from ${text}: unknown option ${option}; there are ro, rw and z`,
         );
     const id = resolveContainer(engine, colon < 0 ? text : text.slice(0, colon));
-    const record = readRecord(engine, id);
+    const record = findRecord(engine, id);
+    // It is being made, or removed; what is given may also be the beginning of the new container's own id.
+    if (record === undefined) throw new TareError('not-found', `Cannot use --volumes-from ${text}: no such container`);
     const shown = record.mounts ?? record.created?.mounts ?? [];
     for (const mount of shown) {
       if ((mount.type !== 'bind' && mount.type !== 'volume') || places.has(mount.destination)) continue;
