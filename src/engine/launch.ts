@@ -56,14 +56,14 @@ export async function launchContainer(
   const dir = containerDir(engine, record.id);
   using stack = new DisposableStack();
   const rootfsFd = 'kind' in rootfs ? stack.use(await mountRootfs(engine, rootfs, record)) : rootfs;
-  const withSecrets =
+  const secrets =
     record.secrets === undefined
-      ? recorded
-      : stack.use(await (await import('./secrets/place.ts')).placeSecrets(engine, record, recorded)).config;
+      ? undefined
+      : stack.use(await (await import('./secrets/place.ts')).placeSecrets(engine, record, recorded));
+  const opened = [...(secrets?.opened ?? [])];
+  if (record.mounts?.some(isOpenedAtStart) === true)
+    opened.push(...stack.use(await (await import('./volumes/open-mounts.ts')).openMounts(engine, record)));
   let { monitor } = options;
-  const opened = record.mounts?.some(isOpenedAtStart)
-    ? stack.use(await (await import('./volumes/open-mounts.ts')).openMounts(engine, record))
-    : undefined;
   const scope = scopeOf(record.cgroupPath);
   if (scope !== undefined) {
     const { enterScope } = await import('./enter-scope.ts');
@@ -75,6 +75,7 @@ export async function launchContainer(
     record.net === undefined
       ? undefined
       : stack.use(await (await import('./join-networks.ts')).joinNetworks(engine, record));
+  const withSecrets = secrets?.config ?? recorded;
   const config = joined?.inside(withSecrets) ?? withSecrets;
   let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
@@ -103,7 +104,7 @@ export async function launchContainer(
         ...paths,
         rootfs: rootfsFd,
         life,
-        ...(opened === undefined ? {} : { opened }),
+        opened,
         ...(joined?.reserved === undefined ? {} : { hold: joined.reserved }),
       },
       [

@@ -1,4 +1,4 @@
-import { TareError } from '../base/errors.ts';
+import { isKind, TareError } from '../base/errors.ts';
 import { connect, disconnect, type JoinWish } from '../network/attach.ts';
 import { readAttachment } from '../network/attachment.ts';
 import { checkNetworkName, type Network } from '../network/network.ts';
@@ -19,6 +19,7 @@ import { openInit } from './init-process.ts';
 import { networkPlaces } from './network-ground.ts';
 import { openReadOnly } from './open-read-only.ts';
 import { containerIds, resolveContainer } from './names.ts';
+import { isWished, type PruneWish } from './prune-wish.ts';
 import { reconcile } from './reconcile.ts';
 import { findRecord, readRecord } from './record.ts';
 
@@ -45,7 +46,7 @@ export function networkExists(engine: Engine, nameOrId: string): boolean {
     findNetwork(networkPlaces(engine), nameOrId);
     return true;
   } catch (error) {
-    if (error instanceof TareError && error.kind === 'not-found') return false;
+    if (isKind(error, 'not-found')) return false;
     throw error;
   }
 }
@@ -116,24 +117,21 @@ export async function removeNetwork(
 }
 
 /** Removes the networks, but for the default one, that no container has, running or not. Returns their names. */
-export async function pruneNetworks(
-  engine: Engine,
-  isWanted: (network: Network) => boolean = () => true,
-): Promise<string[]> {
-  const used = new Set(
-    containerIds(engine).flatMap((id) => findRecord(engine, id)?.net?.join.map(({ network }) => network) ?? []),
+export async function pruneNetworks(engine: Engine, wish: PruneWish = {}): Promise<string[]> {
+  const joined = containerIds(engine).flatMap(
+    (id) => findRecord(engine, id)?.net?.join.map(({ network }) => network) ?? [],
   );
+  // As `findNetwork` takes them: by name, id, or the beginning of an id.
+  const isUsed = ({ name, id }: Network): boolean => joined.some((one) => one === name || id.startsWith(one));
   const removed: string[] = [];
   for (const network of listNetworks(engine)) {
-    if (network.name === DEFAULT_NETWORK || used.has(network.name) || used.has(network.id) || !isWanted(network))
-      continue;
+    if (network.name === DEFAULT_NETWORK || isUsed(network) || !isWished(network, wish)) continue;
     try {
       await removeNetwork(engine, network.name);
       removed.push(network.name);
     } catch (error) {
       // Somebody began to use it, or removed it.
-      if (!(error instanceof TareError) || (error.kind !== 'failed-precondition' && error.kind !== 'not-found'))
-        throw error;
+      if (!isKind(error, 'failed-precondition') && !isKind(error, 'not-found')) throw error;
     }
   }
   return removed;

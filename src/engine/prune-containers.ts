@@ -1,18 +1,12 @@
 import { isKind } from '../base/errors.ts';
 import { containerDiskSize } from './container-disk-size.ts';
 import type { Engine } from './engine.ts';
-import { hasLabel } from './has-label.ts';
 import { collectedContainers } from './list.ts';
+import { isWished, type PruneWish } from './prune-wish.ts';
 import { findRecord } from './record.ts';
 import { removeContainer } from './remove.ts';
 
-export interface PruneContainersOptions {
-  /** Only those created before, RFC 3339. */
-  readonly createdBefore?: string;
-  /** `key` or `key=value`; all of them must be there. */
-  readonly labels?: readonly string[];
-  /** None of these may be there. */
-  readonly withoutLabels?: readonly string[];
+export interface PruneContainersOptions extends PruneWish {
   /** Measure what is freed. */
   readonly measure?: boolean;
 }
@@ -28,11 +22,7 @@ export async function pruneContainers(
   const removed: string[] = [];
   let freedBytes = 0;
   for (const container of await collectedContainers(engine)) {
-    const has = (label: string): boolean => hasLabel(container.labels, label);
-    if (!['created', 'initialized', 'exited'].includes(container.state)) continue;
-    if (options.createdBefore !== undefined && Date.parse(container.createdAt) >= Date.parse(options.createdBefore))
-      continue;
-    if (options.labels?.every(has) === false || options.withoutLabels?.some(has) === true) continue;
+    if (!['created', 'initialized', 'exited'].includes(container.state) || !isWished(container, options)) continue;
     const record = findRecord(engine, container.id);
     const size = options.measure === true && record !== undefined ? await containerDiskSize(engine, record) : undefined;
     try {

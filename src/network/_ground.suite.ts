@@ -128,7 +128,8 @@ export class Ground implements Disposable {
   }
 
   run(netns: Fd, ...argv: readonly string[]): string {
-    return execFileSync('nsenter', [netnsFlag(netns), ...argv], { encoding: 'utf8' });
+    // What it complains of is part of the error, and not printed: some are meant to fail.
+    return execFileSync('nsenter', [netnsFlag(netns), ...argv], { encoding: 'utf8', stdio: 'pipe' });
   }
 
   [Symbol.dispose](): void {

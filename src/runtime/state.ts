@@ -222,9 +222,7 @@ export function readExit(dir: string): ExitRecord | undefined {
 /** Writes an exit record durably (used when the monitor could not). */
 export function writeExit(dir: string, record: ExitRecord): void {
   writeDurably(join(dir, 'exit'), JSON.stringify(record));
-  const fd = openSync(dir, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
+  syncDirectory(dir);
 }
 
 /** The first process and its start time (clock ticks since boot), as the monitor saw it. */
@@ -244,18 +242,28 @@ export function readStartedAt(dir: string): string | undefined {
 
 const pidFile = (dir: string): string => `${dir}/pid`;
 
+/** Puts what a directory has on the disk: a name that was made or changed in it. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /**
  * Replaces a file atomically; its contents are on the disk before. `temp`: where they are written first, for one who has a lock on the file; what a kill leaves there is written over the
  * next time.
  */
 export function writeDurably(
   path: string,
-  text: string,
+  content: string | Uint8Array,
   { mode = 0o600, temp = `${path}.tmp-${process.pid}` }: { readonly mode?: number; readonly temp?: string } = {},
 ): void {
   const fd = openSync(temp, 'w', mode);
   try {
-    writeFileSync(fd, text);
+    writeFileSync(fd, content);
     fsyncSync(fd);
   } finally {
     closeSync(fd);

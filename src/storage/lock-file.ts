@@ -2,7 +2,7 @@ import { constants, openSync, readSync, writeSync } from 'node:fs';
 import { Fd } from '../sys/fd.ts';
 import { type LockMode, lockWait, tryLock } from '../sys/lock.ts';
 import { codeOf } from './_file.ts';
-import { randomBytes } from './_random.ts';
+import { randomBytes } from '../sys/random-bytes.ts';
 
 /** What a lock file begins with. */
 export const MARK_BYTES = 64;

@@ -5,7 +5,7 @@ import { Fd } from '../sys/fd.ts';
 import { tryLock } from '../sys/lock.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { codeOf } from './_file.ts';
-import { randomBytes } from './_random.ts';
+import { randomBytes } from '../sys/random-bytes.ts';
 
 /**
  * Where temporary directories are made: as near to their contents as rename(2) needs. Podman mounts `overlay` onto itself, so nothing can be renamed between it and

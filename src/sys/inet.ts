@@ -7,7 +7,6 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const IPPROTO_IPV6 = 41;
@@ -30,7 +29,7 @@ export function bindPort(
   const v6 = address.length === 16;
   const type = protocol === 'udp' ? SOCK_DGRAM : SOCK_STREAM;
   const number = protocol === 'sctp' ? IPPROTO_SCTP : 0;
-  using socket = socketIn(netns, v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, number);
+  using socket = socketIn(netns, v6 ? AF_INET6 : AF_INET, type, number);
   const set = (level: number, option: number): number =>
     check(addon().setsockopt(socket.number, level, option, Int32Array.of(1)), 'setsockopt');
   if (v6) set(IPPROTO_IPV6, IPV6_V6ONLY);

@@ -5,6 +5,7 @@ import { O_RDONLY, O_WRONLY } from './open.ts';
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
 /** ioctl(2) of any socket: a descriptor of its network namespace. */
 const SIOCGSKNS = 0x894c;
 const NEW = -1;
@@ -15,11 +16,11 @@ export function networkNamespace(): Fd {
   return Fd.adopt(check(addon().ioctlNumber(socket.number, SIOCGSKNS, 0), 'ioctl(SIOCGSKNS)'));
 }
 
-/** socket(2), in another network namespace where one is given. No thread of this process enters it. Errors: by errno. */
+/** socket(2), close-on-exec, in another network namespace where one is given. No thread of this process enters it. Errors: by errno. */
 export function socketIn(netns: FdLike | undefined, domain: number, type: number, protocol: number): Fd {
   const call =
     netns === undefined
-      ? addon().socket(domain, type, protocol)
+      ? addon().socket(domain, type | SOCK_CLOEXEC, protocol)
       : addon().socketIn(numberOf(netns), domain, type, protocol);
   return Fd.adopt(check(call, 'socket'));
 }

@@ -328,7 +328,13 @@ test('network create, ls, inspect, connect, disconnect, exists, prune, rm, reloa
   await net.ok('network', 'reload');
   assert.equal(ground.ask(ground.outside, '192.0.2.2', 8080), '192.0.2.1');
   await net.ok('network', 'create', 'unused');
+  await net.ok('network', 'create', 'kept');
+  // As `network ls` prints it: the beginning of an id is a network's name as well.
+  const short = await net.ok('network', 'ls', '--filter', 'name=kept', '--format', '{{.ID}}');
+  await net.ok('create', '--name', 'asleep', '--network', short, 'host:', 'true');
   assert.equal(await net.ok('network', 'prune', '-f'), 'unused');
+  await net.ok('rm', 'asleep');
+  assert.equal(await net.ok('network', 'prune', '-f', '--filter', 'label!=x'), 'kept');
   await net.ok('rm', '-f', '-t', '0', 'a', 'b');
   assert.equal(await net.ok('network', 'rm', 'web', 'back'), 'web\nback');
   assert.equal(await net.ok('network', 'ls', '-q'), '');

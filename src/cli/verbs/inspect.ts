@@ -1,9 +1,7 @@
 import { isKind, TareError } from '../../base/errors.ts';
 import { inspectContainer } from '../../engine/inspect.ts';
 import type { Context } from '../context.ts';
-import { errorText } from '../failure.ts';
-import { compileFormat, type Format } from '../format.ts';
-import { renderRows, type Row } from '../rows.ts';
+import { inspectEach, inspectFormat } from '../inspect-each.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -11,12 +9,7 @@ import { defineVerb } from '../verb.ts';
 export const verb = defineVerb({
   usage: '[OPTIONS] NAME|ID [NAME|ID...]',
   flags: {
-    format: {
-      type: 'text',
-      short: 'f',
-      value: 'json|TEMPLATE',
-      help: 'Print fields of the JSON, like {{.State.Status}}; json: one list on one line',
-    },
+    format: inspectFormat('State.Status'),
     type: {
       type: 'text',
       choices: ['container', 'image', 'volume', 'all'],
@@ -36,30 +29,13 @@ export const verb = defineVerb({
     ['inspect --type image busybox', 'An image'],
   ],
   async run(context, values, names) {
-    const format = values.format === undefined ? undefined : compileFormat(values.format);
-    const found: object[] = [];
-    let errors = '';
-    for (const name of await wantedNames(context, names, values.latest === true)) {
-      try {
-        const item = await inspectAny(context, name, values.type ?? 'all');
-        found.push(values.size === true ? await withSize(context, item) : item);
-      } catch (error) {
-        errors += errorText(error, context.debug);
-      }
-    }
-    try {
-      context.print(textOf(found, format));
-    } finally {
-      context.complain(errors);
-    }
-    return errors === '' ? 0 : 1;
+    const wanted = await wantedNames(context, names, values.latest === true);
+    return inspectEach(context, values.format, wanted, async (name) => {
+      const item = await inspectAny(context, name, values.type ?? 'all');
+      return values.size === true ? withSize(context, item) : item;
+    });
   },
 });
-
-function textOf(found: readonly object[], format: Format | undefined): string {
-  if (format === undefined) return `${JSON.stringify(found, undefined, 4)}\n`;
-  return format.json ? `${JSON.stringify(found)}\n` : renderRows(found as Row[], format, [], {});
-}
 
 async function wantedNames(context: Context, names: readonly string[], latest: boolean): Promise<readonly string[]> {
   if (latest && names.length > 0) throw new UsageError('Cannot use --latest and a name together');

@@ -1,6 +1,7 @@
 import { isKind } from '../../base/errors.ts';
 import { createNetwork } from '../../engine/networks.ts';
 import { UsageError } from '../usage-error.ts';
+import { pairsOf } from '../values.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare network create`: prints the name. */
@@ -27,7 +28,7 @@ export const verb = defineVerb({
       value: 'KEY=VALUE',
       help: 'mtu=BYTES; masquerade=false: what goes out keeps its address',
     },
-    label: { type: 'list', value: 'KEY=VALUE', help: 'Set a label' },
+    label: { type: 'list', value: 'KEY[=VALUE]', help: 'Set a label' },
     'interface-name': { type: 'text', value: 'NAME', help: 'Name of its bridge' },
     ignore: { type: 'switch', help: 'One that exists is no error' },
   },
@@ -55,8 +56,8 @@ export const verb = defineVerb({
         })),
         ipv6: values.ipv6 === true,
         internal: values.internal === true,
-        options: pairs('--opt', values.opt),
-        labels: pairs('--label', values.label),
+        options: pairsOf('--opt', values.opt, 'KEY=VALUE'),
+        labels: pairsOf('--label', values.label, 'KEY[=VALUE]'),
         ...(values['interface-name'] === undefined ? {} : { bridge: values['interface-name'] }),
       });
     } catch (error) {
@@ -66,14 +67,3 @@ export const verb = defineVerb({
     return 0;
   },
 });
-
-function pairs(flag: string, list: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    list.map((text) => {
-      const equals = text.indexOf('=');
-      if (equals === 0 || (equals < 0 && flag === '--opt'))
-        throw new UsageError(`Cannot use ${flag} ${text}: expected KEY=VALUE`);
-      return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
-    }),
-  );
-}

@@ -4,7 +4,7 @@ import { TareError } from '../../base/errors.ts';
 import { createSecret, MAX_SECRET_BYTES } from '../../engine/secrets/store.ts';
 import type { Context } from '../context.ts';
 import { UsageError } from '../usage-error.ts';
-import { keyValue } from '../values.ts';
+import { pairsOf } from '../values.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare secret create`: prints the id. */
@@ -34,13 +34,11 @@ export const verb = defineVerb({
   async run(context, values, [name = '', from = '']) {
     if (values.replace === true && values.ignore === true)
       throw new UsageError('Cannot use --replace and --ignore together');
-    const pairs = (flag: 'label' | 'driver-opts'): Record<string, string> =>
-      Object.fromEntries(values[flag].map((text) => keyValue(`--${flag}`, text)));
     const value = values.env === true ? variable(context, name, from) : read(context, name, from);
     const id = await createSecret(context.engine, name, value, {
       driver: values.driver === 'pass' ? 'pass' : 'file',
-      driverOptions: pairs('driver-opts'),
-      labels: pairs('label'),
+      driverOptions: pairsOf('--driver-opts', values['driver-opts'], 'KEY=VALUE'),
+      labels: pairsOf('--label', values.label, 'KEY=VALUE'),
       replace: values.replace === true,
       ignoreExisting: values.ignore === true,
     });

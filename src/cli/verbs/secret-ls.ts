@@ -1,8 +1,9 @@
+import { hasLabel } from '../../engine/has-label.ts';
 import { listSecrets, type SecretRecord } from '../../engine/secrets/store.ts';
 import { parseFilters } from '../filters.ts';
 import { compileFormat } from '../format.ts';
 import { ago } from '../human.ts';
-import { labelOf, labelsShown } from '../labels.ts';
+import { labelsShown } from '../labels.ts';
 import { renderRows, type Row } from '../rows.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -50,11 +51,6 @@ export const verb = defineVerb({
     return 0;
   },
 });
-
-function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
-  const at = wanted.indexOf('=');
-  return at < 0 ? Object.hasOwn(labels, wanted) : labelOf(labels, wanted.slice(0, at)) === wanted.slice(at + 1);
-}
 
 function row({ id, name, driver, labels, createdAt, updatedAt }: SecretRecord, now: number): Row {
   return {

@@ -1,5 +1,5 @@
 import { createVolume } from '../../engine/volumes/create-volume.ts';
-import { UsageError } from '../usage-error.ts';
+import { pairsOf } from '../values.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare volume create`: prints the name. */
@@ -36,22 +36,11 @@ export const verb = defineVerb({
       `${await createVolume(context.engine, {
         ...(name === undefined ? {} : { name }),
         ...(driver === undefined ? {} : { driver }),
-        labels: pairs('--label', values.label, false),
-        options: pairs('--opt', values.opt, true),
+        labels: pairsOf('--label', values.label, 'KEY[=VALUE]'),
+        options: pairsOf('--opt', values.opt, 'KEY=VALUE'),
         ignore: ignore === true,
       })}\n`,
     );
     return 0;
   },
 });
-
-function pairs(shown: string, given: readonly string[], needsValue: boolean): Record<string, string> {
-  return Object.fromEntries(
-    given.map((text) => {
-      const equals = text.indexOf('=');
-      if (equals === 0 || (equals < 0 && needsValue))
-        throw new UsageError(`Cannot use ${shown} ${text}: expected ${needsValue ? 'KEY=VALUE' : 'KEY[=VALUE]'}`);
-      return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
-    }),
-  );
-}

@@ -1,7 +1,5 @@
 import { listVolumes, volumeSummary, volumeView } from '../../engine/volumes/list-volumes.ts';
-import { errorText } from '../failure.ts';
-import { compileFormat } from '../format.ts';
-import { renderRows, type Row } from '../rows.ts';
+import { inspectEach, inspectFormat } from '../inspect-each.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -10,12 +8,7 @@ export const verb = defineVerb({
   usage: '[OPTIONS] VOLUME [VOLUME...]',
   flags: {
     all: { type: 'switch', short: 'a', help: 'All volumes' },
-    format: {
-      type: 'text',
-      short: 'f',
-      value: 'json|TEMPLATE',
-      help: 'Print fields of the JSON, like {{.Mountpoint}}; json: one list on one line',
-    },
+    format: inspectFormat('Mountpoint'),
   },
   args: { min: 0 },
   examples: [["volume inspect --format '{{.Mountpoint}}' data", 'Where the files are']],
@@ -26,22 +19,7 @@ export const verb = defineVerb({
       throw new UsageError(
         'Cannot run tare volume inspect: it takes at least 1 argument, not 0 (see tare volume inspect --help)',
       );
-    const format = values.format === undefined ? undefined : compileFormat(values.format);
-    const found: object[] = all ? listVolumes(context.engine).map(volumeView) : [];
-    let errors = '';
-    for (const name of names) {
-      try {
-        found.push(volumeView(volumeSummary(context.engine, name)));
-      } catch (error) {
-        errors += errorText(error, context.debug);
-      }
-    }
-    try {
-      if (format === undefined) context.print(`${JSON.stringify(found, undefined, 4)}\n`);
-      else context.print(format.json ? `${JSON.stringify(found)}\n` : renderRows(found as Row[], format, [], {}));
-    } finally {
-      context.complain(errors);
-    }
-    return errors === '' ? 0 : 1;
+    if (all) return inspectEach(context, values.format, listVolumes(context.engine), volumeView);
+    return inspectEach(context, values.format, names, (name) => volumeView(volumeSummary(context.engine, name)));
   },
 });

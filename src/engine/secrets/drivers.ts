@@ -5,7 +5,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
 import { ifPresent } from '../../base/if-present.ts';
-import { type SecretRecord, writeSynced } from './store.ts';
+import { writeDurably } from '../../runtime/state.ts';
+import type { SecretRecord } from './store.ts';
 
 /** How values are kept. */
 export type SecretDriverName = 'file' | 'pass';
@@ -39,7 +40,7 @@ export function secretDriver(record: Pick<SecretRecord, 'id' | 'name' | 'driver'
 
 /** In its directory, which only the owner of the container root can read. */
 const fileDriver: SecretDriver = {
-  store: (dir, value) => Promise.resolve(writeSynced(join(dir, DATA), value)),
+  store: (dir, value) => Promise.resolve(writeDurably(join(dir, DATA), value)),
   lookup: (dir) => readFile(join(dir, DATA)),
   forget: () => Promise.resolve(),
 };

@@ -21,17 +21,19 @@ import { AT_FDCWD } from '../../sys/open.ts';
 import type { Engine } from '../engine.ts';
 import type { ContainerRecord } from '../record.ts';
 import { outsideId } from '../user-namespace.ts';
+import type { OpenedMount } from '../volumes/open-mounts.ts';
 import { readSecret } from './store.ts';
 import type { SecretUse } from './use.ts';
 
-/** The config with which a container's program starts, secrets included. It is never written anywhere. The files live as long as what was mounted from here, and until this is disposed of. */
+/** What a container's program starts with, secrets included. It is never written anywhere. The files live as long as what was mounted of them, and until this is disposed of. */
 export interface PlacedSecrets extends Disposable {
   readonly config: RuntimeConfig;
+  /** The files, by their destination. */
+  readonly opened: readonly OpenedMount[];
 }
 
 /**
- * Makes the secrets of a container ready for its start. Their values are read now: one that was replaced has its new value. Files are on a tmpfs of their own that no namespace shows
- * (before Linux 6.15: for the moment of the start, in the run root).
+ * Makes the secrets of a container ready for its start. Their values are read now: one that was replaced has its new value. Files are on a tmpfs of their own that no namespace shows.
  *
  * Errors: not-found for a secret that is gone; those of the drivers.
  */
@@ -40,29 +42,22 @@ export async function placeSecrets(
   record: ContainerRecord,
   config: RuntimeConfig,
 ): Promise<PlacedSecrets> {
-  const uses = record.secrets ?? [];
-  const files = uses.filter(({ type }) => type === 'mount');
-  using stack = new DisposableStack();
+  const files = record.secrets?.filter(({ type }) => type === 'mount') ?? [];
   const values = await Promise.all(files.map((use) => valueOf(engine, use)));
-  const size = values.reduce((sum, { length }) => sum + Math.ceil(length / PAGE_BYTES) * PAGE_BYTES, 0);
-  const dir = files.length === 0 ? '' : memory(engine, record.id, size + files.length * PAGE_BYTES, stack);
-  const mounts: Mount[] = [];
-  for (const [index, use] of files.entries()) {
-    const source = join(dir, String(index));
-    writeSecret(source, values[index] ?? new Uint8Array(0), use, record);
-    mounts.push({
-      destination: use.target,
-      type: 'bind',
-      source,
-      options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec', 'rprivate'],
-    });
-  }
   const withEnv = await withSecretEnv(engine, record, config);
+  using stack = new DisposableStack();
+  const trees = files.length === 0 ? [] : treesOf(engine, record, files, values, stack);
   const placed = stack.move();
   return {
-    config: { ...withEnv, mounts: [...(config.mounts ?? []), ...mounts] },
+    config: { ...withEnv, mounts: [...(config.mounts ?? []), ...files.map(mountOf)] },
+    opened: trees.map((fd, index) => ({ destination: files[index]?.target ?? '', fd, kind: 'file' })),
     [Symbol.dispose]: () => placed.dispose(),
   };
+}
+
+function mountOf({ name, target }: SecretUse): Mount {
+  const options = ['bind', 'ro', 'nosuid', 'nodev', 'noexec', 'rprivate'];
+  return { destination: target, type: 'bind', source: `secret:${name}`, options };
 }
 
 /** The config with the variables that are secrets: also for an exec session. Errors: as `placeSecrets`. */
@@ -109,32 +104,44 @@ function writeSecret(path: string, value: Uint8Array, use: SecretUse, { userns }
   chmodSync(path, use.mode);
 }
 
-/** A file system in memory, and where its files can be cloned from. Gone when everything that was cloned is, and `stack` is disposed of. */
-function memory(engine: Engine, id: string, sizeBytes: number, stack: DisposableStack): string {
-  const tmpfs = stack.use(newTmpfs(sizeBytes));
+const PAGE_BYTES = 4096;
+
+/** A detached mount of each file, which `stack` owns. */
+function treesOf(
+  engine: Engine,
+  record: ContainerRecord,
+  files: readonly SecretUse[],
+  values: readonly Uint8Array[],
+  stack: DisposableStack,
+): Fd[] {
+  // A page at least for each file.
+  const pages = values.reduce((sum, { length }) => sum + Math.ceil(length / PAGE_BYTES) + 1, 0);
+  using tmpfs = newTmpfs(pages * PAGE_BYTES);
   const unseen = `/proc/self/fd/${tmpfs.number}`;
-  writeFileSync(join(unseen, PROBE), '', { flag: 'wx', mode: 0o600 });
+  for (const [index, use] of files.entries())
+    writeSecret(join(unseen, String(index)), values[index] ?? new Uint8Array(0), use, record);
+  const clones = (dir: string): Fd[] =>
+    files.map((_, index) => stack.use(openTree(join(dir, String(index)), { clone: true })));
   try {
-    openTree(join(unseen, PROBE), { clone: true }).close();
-    return unseen;
+    return clones(unseen);
   } catch (error) {
-    // Before Linux 6.15 only what is attached can be cloned.
     if (!isErrno(error, 'EINVAL')) throw error;
   }
-  const place = attachedAt(engine, id);
-  dropPlacedSecrets(engine, id);
+  // Before Linux 6.15 only what is attached can be cloned: it is, for this moment.
+  const place = attachedAt(engine, record.id);
+  dropPlacedSecrets(engine, record.id);
   mkdirSync(place, { recursive: true, mode: 0o700 });
-  stack.defer(() => dropPlacedSecrets(engine, id));
-  moveMount(tmpfs, AT_FDCWD, place);
-  return place;
+  try {
+    moveMount(tmpfs, AT_FDCWD, place);
+    return clones(place);
+  } finally {
+    dropPlacedSecrets(engine, record.id);
+  }
 }
-
-const PROBE = 'probe';
-const PAGE_BYTES = 4096;
 
 function newTmpfs(sizeBytes: number): Fd {
   using context = fsopen('tmpfs');
-  // A page for each file, and some for directories.
+  // Some for directories, too.
   fsconfig(context, 'size', String(sizeBytes + 64 * PAGE_BYTES));
   fsconfig(context, 'mode', '0700');
   try {

@@ -1,16 +1,8 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
 import { ifPresent } from '../../base/if-present.ts';
+import { syncDirectory, writeDurably } from '../../runtime/state.ts';
 import { RENAME_EXCHANGE, renameat2 } from '../../sys/at.ts';
 import { Fd } from '../../sys/fd.ts';
 import { lockWait } from '../../sys/lock.ts';
@@ -89,7 +81,7 @@ export async function createSecret(
   const made = join(secretsDir(engine), `${UNFINISHED}${record.id}`);
   mkdirSync(made, { mode: 0o700 });
   try {
-    writeSynced(join(made, RECORD), JSON.stringify(record));
+    writeDurably(join(made, RECORD), JSON.stringify(record));
     await driver.store(made, value);
     if (known === undefined) renameSync(made, secretDir(engine, name));
     else renameat2(AT_FDCWD, made, AT_FDCWD, secretDir(engine, name), RENAME_EXCHANGE);
@@ -201,25 +193,5 @@ function readRecord(dir: string): SecretRecord | undefined {
     throw new TareError('failed-precondition', `Cannot read ${join(dir, RECORD)}: it is damaged; remove ${dir}`, {
       cause,
     });
-  }
-}
-
-/** Writes a new file, 0600, onto the disk. */
-export function writeSynced(path: string, content: string | Uint8Array): void {
-  const fd = openSync(path, 'wx', 0o600);
-  try {
-    writeFileSync(fd, content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,7 +1,7 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
-import { writeDurably } from '../../runtime/state.ts';
+import { syncDirectory, writeDurably } from '../../runtime/state.ts';
 import { Fd } from '../../sys/fd.ts';
 import { lockWait } from '../../sys/lock.ts';
 import { removeTreeSync } from '../../sys/remove-tree.ts';
@@ -106,13 +106,4 @@ export async function makeVolume(
   }
   emit(engine, { type: 'volume', action: 'create', id: about.name, name: about.name, labels: about.labels });
   return true;
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

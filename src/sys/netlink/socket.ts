@@ -20,7 +20,6 @@ import {
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 const SOL_NETLINK = 270;
@@ -68,7 +67,7 @@ export class NetlinkSocket implements Disposable {
 
   /** Errors: by errno; `unsupported` where the kernel has no such protocol. */
   static open(protocol: keyof typeof protocols, netns?: FdLike): NetlinkSocket {
-    using fd = socketIn(netns, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocols[protocol]);
+    using fd = socketIn(netns, AF_NETLINK, SOCK_RAW, protocols[protocol]);
     for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK])
       check(addon().setsockopt(fd.number, SOL_NETLINK, option, Int32Array.of(1)), 'setsockopt(SOL_NETLINK)');
     setReceiveTimeout(fd, TIMEOUT_MS);
