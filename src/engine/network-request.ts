@@ -3,11 +3,12 @@ import { TareError } from '../base/errors.ts';
 import type { JoinWish } from '../network/attach.ts';
 import { parseMac } from '../network/mac-address.ts';
 import { checkNetworkName } from '../network/network.ts';
-import { DEFAULT_NETWORK } from '../network/networks.ts';
+import { DEFAULT_NETWORK, networkName } from '../network/networks.ts';
 import { isV6, parseAddress } from '../spec/ip.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
+import { networkPlaces } from './network-ground.ts';
 import { parsePublish, type PublishRequest } from './publish-request.ts';
 
 /** What a container is to have of networks, beyond none or the machine's. */
@@ -85,7 +86,8 @@ function bridged(
       'unsupported',
       `Cannot use --network ${names.join(', ')} in a user namespace: use --network none, or --userns host`,
     );
-  const join = names.map(parseNetworkFlag);
+  const places = networkPlaces(engine);
+  const join = names.map(parseNetworkFlag).map((wish) => ({ ...wish, network: networkName(places, wish.network) }));
   const { ip, ip6, macAddress: mac, networkAliases: aliases } = options;
   const addresses = [ip, ip6].filter((address) => address !== undefined);
   for (const [text, v6] of [

@@ -34,7 +34,7 @@ export function networkSettings(engine: Engine, record: ContainerRecord, summary
   const wished = record.net?.join ?? [];
   const networks = Object.fromEntries(
     wished.map(({ network, aliases = [] }) => {
-      const joined = attachment?.networks.find((one) => one.network === network || one.networkId === network);
+      const joined = attachment?.networks.find((one) => one.network === network);
       const of = (v6: boolean): { address: string; prefix: number; gateway: string } | undefined =>
         joined?.addresses.find(({ address }) => address.includes(':') === v6);
       const [v4, v6] = [of(false), of(true)];

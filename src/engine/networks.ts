@@ -8,6 +8,7 @@ import {
   DEFAULT_NETWORK,
   findNetwork,
   listNetworks as list,
+  networkName,
   type NetworkWish,
 } from '../network/networks.ts';
 import { reloadNetworks as reload } from '../network/reload.ts';
@@ -118,14 +119,12 @@ export async function removeNetwork(
 
 /** Removes the networks, but for the default one, that no container has, running or not. Returns their names. */
 export async function pruneNetworks(engine: Engine, wish: PruneWish = {}): Promise<string[]> {
-  const joined = containerIds(engine).flatMap(
-    (id) => findRecord(engine, id)?.net?.join.map(({ network }) => network) ?? [],
+  const used = new Set(
+    containerIds(engine).flatMap((id) => findRecord(engine, id)?.net?.join.map(({ network }) => network) ?? []),
   );
-  // As `findNetwork` takes them: by name, id, or the beginning of an id.
-  const isUsed = ({ name, id }: Network): boolean => joined.some((one) => one === name || id.startsWith(one));
   const removed: string[] = [];
   for (const network of listNetworks(engine)) {
-    if (network.name === DEFAULT_NETWORK || isUsed(network) || !isWished(network, wish)) continue;
+    if (network.name === DEFAULT_NETWORK || used.has(network.name) || !isWished(network, wish)) continue;
     try {
       await removeNetwork(engine, network.name);
       removed.push(network.name);
@@ -145,9 +144,10 @@ export async function reloadNetworks(engine: Engine): Promise<void> {
 /**
  * Puts a container into one more network, at once when it runs, and whenever it starts. Errors: not-found; already-exists when it is in it; failed-precondition for one without networks of its own.
  */
-export async function connectContainer(engine: Engine, wish: JoinWish, nameOrId: string): Promise<void> {
-  checkNetworkName(wish.network);
+export async function connectContainer(engine: Engine, asked: JoinWish, nameOrId: string): Promise<void> {
+  checkNetworkName(asked.network);
   const places = networkPlaces(engine);
+  const wish = { ...asked, network: networkName(places, asked.network) };
   const id = resolveContainer(engine, nameOrId);
   await reconcile(engine, id);
   using change = await beginChange(engine, id, 'connect');
@@ -159,7 +159,7 @@ export async function connectContainer(engine: Engine, wish: JoinWish, nameOrId:
       `Cannot connect container ${record.name}: it was created with --network ${record.network}, and has no networks of its own`,
     );
   const network = wish.network === DEFAULT_NETWORK ? undefined : findNetwork(places, wish.network);
-  if (net.join.some((one) => one.network === wish.network || one.network === network?.id))
+  if (net.join.some((one) => one.network === wish.network))
     throw new TareError(
       'already-exists',
       `Cannot connect to network ${wish.network}: container ${record.name} is in it`,
@@ -179,7 +179,7 @@ export async function disconnectContainer(engine: Engine, network: string, nameO
   using change = await beginChange(engine, id, 'disconnect');
   const record = readRecord(engine, id);
   const join = record.net?.join ?? [];
-  const left = join.filter((one) => one.network !== found.name && one.network !== found.id);
+  const left = join.filter((one) => one.network !== found.name);
   if (record.net === undefined || left.length === join.length)
     throw new TareError(
       'not-found',

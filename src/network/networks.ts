@@ -91,6 +91,16 @@ export function findNetwork(places: NetworkPlaces, nameOrId: string): Network {
   return network;
 }
 
+/** The name of a network, as records have it, by name, id or the beginning of its id. What is none of a network stays as it is. Errors: invalid when a beginning fits several. */
+export function networkName(places: NetworkPlaces, nameOrId: string): string {
+  try {
+    return findNetwork(places, nameOrId).name;
+  } catch (error) {
+    if (isKind(error, 'not-found')) return nameOrId;
+    throw error;
+  }
+}
+
 /** As `findNetwork`; the default network is made when it is asked for first. The caller has the lock. */
 export function findOrMakeNetwork(places: NetworkPlaces, nameOrId: string): Network {
   try {

@@ -11,7 +11,7 @@ import type { NetworkPlaces } from './network-places.ts';
 /**
  * Makes ports of the machine a container's: as long as the descriptor is open somewhere, nobody else can bind them, and nobody who has one is disturbed. Nothing listens there: packets are sent
  * on before they would come to a socket. However many ports there are, it is one descriptor: a socket on whose way the others are.
-. One that is taken is waited for, for so long.
+ * One that is taken is waited for, for so long.
  *
  * Errors: already-exists, saying who has a port.
  */

@@ -332,6 +332,8 @@ test('network create, ls, inspect, connect, disconnect, exists, prune, rm, reloa
   // As `network ls` prints it: the beginning of an id is a network's name as well.
   const short = await net.ok('network', 'ls', '--filter', 'name=kept', '--format', '{{.ID}}');
   await net.ok('create', '--name', 'asleep', '--network', short, 'host:', 'true');
+  assert.equal(await net.ok('ps', '-a', '--filter', 'network=kept', '--format', '{{.Names}}'), 'asleep');
+  assert.match((await net.tare('network', 'connect', short, 'asleep')).stderr, /container asleep is in it/);
   assert.equal(await net.ok('network', 'prune', '-f'), 'unused');
   await net.ok('rm', 'asleep');
   assert.equal(await net.ok('network', 'prune', '-f', '--filter', 'label!=x'), 'kept');
