@@ -207,6 +207,15 @@ test('what cannot be is refused before there is a container', { skip }, async ()
     const { code, stderr } = await lab.tare('run', '--rm', ...words, lab.source, 'true');
     assert.deepEqual([code, stderr], [125, `Error: ${message}\n`]);
   }
+  const large = join(lab.dir, 'large');
+  writeFileSync(large, Buffer.alloc(MAX_SECRET_BYTES + 1));
+  for (const [from, message] of [
+    [lab.dir, 'read: EISDIR (is a directory)'],
+    [large, `${large} is longer than ${MAX_SECRET_BYTES} bytes`],
+  ] as const) {
+    const { code, stderr } = await lab.tare('secret', 'create', 'x', from);
+    assert.deepEqual([code, stderr], [125, `Error: Cannot create secret x: ${message}\n`]);
+  }
   await removeSecret(lab.engine, 'db');
   assert.deepEqual(await lab.leftovers(), []);
 });

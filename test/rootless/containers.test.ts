@@ -51,6 +51,20 @@ test('the life of a container: run -d, exec, logs, stop, start, inspect, diff, r
     );
 });
 
+test('secrets: files and variables, with ids of the user’s', { skip }, async () => {
+  await using lab = new UserLab();
+  const value = join(lab.home, 'value');
+  writeFileSync(value, 'v');
+  give(lab, value);
+  await lab.ok('secret', 'create', 's', value);
+  const script = 'cat /run/secrets/s; echo " $S $(stat -c "%u %g %a" /run/secrets/s) $(stat -f -c %T /run/secrets/s)"';
+  const how = ['--secret', 's,uid=7,gid=8,mode=0440', '--secret', 's,type=env,target=S'];
+  assert.equal(await lab.ok('run', '--rm', ...how, lab.source, 'sh', '-c', script), 'v v 7 8 440 tmpfs');
+  assert.equal(statSync(lab.at('tare', 'secrets/s/data')).mode & 0o777, 0o600);
+  await lab.ok('secret', 'rm', 's');
+  assert.equal(await lab.ok('secret', 'ls', '-q'), '');
+});
+
 test('init, and a restart policy that comes after the start', { skip }, async () => {
   await using lab = new UserLab();
   await lab.ok('create', '--name', 'c', lab.source, 'sh', '-c', 'echo run; sleep 0.5; exit 3');

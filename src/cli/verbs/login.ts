@@ -1,10 +1,10 @@
-import { readSync } from 'node:fs';
 import { isKind } from '../../base/errors.ts';
 import { checkLogin, existingLogin, login, parseLoginKey, type LoginKey } from '../../engine/login.ts';
 import type { RegistryAccess } from '../../engine/registries.ts';
 import type { Context } from '../context.ts';
 import { Prompt } from '../prompt.ts';
 import { registryAccess, registryFlags } from '../registry-flags.ts';
+import { readInput } from '../read-input.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -38,7 +38,7 @@ export const verb = defineVerb({
       throw new UsageError('Cannot use --password with --password-stdin: only one of them can bring the password');
     if (values['password-stdin'] === true && username === undefined)
       throw new UsageError('Cannot use --password-stdin alone: --username must say whose password it is');
-    const given = values['password-stdin'] === true ? readPassword() : shown;
+    const given = values['password-stdin'] === true ? await readPassword() : shown;
     if (username === undefined && given === undefined && (await isStillValid(context, access, key))) return 0;
     await login(access, key, await complete(context, key, username, given));
     context.print('Login Succeeded!\n');
@@ -95,13 +95,8 @@ async function complete(
 }
 
 /** All of standard input without the end of its last line. Errors: UsageError when it is too long. */
-function readPassword(): string {
-  const bytes = Buffer.alloc(MAX_PASSWORD_BYTES + 1);
-  let length = 0;
-  for (;;) {
-    const count = readSync(0, bytes, length, bytes.length - length, null);
-    length += count;
-    if (length > MAX_PASSWORD_BYTES) throw new UsageError('Cannot use the password: it is too long');
-    if (count === 0) return bytes.toString('utf8', 0, length).replace(/\r?\n$/, '');
-  }
+async function readPassword(): Promise<string> {
+  const bytes = await readInput(0, MAX_PASSWORD_BYTES);
+  if (bytes === undefined) throw new UsageError('Cannot use the password: it is too long');
+  return bytes.toString('utf8').replace(/\r?\n$/, '');
 }

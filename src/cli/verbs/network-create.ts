@@ -1,7 +1,7 @@
 import { isKind } from '../../base/errors.ts';
 import { createNetwork } from '../../engine/networks.ts';
 import { UsageError } from '../usage-error.ts';
-import { pairsOf } from '../values.ts';
+import { pairsOf } from '../pairs.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare network create`: prints the name. */

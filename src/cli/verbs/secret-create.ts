@@ -1,10 +1,12 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TareError } from '../../base/errors.ts';
+import { fileError } from '../../engine/file-error.ts';
+import { openReadOnly } from '../../engine/open-read-only.ts';
 import { createSecret, MAX_SECRET_BYTES } from '../../engine/secrets/store.ts';
 import type { Context } from '../context.ts';
 import { UsageError } from '../usage-error.ts';
-import { pairsOf } from '../values.ts';
+import { pairsOf } from '../pairs.ts';
+import { readInput } from '../read-input.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare secret create`: prints the id. */
@@ -34,7 +36,7 @@ export const verb = defineVerb({
   async run(context, values, [name = '', from = '']) {
     if (values.replace === true && values.ignore === true)
       throw new UsageError('Cannot use --replace and --ignore together');
-    const value = values.env === true ? variable(context, name, from) : read(context, name, from);
+    const value = values.env === true ? variable(context, name, from) : await read(context, name, from);
     const id = await createSecret(context.engine, name, value, {
       driver: values.driver === 'pass' ? 'pass' : 'file',
       driverOptions: pairsOf('--driver-opts', values['driver-opts'], 'KEY=VALUE'),
@@ -53,21 +55,14 @@ function variable(context: Context, name: string, from: string): Buffer {
   return Buffer.from(value);
 }
 
-/** One byte more than is allowed shows that it is too long. */
-function read(context: Context, name: string, from: string): Buffer {
-  const value = Buffer.alloc(MAX_SECRET_BYTES + 1);
-  let length = 0;
+async function read(context: Context, name: string, from: string): Promise<Buffer> {
+  const doing = `create secret ${name}`;
   try {
-    const fd = from === '-' ? 0 : openSync(resolve(context.cwd, from), 'r');
-    try {
-      for (let count = 1; count > 0 && length < value.length; length += count)
-        count = readSync(fd, value, length, value.length - length, null);
-    } finally {
-      if (fd !== 0) closeSync(fd);
-    }
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : String(cause);
-    throw new TareError('not-found', `Cannot create secret ${name}: ${from}: ${why}`, { cause });
+    using file = from === '-' ? undefined : openReadOnly(resolve(context.cwd, from), doing);
+    const value = await readInput(file ?? 0, MAX_SECRET_BYTES);
+    if (value !== undefined) return value;
+  } catch (error) {
+    throw fileError(error, doing);
   }
-  return value.subarray(0, length);
+  throw new TareError('invalid', `Cannot ${doing}: ${from} is longer than ${MAX_SECRET_BYTES} bytes`);
 }

@@ -1,5 +1,5 @@
 import { createVolume } from '../../engine/volumes/create-volume.ts';
-import { pairsOf } from '../values.ts';
+import { pairsOf } from '../pairs.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare volume create`: prints the name. */
