@@ -14,6 +14,7 @@ import { floor } from './cases/floor.ts';
 import { inProcess, inProcessIdle } from './cases/in-process.ts';
 import { largeStore } from './cases/large-store.ts';
 import { memory } from './cases/memory.ts';
+import { network } from './cases/network.ts';
 import { node } from './cases/node.ts';
 import { parallel } from './cases/parallel.ts';
 import { ps } from './cases/ps.ts';
@@ -33,6 +34,7 @@ const cases: readonly Case[] = [
   node,
   floor,
   run,
+  network,
   largeStore,
   exec,
   ps,

@@ -21,12 +21,13 @@ export function compilePrograms(repository: string, target: string, cc: string):
 /**
  * The first process of the bench's pid namespace: makes the machine look as the peers need it, in a mount namespace of its own, runs
  * the command and reaps what the engines leave. The engines' fixed places (/run, /dev/shm, /var/lib/containers) become private; what else is
- * in /run (a docker socket) stays visible. A disk of our own is mounted where stage 1 made one. On cgroup v1, crun wants the hugetlb hierarchy: it is mounted beside the others, on a private tmpfs.
+ * in /run (a docker socket) stays visible. The network is a new one, of loopback alone: bridges and rules of the engines are in nobody's way. A disk of our own is mounted where stage 1 made one. On cgroup v1, crun wants the hugetlb hierarchy: it is mounted beside the others, on a private tmpfs.
  */
 const stageScript = `
 dir=$1
 shift
 mkdir "$dir/run" "$dir/cgroup"
+busybox ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs "$dir/run"
 for path in /run/*; do
   name=\${path##*/}
@@ -90,7 +91,7 @@ export interface StageOptions {
 }
 
 /**
- * Runs `command` as stage 2 of the bench: own pid and mount namespace, the peers' root if asked for, and on its fd 3 a connection that closes
+ * Runs `command` as stage 2 of the bench: own pid, mount and network namespace, the peers' root if asked for, and on its fd 3 a connection that closes
  * when we die or are aborted. Resolves to its exit code. When it has ended, so has every process it left, and its cgroups are gone.
  */
 export async function runStage(command: readonly string[], options: StageOptions): Promise<number> {
@@ -105,6 +106,7 @@ export async function runStage(command: readonly string[], options: StageOptions
     '--fork',
     '--kill-child',
     '--mount-proc',
+    '--net',
     ...script,
   ];
   const [program = '', ...args] = peers === undefined ? namespaces : insidePeers(peers, directory, namespaces);

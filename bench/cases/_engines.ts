@@ -23,6 +23,13 @@ export const tareImage: EngineCommands = {
   run: async (lab, ...flags) => [...lab.tare(), 'run', ...flags, '--network', 'none', await lab.tareImage()],
 };
 
+/** The same in a network; a later `--network` is one more for Tare, so it is another command. */
+export const tareBridge: EngineCommands = {
+  ...tareImage,
+  name: 'tare bridge',
+  run: async (lab, ...flags) => [...lab.tare(), 'run', ...flags, '--network', 'bridge', await lab.tareImage()],
+};
+
 /** `podman` on a folder, with its throw-away overlay. */
 export const podmanRootfs: EngineCommands = {
   name: 'podman rootfs:O',
@@ -35,6 +42,16 @@ export const podmanImage: EngineCommands = {
   name: 'podman image',
   engine: async (lab) => lab.podman(),
   run: async (lab, ...flags) => [...lab.podmanRun(...flags), await lab.podmanImage()],
+};
+
+/** The same in podman's default network. */
+export const podmanBridge: EngineCommands = {
+  ...podmanImage,
+  name: 'podman bridge',
+  run: async (lab, ...flags) => {
+    const cgroup = ['--cgroup-parent', lab.cgroupParent];
+    return [...lab.podman(), 'run', ...flags, '--network', 'bridge', ...cgroup, await lab.podmanImage()];
+  },
 };
 
 /** `docker` on an image: it knows nothing else. */

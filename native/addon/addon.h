@@ -51,5 +51,6 @@ void tare_map_init(napi_env env, napi_value exports);
 void tare_remove_init(napi_env env, napi_value exports);
 void tare_userns_init(napi_env env, napi_value exports);
 void tare_netns_init(napi_env env, napi_value exports);
+void tare_aside_init(napi_env env, napi_value exports);
 /* The batch layer writer. Weak: the addon also builds without it. */
 __attribute__((weak)) napi_value tare_apply_init(napi_env env, napi_value exports);

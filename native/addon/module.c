@@ -114,6 +114,7 @@ static napi_value init(napi_env env, napi_value exports) {
   tare_remove_init(env, exports);
   tare_userns_init(env, exports);
   tare_netns_init(env, exports);
+  tare_aside_init(env, exports);
   if (tare_apply_init) tare_apply_init(env, exports);
   return exports;
 }

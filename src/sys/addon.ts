@@ -77,6 +77,7 @@ export interface Addon {
   userNamespace(uidMap: string, gidMap: string): number;
   socketIn(netns: number, domain: number, type: number, protocol: number): number;
   openIn(netns: number, path: string, flags: number): number;
+  closeAside(fd: number): number;
   sendmsg(fd: number, bytes: Bytes, fds: Int32Array | null, flags: number): number;
   recvmsg(fd: number, into: Bytes, fds: Int32Array, flags: number): number;
   lockWait(fd: number, type: number, done: (result: number) => void): object | number;

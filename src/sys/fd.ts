@@ -45,6 +45,12 @@ export class Fd implements Disposable {
     if (number >= 0) addon().close(number);
   }
 
+  /** Closes it without waiting for what its last close sets off in the kernel: another process is the last, and waits. */
+  closeAside(): void {
+    const number = this.release();
+    if (number >= 0) addon().closeAside(number);
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }

@@ -74,6 +74,11 @@ export class NetlinkSocket implements Disposable {
     return new NetlinkSocket(Fd.adopt(fd.release()));
   }
 
+  /** As disposal, for one whose end the kernel would let us wait for. */
+  closeAside(): void {
+    this.#fd.closeAside();
+  }
+
   [Symbol.dispose](): void {
     this.#fd.close();
   }

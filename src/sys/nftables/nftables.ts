@@ -2,7 +2,7 @@ import type { FdLike } from '../fd.ts';
 import { Attributes, malformed, text } from '../netlink/attributes.ts';
 import type { Request } from '../netlink/socket.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { type Element, nftRequest, NFPROTO_INET, readComment } from './objects.ts';
+import { type Element, isDeletion, nftRequest, NFPROTO_INET, readComment } from './objects.ts';
 
 const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
@@ -20,6 +20,7 @@ export interface Chain {
 /** The packet filter of a network namespace, as far as it is of the family inet (NFPROTO_INET). */
 export class Nftables implements Disposable {
   readonly #socket: NetlinkSocket;
+  #hasDeleted = false;
 
   /** Errors: by errno; `unsupported` where the kernel has no nf_tables. */
   constructor(netns?: FdLike) {
@@ -27,11 +28,14 @@ export class Nftables implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#socket[Symbol.dispose]();
+    // The kernel frees what was deleted after a grace period of all processors, 10 to 30 ms; whoever closes a socket until then waits for it.
+    if (this.#hasDeleted) this.#socket.closeAside();
+    else this.#socket[Symbol.dispose]();
   }
 
   /** Carries all requests out, or none. Errors: of the first that was refused. */
   commit(requests: readonly Request[]): void {
+    this.#hasDeleted ||= requests.some(isDeletion);
     const edge = (type: number): Request => ({ type, parts: [aboutNftables], what: 'change the firewall' });
     this.#socket.batch(edge(NFNL_MSG_BATCH_BEGIN), requests, edge(NFNL_MSG_BATCH_END));
   }

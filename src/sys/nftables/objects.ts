@@ -130,6 +130,12 @@ export function flushChain(table: string, chain: string): Request {
   return nftRequest('deleteRule', 'delete rules', chain, [text(1, table), text(2, chain)]);
 }
 
+/** Whether something is gone after it. */
+export function isDeletion({ type }: Request): boolean {
+  const { deleteTable, deleteChain, deleteRule, deleteElements } = messageTypes;
+  return [deleteTable, deleteChain, deleteRule, deleteElements].some((one) => one === (type & 0xff));
+}
+
 const typeOf = (parts: readonly ValueType[]): number =>
   parts.reduce((type, part) => (type << TYPE_BITS) | valueTypes[part], 0);
 

@@ -1,0 +1,66 @@
+/* The last close of some descriptors waits for the kernel: somebody else does it. */
+#include "addon.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Used by one at a time: the kernel clears it when that one no longer runs on the stack. */
+static pid_t closing;
+static bool let_go;
+static char stack[16 * 1024] __attribute__((aligned(16)));
+
+struct aside {
+  int fd;
+  int result;
+};
+
+/* It runs in our memory, beside us and maybe longer: nothing here may touch what others use, errno included.
+ */
+static int closer(void *arg) {
+  const int fd = (int)(intptr_t)arg;
+  /* Ours are copies: none is to live longer than the caller's. */
+  if (fd > 0) syscall(SYS_close_range, 0, fd - 1, 0);
+  syscall(SYS_close_range, fd + 1, ~0u, 0);
+  /* The caller is not to be the last; it may have been killed. */
+  const struct timespec moment = {.tv_nsec = 1000 * 1000};
+  for (int patience = 1000; patience > 0 && !__atomic_load_n(&let_go, __ATOMIC_SEQ_CST); patience--)
+    syscall(SYS_nanosleep, &moment, NULL);
+  syscall(SYS_close, fd);
+  syscall(SYS_exit, 0);
+  return 0;
+}
+
+/* Its end makes the closer a child of nobody's: the caller has none to wait for. */
+static int parting(void *arg) {
+  struct aside *a = arg;
+  const int flags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD;
+  void *copied = (void *)(intptr_t)a->fd;
+  if (clone(closer, stack + sizeof(stack), flags, copied, NULL, NULL, &closing) < 0) a->result = -errno;
+  _exit(0);
+}
+
+/* closeAside(fd): closes it without waiting for what that sets off. */
+static napi_value close_aside(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  int64_t fd;
+  pid_t free_ = 0;
+  if (!tare_args(env, info, args, 1) || tare_int(env, args[0], &fd) < 0 || fd < 0)
+    return tare_number(env, -EINVAL);
+  if (__atomic_compare_exchange_n(&closing, &free_, 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    struct aside a = {.fd = (int)fd};
+    __atomic_store_n(&let_go, false, __ATOMIC_SEQ_CST);
+    if (tare_vfork(parting, &a, 0) < 0 || a.result < 0) __atomic_store_n(&closing, 0, __ATOMIC_SEQ_CST);
+  }
+  int result = close((int)fd) < 0 ? -errno : 0;
+  __atomic_store_n(&let_go, true, __ATOMIC_SEQ_CST);
+  return tare_number(env, result);
+}
+
+void tare_aside_init(napi_env env, napi_value exports) {
+  static const struct tare_function table[] = {{"closeAside", close_aside}};
+  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
+}
