@@ -236,7 +236,7 @@ export class Tare implements AsyncDisposable {
     await renameContainer(this.#engine, nameOrId, name);
   }
 
-  /** Changes the limits of a container, and its restart policy, now and for its next starts. Returns warnings. Errors: not-found; invalid; failed-precondition. */
+  /** Changes the limits of a container, and its restart policy, now and for its next starts, and its health check for the next starts. Returns warnings. Errors: not-found; invalid; failed-precondition. */
   async update(nameOrId: string, update: ContainerUpdate): Promise<readonly string[]> {
     const { updateContainer } = await import('./engine/update.ts');
     return updateContainer(this.#engine, nameOrId, update);

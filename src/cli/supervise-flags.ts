@@ -4,15 +4,8 @@ import type { FlagTable, FlagValues } from './flag-table.ts';
 import { UsageError } from './usage-error.ts';
 import { durationMs, parseInteger } from './values.ts';
 
-/** What the monitor does while nobody of us is there. */
-export const superviseFlags = {
-  restart: {
-    type: 'text',
-    value: 'POLICY',
-    standard: 'no',
-    help: 'When to start the container again after its end: no, on-failure[:N], always, unless-stopped',
-  },
-  timeout: { type: 'seconds', help: 'Kill the container so long after its start; 0: never' },
+/** When a container is well, and what to do when it is not. */
+export const healthFlags = {
   'health-cmd': {
     type: 'text',
     value: 'COMMAND',
@@ -40,7 +33,19 @@ export const superviseFlags = {
   'no-healthcheck': { type: 'switch', help: "Do not run the image's health check" },
 } as const satisfies FlagTable;
 
-type Values = FlagValues<typeof superviseFlags>;
+/** What the monitor does while nobody of us is there. */
+export const superviseFlags = {
+  restart: {
+    type: 'text',
+    value: 'POLICY',
+    standard: 'no',
+    help: 'When to start the container again after its end: no, on-failure[:N], always, unless-stopped',
+  },
+  timeout: { type: 'seconds', help: 'Kill the container so long after its start; 0: never' },
+  ...healthFlags,
+} as const satisfies FlagTable;
+
+type Values = FlagValues<typeof healthFlags>;
 
 /** The policy of `--restart`. Errors: UsageError. */
 export function restartOf(text: string | undefined): CreateOptions['restart'] | undefined {
@@ -60,7 +65,7 @@ export function restartOf(text: string | undefined): CreateOptions['restart'] | 
 export function healthOf(values: Values): HealthOptions | undefined {
   const command = values['health-cmd'];
   const none = values['no-healthcheck'] === true;
-  const time = (name: keyof typeof superviseFlags & `health-${string}`): number | undefined => {
+  const time = (name: keyof typeof healthFlags & `health-${string}`): number | undefined => {
     const text = values[name];
     if (text === undefined) return undefined;
     const ms = /^[0-9]+$/.test(String(text)) ? Number(text) * 1000 : durationMs(String(text));

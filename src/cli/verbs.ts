@@ -155,7 +155,7 @@ export const verbs: readonly VerbEntry[] = [
   {
     name: 'update',
     group: 'containers',
-    summary: 'Change limits and restart policies of containers',
+    summary: 'Change limits, restart policies and health checks of containers',
     load: async () => (await import('./verbs/update.ts')).verb,
   },
   {

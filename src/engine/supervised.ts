@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
 import type { Healthcheck } from '../spec/image-config.ts';
 import type { CreateOptions } from './create-options.ts';
-import { mergeHealth } from './health-options.ts';
+import { type HealthOptions, mergeHealth } from './health-options.ts';
 import { JOURNAL_SOCKET } from './journal.ts';
 import type { ContainerRecord, RestartPolicy } from './record.ts';
 
@@ -55,9 +55,20 @@ export function supervised(
   return {
     ...(restart === undefined || restart.policy === 'no' ? {} : { restart }),
     ...(timeoutSeconds === undefined || timeoutSeconds === 0 ? {} : { timeoutMs: timeoutSeconds * 1000 }),
+    ...healthMembers(healthcheck, onFailure, health?.intervalMs === 0),
+    ...(log?.tag === undefined ? {} : { logTag: log.tag }),
+  };
+}
+
+/** How a record has a health check. `isManual`: it is never run unasked. */
+export function healthMembers(
+  healthcheck: Healthcheck | undefined,
+  onFailure: NonNullable<HealthOptions['onFailure']>,
+  isManual: boolean,
+): Pick<ContainerRecord, 'healthcheck' | 'healthOnFailure' | 'healthInterval'> {
+  return {
     ...(healthcheck === undefined ? {} : { healthcheck }),
     ...(onFailure === 'none' ? {} : { healthOnFailure: onFailure }),
-    ...(health?.intervalMs === 0 ? { healthInterval: 'disabled' } : {}),
-    ...(log?.tag === undefined ? {} : { logTag: log.tag }),
+    ...(isManual ? { healthInterval: 'disabled' } : {}),
   };
 }

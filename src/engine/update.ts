@@ -2,6 +2,7 @@ import { sleep } from '../base/clock.ts';
 import { TareError, isKind } from '../base/errors.ts';
 import { checkResources } from '../runtime/cgroup/resources.ts';
 import { updateCgroup } from '../runtime/cgroup/mod.ts';
+import { type HealthOptions, mergeHealth } from './health-options.ts';
 import { isServed, readLifeState, takeLife } from '../runtime/state.ts';
 import type { LinuxResources } from '../spec/runtime-config.ts';
 import { planConstants } from '../sys/plan/schema.ts';
@@ -16,7 +17,7 @@ import { resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { type ContainerRecord, type RestartPolicy, containerDir, readConfig, readRecord } from './record.ts';
 import { restartSettings, superviseSettings } from './supervise-settings.ts';
-import { checkPolicy } from './supervised.ts';
+import { checkPolicy, healthMembers } from './supervised.ts';
 
 const { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS } = planConstants;
 
@@ -26,13 +27,15 @@ export interface ContainerUpdate {
   readonly resources?: ResourceLimits;
   /** In force at once: at the next end of one that runs, at the next start of one that waits for it. */
   readonly restart?: RestartPolicy;
+  /** What changes of the health check; in force from the next start on. */
+  readonly health?: HealthOptions;
 }
 
 /** So long somebody else may be starting it, or collecting what ended. */
 const BUSY_DEADLINE_MS = 10_000;
 
 /**
- * Changes the limits of a container, those of its cgroup when it runs and those it will be started with, and its restart policy. The kernel is asked first: what it refuses changes
+ * Changes the limits of a container, those of its cgroup when it runs and those it will be started with, its restart policy, and its health check for the next starts. The kernel is asked first: what it refuses changes
  * nothing, also nothing of the rest. Returns warnings.
  *
  * Errors: not-found; invalid; unsupported without a controller; failed-precondition when it is removed, or when more is in use than the new limit; by errno of the cgroup file.
@@ -42,18 +45,24 @@ export async function updateContainer(
   nameOrId: string,
   update: ContainerUpdate,
 ): Promise<readonly string[]> {
-  const { resources, restart } = update;
+  const { resources, restart, health } = update;
   const id = resolveContainer(engine, nameOrId);
   await reconcile(engine, id);
   using change = await beginChange(engine, id, 'update');
-  const record = readRecord(engine, id);
-  if (restart !== undefined) checkRestart(record, restart, nameOrId);
+  const before = readRecord(engine, id);
+  if (restart !== undefined) checkRestart(before, restart, nameOrId);
+  const record = health === undefined ? before : changedHealth(before, health);
   try {
     const warnings =
       resources === undefined ? [] : await changeLimits(engine, record, change, { limits: resources, nameOrId });
+    if (record !== before) change.writeRecord(record);
     if (restart !== undefined) changePolicy(record, restart, change);
     emit(engine, { ...containerActor(record), action: 'update' });
-    return warnings;
+    // Its monitor has the check with its Plan.
+    const isLate = record !== before && isServed(readLifeState(containerDir(engine, id))?.phase);
+    return isLate
+      ? [...warnings, `Container ${nameOrId} runs: its new health check holds from its next start on`]
+      : warnings;
   } catch (error) {
     throw fileError(error, `update container ${nameOrId}`);
   }
@@ -72,6 +81,16 @@ function checkRestart(record: ContainerRecord, restart: RestartPolicy, nameOrId:
       'invalid',
       `Cannot update container ${nameOrId}: it is removed when it has ended (--rm), so it cannot start again (--restart)`,
     );
+}
+
+/** The health check of a record, changed; what is not said stays. Errors: invalid. */
+function changedHealth(record: ContainerRecord, health: HealthOptions): ContainerRecord {
+  const healthcheck = mergeHealth(record.healthcheck, health);
+  const isOff = health.test !== undefined && health.test.length < 2;
+  const { onFailure = isOff ? 'none' : (record.healthOnFailure ?? 'none'), intervalMs } = health;
+  const isManual = intervalMs === undefined ? !isOff && record.healthInterval === 'disabled' : intervalMs === 0;
+  const { healthcheck: _check, healthOnFailure: _action, healthInterval: _interval, ...rest } = record;
+  return { ...rest, ...healthMembers(healthcheck, onFailure, isManual) };
 }
 
 /** One rename(2): its monitor, later starts and whoever looks have the old policy before it, the new one after it. */
