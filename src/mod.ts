@@ -88,6 +88,8 @@ export interface OpenOptions {
   readonly cgroupManager?: CgroupManager;
   /** Parent of the containers' cgroups, `/tare`; with systemd a slice, `machine.slice`. */
   readonly cgroupParent?: string;
+  /** Network of containers that ask for none in particular; TARE_DEFAULT_NETWORK, otherwise `bridge` (for a user, and in a user namespace, `none`). */
+  readonly defaultNetwork?: string;
 }
 
 /** Options of `Tare.run`: those of a container, and what accompanies its start. */
@@ -360,6 +362,7 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
   const storageRunRoot = options.storageRunRoot ?? places.storageRunRoot;
   const launcher = `${nativeDir()}/bin/tare`;
   const parent = options.cgroupParent === undefined ? [] : ['--cgroup-parent', options.cgroupParent];
+  const defaultNetwork = options.defaultNetwork ?? process.env['TARE_DEFAULT_NETWORK'];
   const manager = options.cgroupManager === undefined ? [] : ['--cgroup-manager', options.cgroupManager];
   const engine = createEngine({
     root,
@@ -386,6 +389,7 @@ export async function open(options: OpenOptions = {}): Promise<Tare> {
       ...manager,
       ...parent,
     ],
+    ...(defaultNetwork === undefined || defaultNetwork === '' ? {} : { defaultNetwork }),
     ...(options.cgroupManager === undefined ? {} : { cgroupManager: options.cgroupManager }),
     ...(options.cgroupParent === undefined ? {} : { cgroupParent: options.cgroupParent }),
   });

@@ -13,6 +13,7 @@ test(
   { skip: needs.root() || needs.path('/sys/fs/cgroup/unified') },
   async () => {
     const before = takeTraces(lane);
+    assert.ok(before['network link'].has('lo'));
     const dir = mkdtempSync('/tmp/tare-leak-');
     const cgroup = `/sys/fs/cgroup/unified/tare-test-leak-${process.pid}`;
     mkdirSync(cgroup);

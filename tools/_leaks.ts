@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
 /** What tests could leave on the machine, by kind, each as readable names. */
 export type Traces = Readonly<
-  Record<'mount' | 'cgroup' | 'process' | 'network namespace' | 'temporary file', ReadonlySet<string>>
+  Record<'mount' | 'cgroup' | 'process' | 'network namespace' | 'network link' | 'temporary file', ReadonlySet<string>>
 >;
 
 /** What is there now. `lane` marks the processes this run started: it is in their environment. */
@@ -17,6 +17,7 @@ export function takeTraces(lane: string): Traces {
     cgroup: new Set(cgroups('/sys/fs/cgroup', 3)),
     process: new Set(processes.map(({ pid, title }) => `${pid} ${title}`)),
     'network namespace': new Set(networkNamespaces()),
+    'network link': new Set(lines('/proc/self/net/dev').flatMap((line) => /^\s*([^:|\s]+):/.exec(line)?.[1] ?? [])),
     'temporary file': new Set(
       ['/tmp', '/var/tmp', '/run', '/dev/shm'].flatMap((dir) =>
         names(dir)

@@ -150,13 +150,14 @@ function compileProblems({ output }: Outcome, examples: readonly Example[]): Pro
     : [{ file: 'docs', line: 0, message: `examples do not compile: ${output.trim()}` }];
 }
 
-/** Empty /var/lib/tare and so on, gone with the mount namespace. */
+/** Empty /var/lib/tare and so on, and a network of its own: gone with the namespaces. */
 function runExample(path: string, root: string): Promise<Outcome> {
   const script = `set -e
 for dir in /var/lib/tare /run/tare /var/lib/containers /run/containers; do mkdir -p "$dir"; mount -t tmpfs tmpfs "$dir"; done
+ip link set lo up
 exec "$@"`;
   return runProgram(
-    ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath, path],
+    ['unshare', '--mount', '--net', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath, path],
     { cwd: root, timeoutMs: 60_000 },
   );
 }

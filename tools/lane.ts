@@ -162,6 +162,8 @@ async function main(argv: readonly string[]): Promise<number> {
 
   const mark = `${name}-${process.pid}-${Date.now()}`;
   process.env['TARE_LANE'] = mark;
+  // The machine's network stays as it is: who tests networks has one to do it in.
+  process.env['TARE_DEFAULT_NETWORK'] = 'none';
   const before = takeTraces(mark);
   const began = performance.now();
   const result = await runFiles(root, files, {

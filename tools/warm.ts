@@ -62,6 +62,8 @@ async function fill(name: string, scratch: string, lines: readonly (readonly str
   const places = ['root', 'runroot', 'storage-root', 'storage-runroot'].map(
     (flag) => `--${flag}=${join(scratch, flag)}`,
   );
+  // The machine's network stays as it is.
+  places.push('--default-network=none');
   for (const line of lines) {
     await commandLine.run([...places, ...line], {
       env: { PATH: process.env['PATH'] },

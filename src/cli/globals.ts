@@ -38,6 +38,12 @@ export const globalFlags = {
     standard: 'true',
     help: 'Keep pulled blobs as they came, so that a push elsewhere sends the same bytes (TARE_KEEP_BLOBS)',
   },
+  'default-network': {
+    type: 'text',
+    value: 'NETWORK',
+    standard: 'bridge',
+    help: 'Network of containers that ask for none in particular (TARE_DEFAULT_NETWORK; a user, and in a user namespace: none)',
+  },
   'cgroup-manager': {
     type: 'text',
     choices: ['cgroupfs', 'systemd'],
@@ -75,6 +81,7 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
   const storageRoot = place('storage-root', 'TARE_STORAGE_ROOT', configured.storageRoot);
   const storageRunRoot = place('storage-runroot', 'TARE_STORAGE_RUNROOT', configured.storageRunRoot);
   const cgroupParent = flags['cgroup-parent'];
+  const defaultNetwork = flags['default-network'] || host.env['TARE_DEFAULT_NETWORK'] || undefined;
   const cgroupManager = managerOf(flags['cgroup-manager'] ?? host.env['TARE_CGROUP_MANAGER']);
   const self = [
     host.launcher,
@@ -95,6 +102,7 @@ export function engineOptions(flags: GlobalValues, host: Host): EngineOptions {
     uid: rootless?.uid ?? uid,
     ...(rootless === undefined ? {} : { rootless }),
     keepBlobs: flags['keep-blobs'] ?? !/^(0|false|no)$/i.test(host.env['TARE_KEEP_BLOBS'] ?? ''),
+    ...(defaultNetwork === undefined ? {} : { defaultNetwork }),
     ...(cgroupManager === undefined ? {} : { cgroupManager }),
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
     ...(configured.mountProgram === undefined ? {} : { mountProgram: configured.mountProgram }),

@@ -75,10 +75,11 @@ export async function createContainer(
 /** What `createContainer` and `runContainer` share: everything up to the Plan. The phase is still `creating`: until it changes, a crash leaves garbage. */
 export async function prepareContainer(
   engine: Engine,
-  options: CreateOptions,
+  asked: CreateOptions,
   how: CreateHow,
   next: { readonly owned: boolean; readonly starts: boolean },
 ): Promise<Prepared> {
+  const options = withDefaultNetwork(engine, asked);
   if (options.name !== undefined) checkName(options.name);
   if (engine.cgroups.problem !== undefined) throw new TareError('unsupported', engine.cgroups.problem);
   checkSupervised(options, next.owned);
@@ -205,6 +206,13 @@ export async function prepareContainer(
   }
 }
 
+/** What nobody says about networks. A bundle says it itself; a user, and a container in a user namespace, cannot have a network yet. */
+function withDefaultNetwork(engine: Engine, options: CreateOptions): CreateOptions {
+  if (options.network !== undefined || options.source.startsWith('bundle:')) return options;
+  if (engine.rootless !== undefined || asksForNamespace(options)) return options;
+  return asksForNetwork(options) ? options : { ...options, network: engine.defaultNetwork ?? 'bridge' };
+}
+
 function asksForNetwork(options: CreateOptions): boolean {
   const { network, publish, publishAll, ip, ip6, macAddress, networkAliases } = options;
   const isPlain = network === undefined || network === 'none' || network === 'host';
@@ -215,9 +223,12 @@ function asksForNames({ dns, dnsSearch, dnsOptions, addHosts }: CreateOptions): 
   return (dns ?? dnsSearch ?? dnsOptions ?? addHosts) !== undefined;
 }
 
+function asksForNamespace({ userns, uidMap, gidMap, subuidName, subgidName }: CreateOptions): boolean {
+  return (userns ?? uidMap ?? gidMap ?? subuidName ?? subgidName) !== undefined;
+}
+
 async function ownNamespace(engine: Engine, options: CreateOptions): Promise<NamespaceRequest | undefined> {
-  const { userns, uidMap, gidMap, subuidName, subgidName } = options;
-  if ((userns ?? uidMap ?? gidMap ?? subuidName ?? subgidName) === undefined) return undefined;
+  if (!asksForNamespace(options)) return undefined;
   const { namespaceRequest } = await import('./namespace-request.ts');
   const { rootless } = engine;
   return namespaceRequest(

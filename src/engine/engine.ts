@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly cgroupManager?: CgroupManager;
   /** Parent of the containers' cgroups; with systemd a slice. */
   readonly cgroupParent?: string;
+  /** Network of a container that asks for none in particular: as `--network` takes it. Default: `bridge`; where a container cannot have that, `none`. */
+  readonly defaultNetwork?: string;
   /** Keep the compressed blobs of pulled layers, so that pushing an image elsewhere sends the same bytes (default true). */
   readonly keepBlobs?: boolean;
   /** The user's environment and id: where credentials, certificates and proxies of registries are. Default: none, 0. */

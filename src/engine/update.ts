@@ -89,8 +89,12 @@ function changedHealth(record: ContainerRecord, health: HealthOptions): Containe
   const isOff = health.test !== undefined && health.test.length < 2;
   const { onFailure = isOff ? 'none' : (record.healthOnFailure ?? 'none'), intervalMs } = health;
   const isManual = intervalMs === undefined ? !isOff && record.healthInterval === 'disabled' : intervalMs === 0;
+  const { created } = record;
+  // What a clone is made with.
+  const known =
+    created === undefined ? {} : { created: { ...created, health: isOff ? health : { ...created.health, ...health } } };
   const { healthcheck: _check, healthOnFailure: _action, healthInterval: _interval, ...rest } = record;
-  return { ...rest, ...healthMembers(healthcheck, onFailure, isManual) };
+  return { ...rest, ...known, ...healthMembers(healthcheck, onFailure, isManual) };
 }
 
 /** One rename(2): its monitor, later starts and whoever looks have the old policy before it, the new one after it. */

@@ -27,6 +27,7 @@ export class Lab implements Disposable {
     TARE_RUNROOT: join(this.dir, 'run'),
     TARE_STORAGE_ROOT: join(this.dir, 'storage'),
     TARE_STORAGE_RUNROOT: join(this.dir, 'storage-run'),
+    TARE_DEFAULT_NETWORK: 'none',
   };
 
   /** Runs `tare ARGS` to its end; killed after half a minute. */

@@ -111,6 +111,7 @@ export class Lab implements AsyncDisposable {
       ...roots,
       ...(rootless === undefined ? {} : { rootless, env: process.env }),
       ...cgroups,
+      defaultNetwork: 'none',
       self: [launcher, ...flags({ ...roots, ...cgroups })],
     };
     this.engine = createEngine(this.options);

@@ -1,7 +1,13 @@
 /** Health checks that are changed: in force from the next start on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkHealth, inspectContainer, restartContainer, updateContainer } from '../../src/engine/mod.ts';
+import {
+  checkHealth,
+  cloneContainer,
+  inspectContainer,
+  restartContainer,
+  updateContainer,
+} from '../../src/engine/mod.ts';
 import { isKind } from '../../src/base/errors.ts';
 import { canRun, Lab } from './lab.ts';
 
@@ -45,6 +51,8 @@ test('updateContainer: a health check that is changed, given, and taken away', {
   await restartContainer(lab.engine, id, { timeoutSeconds: 0 });
   await checkHealth(lab.engine, id);
   assert.equal((await inspect(id)).State.Health?.Status, 'healthy');
+  const clone = await inspect((await cloneContainer(lab.engine, id)).id);
+  assert.deepEqual(clone.Config.Healthcheck, changed.Config.Healthcheck);
 
   await updateContainer(lab.engine, id, { health: { test: ['NONE'] } });
   await restartContainer(lab.engine, id, { timeoutSeconds: 0 });
