@@ -1,9 +1,19 @@
-import { existsSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
+import { Fd } from '../sys/fd.ts';
+import { isLocked } from '../sys/lock.ts';
 import type { Engine } from './engine.ts';
 
 /** Whether a container has something of networks that is to be taken back when it is dead: one look, without the code of networks. */
 export function holdsNetworks(engine: Engine, id: string): boolean {
   return existsSync(`${engine.runRoot}/networks/attached/${id}`);
+}
+
+/** Whether containers should find each other by name, and nobody answers: the resolver was killed. */
+export function lacksResolver(engine: Engine): boolean {
+  const dir = `${engine.runRoot}/networks/names`;
+  if (!existsSync(`${dir}/table`)) return false;
+  using life = Fd.adopt(openSync(`${dir}/life`, 'a+', 0o600));
+  return !isLocked(life);
 }
 
 /** Whether any has. */

@@ -10,6 +10,7 @@ import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import { leaveNetworks } from './leave-networks.ts';
 import { writeNetworkFiles } from './network-files.ts';
+import { hostNamesOf, namelessWarnings, namesOf } from './network-names.ts';
 import { networkPlaces } from './network-ground.ts';
 import { openReadOnly } from './open-read-only.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
@@ -37,14 +38,21 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
   using stack = new DisposableStack();
   const netns = stack.use(networkNamespace());
   let reserved: Fd | undefined;
-  const attachment = await attach(networkPlaces(engine), record.id, netns, net.join, net.ports, (fd) => {
-    reserved = stack.use(fd);
+  const attachment = await attach(networkPlaces(engine), record.id, netns, net.join, net.ports, {
+    keep: (fd) => {
+      reserved = stack.use(fd);
+    },
+    names: namesOf(engine, record),
+    ...(record.names?.dns === undefined ? {} : { servers: record.names.dns }),
   });
   const leave = (): Promise<void> => leaveNetworks(engine, record.id, false);
   let warnings: string[];
   try {
-    const names = [...new Set([hostnameOf(engine, record), record.name])];
-    warnings = writeNetworkFiles(containerDir(engine, record.id), names, attachment, record.names ?? {});
+    const names = hostNamesOf(engine, record);
+    warnings = [
+      ...namelessWarnings(attachment),
+      ...writeNetworkFiles(containerDir(engine, record.id), names, attachment, record.names ?? {}),
+    ];
   } catch (error) {
     await leave();
     throw error;
@@ -80,7 +88,7 @@ function shared(engine: Engine, record: ContainerRecord, of: string): JoinedNetw
   let warnings: string[] = [];
   if (record.network === 'ns') {
     netns = stack.use(openReadOnly(of, `use --network ns:${of}`));
-    warnings = writeNetworkFiles(dir, [hostnameOf(engine, record), record.name], undefined, record.names ?? {});
+    warnings = writeNetworkFiles(dir, hostNamesOf(engine, record), undefined, record.names ?? {});
   } else {
     using init = openInit(engine, of);
     if (init === undefined)
@@ -109,12 +117,4 @@ function copyOf(from: string, to: string, name: string): void {
     // It has none: loopback needs no nameserver.
   }
   writeFileSync(join(to, name), text);
-}
-
-function hostnameOf(engine: Engine, record: ContainerRecord): string {
-  try {
-    return readFileSync(join(containerDir(engine, record.id), 'hostname'), 'utf8').trim();
-  } catch {
-    return shortId(record.id);
-  }
 }

@@ -11,7 +11,7 @@ import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
-import { anyNetworks, holdsNetworks } from './holds-networks.ts';
+import { anyNetworks, holdsNetworks, lacksResolver } from './holds-networks.ts';
 import { emptyTrash } from './delete.ts';
 import type { PortWish } from '../network/attach.ts';
 import { reconcile } from './reconcile.ts';
@@ -73,6 +73,7 @@ export async function collectedContainers(
   }
   if (ended.length > 0 && anyNetworks(engine))
     for (const id of ended) if (holdsNetworks(engine, id)) await reconcile(engine, id);
+  if (lacksResolver(engine)) await (await import('./network-names.ts')).reviveResolver(engine);
   emptyTrash(engine);
   if (dead.length === 0) return containers;
   for (const id of dead) await reconcile(engine, id);

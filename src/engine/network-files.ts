@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import type { Attachment } from '../network/attachment.ts';
+import { isNamed } from '../network/names.ts';
 import { readAddress } from '../spec/ip.ts';
 import type { CreateOptions } from './create-options.ts';
 
@@ -79,16 +80,36 @@ export function hostsText(names: readonly string[], attachment: Attachment | und
   ].join('\n');
 }
 
-/** What /etc/resolv.conf says: what was asked for, otherwise whom the machine asks, as far as a container can reach them. */
+/** Whom a container asks that has names of others: the gateway of its first network in which there are any. */
+export function nameserverOf(
+  attachment: Pick<Attachment, 'networks' | 'names'>,
+  nameless?: ReadonlyMap<string, string>,
+): string | undefined {
+  if (attachment.names === undefined) return undefined;
+  return attachment.networks.find((one) => isNamed(one) && nameless?.has(one.network) !== true)?.addresses[0]?.gateway;
+}
+
+/**
+ * What /etc/resolv.conf says. With a `nameserver` of ours that one alone: it asks the others. A name without a dot is then asked as it is before a domain is put behind it, as docker has it: a
+ * container's name is not to be found in somebody's domain. Otherwise what was asked for, or whom the machine asks, as far as a container can reach them.
+ */
 export function resolvText(
   options: NameOptions,
+  nameserver?: string,
   machine: string = machineResolvConf(),
 ): { text: string; warnings: string[] } {
   const lines = machine.split('\n').map((line) => line.trim().split(/\s+/));
   const words = (key: string): string[] => lines.flatMap(([first, ...rest]) => (first === key ? rest : []));
-  const asked = options.dns ?? words('nameserver').filter((address) => !/^(127\.|::1$|0\.0\.0\.0$)/.test(address));
+  const asked =
+    nameserver !== undefined
+      ? [nameserver]
+      : (options.dns ?? words('nameserver').filter((address) => !/^(127\.|::1$|0\.0\.0\.0$)/.test(address)));
   const search = options.dnsSearch ?? words('search');
-  const wanted = options.dnsOptions ?? words('options');
+  const wanted = [...(options.dnsOptions ?? words('options'))];
+  if (nameserver !== undefined && options.dnsOptions?.some(isNdots) !== true) {
+    const others = wanted.filter((option) => !isNdots(option));
+    wanted.splice(0, wanted.length, ...others, 'ndots:0');
+  }
   const warnings =
     asked.length > 0
       ? []
@@ -100,6 +121,18 @@ export function resolvText(
     '',
   ].join('\n');
   return { text, warnings };
+}
+
+const isNdots = (option: string): boolean => option.startsWith('ndots:');
+
+/** Whom the machine asks, also where only it can. */
+export function machineNameservers(): string[] {
+  const lines = textOf(RESOLV_CONF)
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  return lines.flatMap(([first, address = '']) =>
+    first === 'nameserver' && readAddress(address) !== undefined && !/^(0\.0\.0\.0|::)$/.test(address) ? [address] : [],
+  );
 }
 
 /** The machine's own, or where that leads to a resolver on the machine itself, whom that one asks. */
@@ -120,11 +153,12 @@ function textOf(path: string): string {
 export function writeNetworkFiles(
   dir: string,
   names: readonly string[],
-  attachment: Attachment | undefined,
+  attachment: (Attachment & { readonly nameless?: ReadonlyMap<string, string> }) | undefined,
   options: NameOptions,
 ): string[] {
   writeFileSync(join(dir, 'hosts'), hostsText(names, attachment, options));
-  const { text, warnings } = resolvText(options);
+  const nameserver = attachment === undefined ? undefined : nameserverOf(attachment, attachment.nameless);
+  const { text, warnings } = resolvText(options, nameserver);
   writeFileSync(join(dir, 'resolv.conf'), text);
   return warnings;
 }

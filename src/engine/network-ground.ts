@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import type { NetworkPlaces } from '../network/network-places.ts';
 import { isLifeHeld } from '../runtime/state.ts';
 import type { Engine } from './engine.ts';
+import { machineNameservers } from './network-files.ts';
 import { containerDir } from './record.ts';
+import { resolverCgroupFiles } from './resolver-cgroup.ts';
 
 const STANDARD_ROOT = '/var/lib/tare';
 
@@ -12,6 +14,8 @@ export function networkPlaces(engine: Engine): NetworkPlaces {
     records: join(engine.root, 'networks'),
     run: join(engine.runRoot, 'networks'),
     table: engine.root === STANDARD_ROOT ? 'tare' : `tare_${digestOf(engine.root)}`,
+    nameservers: machineNameservers,
+    cgroupFiles: () => resolverCgroupFiles(engine),
     isAlive: (container) => isLifeHeld(containerDir(engine, container)) === true,
   };
 }

@@ -18,6 +18,7 @@ import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { openInit } from './init-process.ts';
 import { networkPlaces } from './network-ground.ts';
+import { updateNetworkFiles } from './network-names.ts';
 import { openReadOnly } from './open-read-only.ts';
 import { containerIds, resolveContainer } from './names.ts';
 import { isWished, type PruneWish } from './prune-wish.ts';
@@ -165,7 +166,10 @@ export async function connectContainer(engine: Engine, asked: JoinWish, nameOrId
       `Cannot connect to network ${wish.network}: container ${record.name} is in it`,
     );
   using netns = namespaceOf(engine, id);
-  if (netns !== undefined) await connect(places, id, netns, wish);
+  if (netns !== undefined) {
+    const before = readAttachment(places, id);
+    updateNetworkFiles(engine, record, before, await connect(places, id, netns, wish));
+  }
   change.writeRecord({ ...record, net: { ...net, join: [...net.join, wish] } });
   if (network !== undefined) tell(engine, network, 'connect', { container: id });
 }
@@ -191,7 +195,8 @@ export async function disconnectContainer(engine: Engine, network: string, nameO
       `Cannot disconnect from network ${found.name}: it is the only one of container ${record.name}; connect it to another one first`,
     );
   using netns = namespaceOf(engine, id);
-  if (readAttachment(places, id) !== undefined) await disconnect(places, id, netns, found);
+  const before = readAttachment(places, id);
+  if (before !== undefined) updateNetworkFiles(engine, record, before, await disconnect(places, id, netns, found));
   change.writeRecord({ ...record, net: { ...record.net, join: left } });
   tell(engine, found, 'disconnect', { container: id });
 }

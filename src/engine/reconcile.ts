@@ -21,7 +21,7 @@ import { containerActor, emit } from './emit.ts';
 import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
-import { holdsNetworks } from './holds-networks.ts';
+import { holdsNetworks, lacksResolver } from './holds-networks.ts';
 import { mayBeAbandoned } from './standstill.ts';
 import { isRestarting } from './restarting.ts';
 import { settleHolder } from './settle-names.ts';
@@ -119,6 +119,7 @@ export async function reconcileAll(engine: Engine): Promise<void> {
   }
   releaseStaleNames(engine);
   emptyTrash(engine);
+  if (lacksResolver(engine)) await (await import('./network-names.ts')).reviveResolver(engine);
   if (existsSync(engine.volumesDir)) await (await import('./volumes/collect-volumes.ts')).collectVolumes(engine);
 }
 

@@ -8,6 +8,7 @@ import { fileError } from './file-error.ts';
 import { checkName, dropName, releaseName, resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
+import { holdsNetworks } from './holds-networks.ts';
 import { nameInStore, settleNames } from './settle-names.ts';
 
 /**
@@ -36,6 +37,8 @@ export async function renameContainer(engine: Engine, nameOrId: string, name: st
   }
   dropName(engine, record.name, id);
   if (existsSync(containerDir(engine, id))) {
+    if (holdsNetworks(engine, id))
+      await (await import('./network-names.ts')).renameInNetworks(engine, { ...record, name });
     const attributes = { oldName: record.name };
     emit(engine, { ...containerActor({ ...record, name }), action: 'rename', attributes });
     return;

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { needs } from '../../test/support/needs.ts';
 import type { Fd } from '../sys/fd.ts';
@@ -120,6 +121,17 @@ export class Ground implements Disposable {
     });
     this.#servers.push(child);
     await once(child.stdout, 'data');
+  }
+
+  /** Runs a program there until the ground is gone; it has said its first line when this returns. Its further ones come into the list. */
+  async start(netns: Fd, argv: readonly string[]): Promise<string[]> {
+    const child = spawn('nsenter', [netnsFlag(netns), ...argv], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#servers.push(child);
+    const lines: string[] = [];
+    const output = createInterface(child.stdout);
+    await once(output, 'line');
+    output.on('line', (line) => lines.push(line));
+    return lines;
   }
 
   /** The client's address as the server there sees it, or what went wrong. */

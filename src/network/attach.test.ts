@@ -218,7 +218,7 @@ test('connect and disconnect: a network more for one that runs, and less', canNe
   await ground.serve(ground.outside);
   assert.match(ground.ask(a, '192.0.2.1', 80, 'tcp', 0.5), /^no: /);
   const joined = await connect(ground.places, id('a'), a, { network: 'web', aliases: ['x'] });
-  assert.equal(joined.interface, 'eth1');
+  assert.equal(joined.networks.at(-1)?.interface, 'eth1');
   assert.equal(ground.ask(a, '192.0.2.1'), '192.0.2.2');
   await assert.rejects(connect(ground.places, id('a'), a, { network: 'web' }), { kind: 'already-exists' });
   await disconnect(ground.places, id('a'), a, web);

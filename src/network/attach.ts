@@ -23,6 +23,7 @@ import { ensureBridge } from './bridge.ts';
 import { Firewall, type FirewallContents, isTaken } from './firewall.ts';
 import { lease, releaseLeases } from './leases.ts';
 import { formatMac, macOf, parseMac } from './mac-address.ts';
+import { isNamed, publishNames, withdrawNames } from './names.ts';
 import { mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
 import { portTaken, reservePorts } from './reserve-ports.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
@@ -49,9 +50,24 @@ export interface PortWish {
   readonly port: number;
 }
 
+/** What else there is to a container's networks. */
+export interface AttachOptions {
+  /** Gets a descriptor: while it is open, nobody else on the machine can have the ports. */
+  readonly keep?: (reserved: Fd) => void;
+  /** What it is called in networks that are not the default one, its own name first. */
+  readonly names?: readonly string[];
+  /** Whom its questions go to that are not of our names; default: whom the machine asks. */
+  readonly servers?: readonly string[];
+}
+
+/** What a container has of networks, and by network why it cannot ask for names there. */
+export interface Attached extends Attachment {
+  readonly nameless: ReadonlyMap<string, string>;
+}
+
 /**
  * Puts a container, in whose network namespace nothing is yet, into networks, in their order; the first that leads out has the default route. What it had before is taken back first; it gets the
- * same addresses where they are free. Killed at any moment, `detach` finds all there is. `keep` gets a descriptor: while it is open, nobody else on the machine can have the ports.
+ * same addresses where they are free. Its names, and those of others, hold as soon as it is there. Killed at any moment, `detach` finds all there is.
  *
  * Errors: not-found network; already-exists for an address or a port of another container; invalid; exhausted; by errno. Nothing is left then.
  */
@@ -61,8 +77,8 @@ export async function attach(
   netns: FdLike,
   wishes: readonly JoinWish[],
   ports: readonly PortWish[] = [],
-  keep?: (reserved: Fd) => void,
-): Promise<Attachment> {
+  { keep, names, servers }: AttachOptions = {},
+): Promise<Attached> {
   using _lock = await lockNetworks(places);
   sweepDyingLinks(places);
   const isFollowed = readAttachment(places, container) !== undefined;
@@ -71,7 +87,14 @@ export async function attach(
   const networks = wishes.map(({ network }) => findOrMakeNetwork(places, network));
   const twice = networks.find((network, at) => networks.findIndex(({ id }) => id === network.id) < at);
   if (twice !== undefined) throw new TareError('invalid', `Cannot join network ${twice.name} twice`);
-  const intent: Attachment = { version: 1, networkIds: networks.map(({ id }) => id), networks: [], ports: [] };
+  const intent: Attachment = {
+    version: 1,
+    networkIds: networks.map(({ id }) => id),
+    networks: [],
+    ports: [],
+    ...(names === undefined ? {} : { names }),
+    ...(servers === undefined ? {} : { servers }),
+  };
   writeAttachment(places, container, intent);
   try {
     using inside = NetlinkSocket.open('route', netns);
@@ -81,7 +104,8 @@ export async function attach(
       return planned(places, container, network, wishes[at] ?? { network: '' }, at, liked);
     });
     const published = publishedPorts(ports, joined);
-    writeAttachment(places, container, { ...intent, networks: joined, ports: published });
+    const attachment = { ...intent, networks: joined, ports: published };
+    writeAttachment(places, container, attachment);
     using outside = NetlinkSocket.open('route', places.netns);
     using firewall = new Firewall(places.table, places.netns);
     joined.forEach((one, at) => {
@@ -94,7 +118,7 @@ export async function attach(
       keep(reserved);
     }
     publish(places, firewall, container, published);
-    return { ...intent, networks: joined, ports: published };
+    return { ...attachment, nameless: await publishNames(places, container, attachment) };
   } catch (error) {
     withdraw(places, container);
     throw error;
@@ -120,7 +144,7 @@ export async function connect(
   container: string,
   netns: FdLike,
   wish: JoinWish,
-): Promise<Joined> {
+): Promise<Attached> {
   using _lock = await lockNetworks(places);
   const before = readAttachment(places, container) ?? { version: 1, networkIds: [], networks: [], ports: [] };
   const network = findOrMakeNetwork(places, wish.network);
@@ -144,10 +168,11 @@ export async function connect(
     using firewall = new Firewall(places.table, places.netns);
     makeLink(places, { outside, inside, firewall, netns, container }, network, joined);
     if (!before.networks.some(leadsOut)) routeOut(inside, [joined]);
-    return joined;
+    return { ...after, nameless: await publishNames(places, container, after) };
   } catch (error) {
     leave(places, container, network.id, joined);
     writeAttachment(places, container, before);
+    await publishNames(places, container, before);
     throw error;
   }
 }
@@ -158,7 +183,7 @@ export async function disconnect(
   container: string,
   netns: FdLike | undefined,
   network: Network,
-): Promise<void> {
+): Promise<Attached> {
   using _lock = await lockNetworks(places);
   const before = readAttachment(places, container);
   const joined = before?.networks.find(({ networkId }) => networkId === network.id);
@@ -172,10 +197,14 @@ export async function disconnect(
   leave(places, container, network.id, joined);
   const networks = before.networks.filter((one) => one !== joined);
   const networkIds = before.networkIds.filter((id) => id !== network.id);
-  writeAttachment(places, container, { ...before, networkIds, networks });
-  if (netns === undefined) return;
-  using inside = NetlinkSocket.open('route', netns);
-  routeOut(inside, networks);
+  const after = { ...before, networkIds, networks };
+  writeAttachment(places, container, after);
+  const nameless = await publishNames(places, container, after);
+  if (netns !== undefined) {
+    using inside = NetlinkSocket.open('route', netns);
+    routeOut(inside, networks);
+  }
+  return { ...after, nameless };
 }
 
 /** All that the firewall should hold, of containers that live, and of their networks. `without`: one whose ports are still to be asked for. */
@@ -201,6 +230,7 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
 export function withdraw(places: NetworkPlaces, container: string): void {
   const attachment = readAttachment(places, container);
   if (attachment === undefined) return;
+  if (attachment.networks.some(isNamed)) withdrawNames(places, container);
   if (attachment.ports.length > 0) {
     using firewall = new Firewall(places.table, places.netns);
     firewall.removePorts(container);

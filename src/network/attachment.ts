@@ -43,6 +43,10 @@ export interface Attachment {
   readonly networkIds: readonly string[];
   readonly networks: readonly Joined[];
   readonly ports: readonly Published[];
+  /** What it is called in every network, its own name first; absent: nobody finds it by name, nor does it find others. */
+  readonly names?: readonly string[];
+  /** Whom to ask for names that are not ours; absent: whom the machine asks. */
+  readonly servers?: readonly string[];
 }
 
 const pathOf = (places: NetworkPlaces, container: string): string => join(attachmentsDir(places), container);

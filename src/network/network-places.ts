@@ -15,10 +15,16 @@ export interface NetworkPlaces {
   readonly netns?: FdLike;
   /** Whether a container, by its id, is being made, runs, or waits for its start. */
   isAlive(container: string): boolean;
+  /** Whom the machine asks for names, in its order; default: nobody. */
+  nameservers?(): readonly string[];
+  /** Files of cgroups that the resolver enters, so that the end of its starter's session is not its own. */
+  cgroupFiles?(): readonly string[];
 }
 
 export const leasesDir = ({ run }: NetworkPlaces, networkId: string): string => join(run, 'leases', networkId);
 export const formerDir = ({ run }: NetworkPlaces): string => join(run, 'former');
+/** What the resolver knows, and where it is asked. */
+export const namesDir = ({ run }: NetworkPlaces): string => join(run, 'names');
 export const attachmentsDir = ({ run }: NetworkPlaces): string => join(run, 'attached');
 
 /**

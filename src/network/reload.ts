@@ -5,6 +5,7 @@ import { sweepDyingLinks } from './dying-links.ts';
 import { ensureBridge } from './bridge.ts';
 import { Firewall } from './firewall.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
+import { rebuildNames } from './names.ts';
 import { listNetworks } from './networks.ts';
 
 /** Makes rules and bridges again as they should be, whatever others did to them, and collects what dead containers left. Connections go on. */
@@ -20,4 +21,5 @@ export async function reloadNetworks(places: NetworkPlaces): Promise<void> {
   for (const network of listNetworks(places)) if (used.has(network.id)) ensureBridge(socket, network, places.netns);
   using firewall = new Firewall(places.table, places.netns);
   firewall.rebuild(contentsOf(places));
+  await rebuildNames(places);
 }

@@ -85,6 +85,11 @@ export function helperPath(): string {
   return `${nativeDir()}/build/tare-helper`;
 }
 
+/** Path of the static resolver of names, beside the helper. Errors: `not-found`, see `nativeDir`. */
+export function resolverPath(): string {
+  return `${nativeDir()}/build/tare-resolver`;
+}
+
 /** How a program is put out of reach of writers. */
 export type Sealing = 'clone' | 'memfd';
 
@@ -142,7 +147,7 @@ export interface ComingHelper {
  * That takes a millisecond, on a thread of its own: `fds` and the program must stay open until `pid()` returned, which whoever closes them has to call.
  * Errors: `not-found` when it is not built.
  */
-export function startHelper(role: 'monitor', fds: readonly FdLike[], options: { program?: FdLike } = {}): ComingHelper {
+export function startHelper(role: 'monitor' | 'resolver', fds: readonly FdLike[], options: { program?: FdLike } = {}): ComingHelper {
   const program = options.program ?? helperBinary();
   const name = `tare-${role}`;
   const handle = addon().spawn(numberOf(program), name, Int32Array.from(fds, numberOf));
@@ -157,7 +162,7 @@ export function startHelper(role: 'monitor', fds: readonly FdLike[], options: { 
 }
 
 /** `startHelper` and its pid: the caller keeps its own descriptors and may close them. */
-export function spawnHelper(role: 'monitor', fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
+export function spawnHelper(role: 'monitor' | 'resolver', fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
   return startHelper(role, fds, options).pid();
 }
 

@@ -1,88 +1,13 @@
 /** Networks as people use them: on a machine in small, a network namespace of the test's own. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { canNet, Ground, netnsFlag, server } from '../../src/network/_ground.suite.ts';
 import { isLifeHeld } from '../../src/runtime/state.ts';
-import { canRun, Lab, type Outcome, outcome, until } from './lab.ts';
+import { outcome, until } from './lab.ts';
+import { canNetwork, NetLab } from './net-lab.ts';
 
-const can = { skip: canRun || canNet.skip };
-
-class NetLab implements AsyncDisposable {
-  readonly ground = new Ground();
-  readonly lab = new Lab();
-
-  /** `tare ARGS` on the machine in small. */
-  async tare(...args: string[]): Promise<Outcome> {
-    return outcome(this.start(...args));
-  }
-
-  start(...args: string[]): ReturnType<Lab['startTare']> {
-    // Busybox and this machine's python: a copy of the machine would have what other tests mount.
-    const source = ['-v', '/usr:/usr:ro', '--rootfs', `${this.lab.rootfs}:O`];
-    const words = args.flatMap((word) => (word === 'host:' ? source : [word]));
-    return this.lab.startTare(words, ['nsenter', netnsFlag(this.ground.machine)]);
-  }
-
-  constructor() {
-    for (const name of ['lib', 'lib64']) symlinkSync(`usr/${name}`, join(this.lab.rootfs, name));
-  }
-
-  /** The same where it must succeed: what it printed. */
-  async ok(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.tare(...args);
-    assert.equal(code, 0, `tare ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
-
-  /** A container that tells everybody who comes to port 80 (and UDP 53) their address. */
-  async serve(name: string, ...options: string[]): Promise<string> {
-    const id = await this.ok('run', '-d', '--name', name, ...options, 'host:', 'python3', '-c', server);
-    const end = performance.now() + 20_000;
-    while (!(await this.ok('logs', name)).includes('ready')) {
-      if (performance.now() > end) throw new Error(`${name} is not ready`);
-      await sleep(20);
-    }
-    return id;
-  }
-
-  async address(name: string, network = 'bridge'): Promise<string> {
-    return this.ok('inspect', '--format', `{{.NetworkSettings.Networks.${network}.IPAddress}}`, name);
-  }
-
-  /** Waits until nothing is left: the kernel takes its time with links of a namespace that is gone. */
-  async clean(what = ''): Promise<void> {
-    await until(() => this.left().links.length === 0, 10_000, `links are gone ${what}`);
-    assert.deepEqual(this.left(), nothing, what);
-  }
-
-  /** Links of containers, rules of ports, and leases. */
-  left(): { links: string[]; ports: boolean; leases: string[]; attached: string[] } {
-    const names = this.ground.run(this.ground.machine, 'ip', '-br', 'link').split('\n');
-    const run = join(this.lab.engine.runRoot, 'networks');
-    const list = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
-    return {
-      links: names.filter((line) => line.startsWith('veth')).map((line) => line.split('@')[0] ?? ''),
-      ports: /comment "[0-9a-f]{64}"/.test(this.ground.run(this.ground.machine, 'nft', 'list', 'ruleset')),
-      leases: list(join(run, 'leases')).flatMap((id) =>
-        list(join(run, 'leases', id)).filter((n) => !n.startsWith('.')),
-      ),
-      attached: list(join(run, 'attached')),
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.tare('rm', '-f', ...(await this.tare('ps', '-aq')).stdout.split('\n').filter(Boolean)).catch(() => {});
-    await this.lab[Symbol.asyncDispose]();
-    this.ground[Symbol.dispose]();
-  }
-}
-
-const nothing = { links: [], ports: false, leases: [], attached: [] };
-
-test('run --network bridge: out, in by a port, and nothing is left', can, async () => {
+test('run --network bridge: out, in by a port, and nothing is left', canNetwork, async () => {
   await using net = new NetLab();
   const { ground } = net;
   await ground.serve(ground.outside);
@@ -159,7 +84,7 @@ test('run --network bridge: out, in by a port, and nothing is left', can, async 
   assert.match(await net.ok('port', free, '80/tcp'), /^0\.0\.0\.0:\d{4,5}$/);
 });
 
-test('a container keeps its network over restarts by its monitor, its address over stop and start', can, async () => {
+test('a container keeps its network over restarts by its monitor, its address over stop and start', canNetwork, async () => {
   await using net = new NetLab();
   const { ground } = net;
   await net.ok(
@@ -231,7 +156,7 @@ test('a container keeps its network over restarts by its monitor, its address ov
 
 test(
   'kill -9 of the monitor, and of whoever starts: the next command collects links, rules and leases',
-  can,
+  canNetwork,
   async () => {
     await using net = new NetLab();
     const id = await net.serve('web', '-p', '8080:80');
@@ -255,7 +180,7 @@ test(
   },
 );
 
-test('network create, ls, inspect, connect, disconnect, exists, prune, rm, reload', can, async () => {
+test('network create, ls, inspect, connect, disconnect, exists, prune, rm, reload', canNetwork, async () => {
   await using net = new NetLab();
   const { ground } = net;
   assert.equal(await net.ok('network', 'create', '--ipv6', '--label', 'a=b', 'web'), 'web');
@@ -345,7 +270,7 @@ test('network create, ls, inspect, connect, disconnect, exists, prune, rm, reloa
 
 test(
   '--network container:, ns:, none and host; what does not go together is refused before anything is made',
-  can,
+  canNetwork,
   async () => {
     await using net = new NetLab();
     await net.serve('web');
@@ -396,7 +321,7 @@ test(
   },
 );
 
-test('a container that cannot start leaves nothing of its networks', can, async (t: TestContext) => {
+test('a container that cannot start leaves nothing of its networks', canNetwork, async (t: TestContext) => {
   await using net = new NetLab();
   const failed = await net.tare('run', '--network', 'bridge', '-p', '8080:80', 'host:', '/no/such/program');
   assert.equal(failed.code, 127);

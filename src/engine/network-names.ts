@@ -1,0 +1,77 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Attached } from '../network/attach.ts';
+import type { Attachment } from '../network/attachment.ts';
+import { renameAttached, reviveNames } from '../network/names.ts';
+import type { Engine } from './engine.ts';
+import { holdsNetworks } from './holds-networks.ts';
+import { shortId } from './ids.ts';
+import { hostsText, nameserverOf, resolvText, writeNetworkFiles } from './network-files.ts';
+import { networkPlaces } from './network-ground.ts';
+import { type ContainerRecord, containerDir } from './record.ts';
+
+/** What a container calls itself. */
+export function hostnameOf(engine: Engine, record: ContainerRecord): string {
+  try {
+    return readFileSync(join(containerDir(engine, record.id), 'hostname'), 'utf8').trim();
+  } catch {
+    return shortId(record.id);
+  }
+}
+
+/** What others in its networks call it, its name first. */
+export const namesOf = (engine: Engine, record: ContainerRecord): string[] => [
+  ...new Set([record.name, shortId(record.id), hostnameOf(engine, record)]),
+];
+
+/** What it finds of itself in /etc/hosts. */
+export const hostNamesOf = (engine: Engine, record: ContainerRecord): string[] => [
+  ...new Set([hostnameOf(engine, record), record.name]),
+];
+
+/** The warnings about networks in which names are not resolved. */
+export const namelessWarnings = ({ nameless }: Pick<Attached, 'nameless'>): string[] =>
+  [...nameless].map(
+    ([network, why]) =>
+      `names of containers are not resolved in network ${network}: ${why.replace(/^Cannot /, 'cannot ')}; port 53 of its gateway has to be free`,
+  );
+
+/** The container has another name: whoever asks for it in its networks is told so. Nothing happens to one that is in none. */
+export async function renameInNetworks(engine: Engine, record: ContainerRecord): Promise<void> {
+  if (holdsNetworks(engine, record.id)) await renameAttached(networkPlaces(engine), record.id, namesOf(engine, record));
+}
+
+/** Brings back the resolver, which was killed. */
+export async function reviveResolver(engine: Engine): Promise<void> {
+  await reviveNames(networkPlaces(engine));
+}
+
+/** A running container is in other networks than `before`: writes its files about names anew, unless it changed them itself. */
+export function updateNetworkFiles(
+  engine: Engine,
+  record: ContainerRecord,
+  before: Attachment | undefined,
+  after: Attached,
+): void {
+  const dir = containerDir(engine, record.id);
+  const options = record.names ?? {};
+  const names = hostNamesOf(engine, record);
+  const isOurs = (name: string, texts: readonly string[]): boolean => {
+    try {
+      return texts.includes(readFileSync(join(dir, name), 'utf8'));
+    } catch {
+      return false;
+    }
+  };
+  const keeps: [name: string, text: string][] = [];
+  const keep = (name: string, texts: readonly string[]): void => {
+    if (!isOurs(name, texts)) keeps.push([name, readFileSync(join(dir, name), 'utf8')]);
+  };
+  keep('hosts', [hostsText(names, before, options)]);
+  keep('resolv.conf', [
+    resolvText(options).text,
+    resolvText(options, before === undefined ? undefined : nameserverOf(before)).text,
+  ]);
+  writeNetworkFiles(dir, names, after, options);
+  for (const [name, text] of keeps) writeFileSync(join(dir, name), text);
+}

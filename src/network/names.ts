@@ -1,0 +1,127 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isKind } from '../base/errors.ts';
+import { ifPresent } from '../base/if-present.ts';
+import { type Attachment, attachedContainers, type Joined, readAttachment, writeAttachment } from './attachment.ts';
+import { encodeContainer, encodeTable, type NamedContainer, splitTable } from './name-table.ts';
+import { lockNetworks, namesDir, type NetworkPlaces } from './network-places.ts';
+import { DEFAULT_NETWORK } from './networks.ts';
+import { isServed, pokeResolver, tellResolver } from './resolver.ts';
+
+/** Whether containers find each other by name there: not on the default network, as docker has it. */
+export const isNamed = ({ network }: Pick<Joined, 'network'>): boolean => network !== DEFAULT_NETWORK;
+
+const tablePath = (places: NetworkPlaces): string => join(namesDir(places), 'table');
+
+/**
+ * Makes a container's names known, and what it is told of others; the caller has the lock. Returns what is in the way of it, network by network: nothing when its names hold from now on.
+ */
+export async function publishNames(
+  places: NetworkPlaces,
+  container: string,
+  attachment: Attachment,
+): Promise<ReadonlyMap<string, string>> {
+  const named = attachment.networks.filter(isNamed);
+  if (attachment.names === undefined || named.length === 0) {
+    withdrawNames(places, container);
+    return new Map();
+  }
+  const sections = sectionsOf(places);
+  sections.set(container, encodeContainer(namedContainer(container, attachment)));
+  writeTable(places, sections);
+  return obstacles(places, named);
+}
+
+/** Forgets a container's names. Idempotent; the caller has the lock. With the last one the resolver ends. */
+export function withdrawNames(places: NetworkPlaces, container: string): void {
+  const sections = sectionsOf(places);
+  if (!sections.delete(container)) return;
+  writeTable(places, sections);
+  pokeResolver(places);
+}
+
+/** Makes the table again from what lives, and the resolver when it is gone; the caller has the lock. */
+export async function rebuildNames(places: NetworkPlaces): Promise<void> {
+  const sections = new Map<string, Buffer>();
+  for (const container of attachedContainers(places)) {
+    const attachment = readAttachment(places, container);
+    if (attachment?.names !== undefined && attachment.networks.some(isNamed) && places.isAlive(container))
+      sections.set(container, encodeContainer(namedContainer(container, attachment)));
+  }
+  writeTable(places, sections);
+  if (sections.size > 0) await tellResolver(places);
+  else pokeResolver(places);
+}
+
+/** Gives a container that is in networks other names, from now on. */
+export async function renameAttached(
+  places: NetworkPlaces,
+  container: string,
+  names: readonly string[],
+): Promise<void> {
+  using _lock = await lockNetworks(places);
+  const attachment = readAttachment(places, container);
+  if (attachment?.names === undefined) return;
+  const renamed = { ...attachment, names };
+  writeAttachment(places, container, renamed);
+  await publishNames(places, container, renamed);
+}
+
+/** Brings back a resolver that was killed. Costs two looks when there is nothing to do. */
+export async function reviveNames(places: NetworkPlaces): Promise<void> {
+  if (isServed(places) || ifPresent(() => readFileSync(tablePath(places))) === undefined) return;
+  using _lock = await lockNetworks(places);
+  await rebuildNames(places);
+}
+
+function namedContainer(id: string, { networks, names = [], servers }: Attachment): NamedContainer {
+  return {
+    id,
+    relays: networks.some(({ internal }) => !internal),
+    ...(servers === undefined ? {} : { servers }),
+    places: networks.filter(isNamed).map(({ network, bridge, addresses, aliases }) => {
+      const own = [...names, ...aliases].map((name) => name.toLowerCase());
+      // As docker has it, NAME.NETWORK is one of them.
+      const all = [...own, ...own.map((name) => `${name}.${network.toLowerCase()}`)];
+      return { bridge, addresses, names: [...new Set(all)] };
+    }),
+  };
+}
+
+/** What is known now. A table that cannot be read is one of another Tare: it is made again. */
+function sectionsOf(places: NetworkPlaces): Map<string, Buffer> {
+  const table = ifPresent(() => readFileSync(tablePath(places)));
+  if (table === undefined) return new Map();
+  try {
+    return splitTable(table);
+  } catch (error) {
+    if (isKind(error, 'invalid')) return new Map();
+    throw error;
+  }
+}
+
+/** Replaces it at once. Without anybody in it there is none: that ends the resolver. */
+function writeTable(places: NetworkPlaces, sections: ReadonlyMap<string, Buffer>): void {
+  if (sections.size === 0) return rmSync(tablePath(places), { force: true });
+  const dir = namesDir(places);
+  // The resolver is nobody in particular: its own directory and table it can read.
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  const temp = join(places.run, 'new-names');
+  writeFileSync(temp, encodeTable(places.nameservers?.() ?? [], sections), { mode: 0o644 });
+  renameSync(temp, tablePath(places));
+}
+
+async function obstacles(places: NetworkPlaces, named: readonly Joined[]): Promise<ReadonlyMap<string, string>> {
+  try {
+    const unserved = await tellResolver(places);
+    return new Map(
+      named.flatMap(({ network, bridge }) => {
+        const why = unserved.get(bridge);
+        return why === undefined ? [] : [[network, why]];
+      }),
+    );
+  } catch (error) {
+    const { message } = error as Error;
+    return new Map(named.map(({ network }) => [network, message]));
+  }
+}
