@@ -51,6 +51,8 @@ static const uint16_t calls[] = {
     SYS_bind,
     SYS_brk,
     SYS_clock_gettime,
+    SYS_clock_nanosleep,
+    SYS_restart_syscall,
     SYS_close,
     SYS_connect,
     SYS_epoll_create1,

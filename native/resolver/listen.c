@@ -51,10 +51,21 @@ static void close_listener(struct resolver *r, struct listener *l) {
   relay_forget(r, l, NULL);
 }
 
+/* A resolver that was killed loses its life a moment before its sockets: so long ours wait for them. */
+static int freed_socket(const struct resolver *r, const struct listener *l, int type) {
+  const struct timespec pause = {0, 1000000};
+  int fd = bound_socket(l, type);
+  for (int i = 0; fd < 0 && errno == EADDRINUSE && !r->settled && i < 50; i++) {
+    nanosleep(&pause, NULL);
+    fd = bound_socket(l, type);
+  }
+  return fd;
+}
+
 static void open_listener(struct resolver *r, struct listener *l) {
   l->error = 0;
-  l->datagrams.fd = bound_socket(l, SOCK_DGRAM);
-  if (l->datagrams.fd >= 0) l->streams.fd = bound_socket(l, SOCK_STREAM);
+  l->datagrams.fd = freed_socket(r, l, SOCK_DGRAM);
+  if (l->datagrams.fd >= 0) l->streams.fd = freed_socket(r, l, SOCK_STREAM);
   if (l->streams.fd >= 0 && source_add(r, &l->datagrams, EPOLLIN) == 0 &&
       source_add(r, &l->streams, EPOLLIN) == 0)
     return;
@@ -102,6 +113,7 @@ void listeners_settle(struct resolver *r) {
     close_listener(r, l);
     bury(r, l);
   }
+  r->settled = true;
 }
 
 void listener_read(struct resolver *r, struct listener *l) {

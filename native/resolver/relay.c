@@ -27,10 +27,12 @@ static bool is_sick(const struct resolver *r, const struct address *server) {
   return address_equal(&r->sick[at].server, server) && r->sick[at].until_ms > now_ms();
 }
 
-static void call_sick(struct resolver *r, const struct address *server) {
+/* It did not answer; or it did, after all. */
+static void call_sick(struct resolver *r, const struct address *server, bool sick) {
   uint32_t at = hash_of(server) % SICK_SERVERS;
+  if (!sick && !address_equal(&r->sick[at].server, server)) return;
   r->sick[at].server = *server;
-  r->sick[at].until_ms = now_ms() + SICK_MS;
+  r->sick[at].until_ms = sick ? now_ms() + SICK_MS : 0;
 }
 
 /* Each server once, then again from the first; who did not answer lately comes after the others. */
@@ -129,7 +131,7 @@ void relay_begin(struct resolver *r, const struct asker *from, const struct cont
 }
 
 void relay_late(struct resolver *r, struct relay *y) {
-  call_sick(r, &y->tries[y->tried - 1]);
+  call_sick(r, &y->tries[y->tried - 1], true);
   go_on(r, y);
 }
 
@@ -146,6 +148,7 @@ enum { RCODE_BITS = 15 };
 /* Somebody answered: what is no answer may be one from another. */
 static void answered(struct resolver *r, struct relay *y, uint8_t *bytes, size_t len) {
   uint8_t rcode = bytes[3] & RCODE_BITS;
+  call_sick(r, &y->tries[y->tried - 1], false);
   bool helpless = rcode == RCODE_FAILED || rcode == RCODE_REFUSED || rcode == RCODE_UNKNOWN;
   if (!helpless || y->tried >= y->tries_count) return finish(r, y, bytes, len);
   uint8_t *copy = malloc(len);

@@ -101,6 +101,7 @@ struct resolver {
   struct relay *relays;
   struct timed_list idle, limits;
   uint32_t stream_count, relay_count;
+  bool settled;            /* the sockets of the first table are open */
   uint16_t asking[ASKERS]; /* by a hash of who asks */
   struct {
     struct address server;

@@ -26,7 +26,7 @@ export async function publishNames(
     withdrawNames(places, container);
     return new Map();
   }
-  const sections = sectionsOf(places);
+  const sections = readSections(places) ?? liveSections(places);
   sections.set(container, encodeContainer(namedContainer(container, attachment)));
   writeTable(places, sections);
   return obstacles(places, named);
@@ -34,20 +34,15 @@ export async function publishNames(
 
 /** Forgets a container's names. Idempotent; the caller has the lock. With the last one the resolver ends. */
 export function withdrawNames(places: NetworkPlaces, container: string): void {
-  const sections = sectionsOf(places);
-  if (!sections.delete(container)) return;
+  const sections = readSections(places);
+  if (sections?.delete(container) !== true) return;
   writeTable(places, sections);
   pokeResolver(places);
 }
 
 /** Makes the table again from what lives, and the resolver when it is gone; the caller has the lock. */
 export async function rebuildNames(places: NetworkPlaces): Promise<void> {
-  const sections = new Map<string, Buffer>();
-  for (const container of attachedContainers(places)) {
-    const attachment = readAttachment(places, container);
-    if (attachment?.names !== undefined && attachment.networks.some(isNamed) && places.isAlive(container))
-      sections.set(container, encodeContainer(namedContainer(container, attachment)));
-  }
+  const sections = liveSections(places);
   writeTable(places, sections);
   if (sections.size > 0) await tellResolver(places);
   else pokeResolver(places);
@@ -88,16 +83,27 @@ function namedContainer(id: string, { networks, names = [], servers }: Attachmen
   };
 }
 
-/** What is known now. A table that cannot be read is one of another Tare: it is made again. */
-function sectionsOf(places: NetworkPlaces): Map<string, Buffer> {
+/** What is known now; undefined without a table, and for one of another Tare. */
+function readSections(places: NetworkPlaces): Map<string, Buffer> | undefined {
   const table = ifPresent(() => readFileSync(tablePath(places)));
-  if (table === undefined) return new Map();
+  if (table === undefined) return undefined;
   try {
     return splitTable(table);
   } catch (error) {
-    if (isKind(error, 'invalid')) return new Map();
+    if (isKind(error, 'invalid')) return undefined;
     throw error;
   }
+}
+
+/** What should be known: the same, from what containers have of networks. */
+function liveSections(places: NetworkPlaces): Map<string, Buffer> {
+  const sections = new Map<string, Buffer>();
+  for (const container of attachedContainers(places)) {
+    const attachment = readAttachment(places, container);
+    if (attachment?.names !== undefined && attachment.networks.some(isNamed) && places.isAlive(container))
+      sections.set(container, encodeContainer(namedContainer(container, attachment)));
+  }
+  return sections;
 }
 
 /** Replaces it at once. Without anybody in it there is none: that ends the resolver. */

@@ -86,7 +86,7 @@ function startResolver(places: NetworkPlaces): void {
   using control = listenUnix(controlPath(places));
   using dir = openDirectory(namesDir(places));
   using own = places.netns === undefined ? Fd.adopt(openSync('/proc/self/ns/net', 'r')) : undefined;
-  using program = sealedProgram(resolverPath());
+  using program = sealedProgram(places.resolver ?? resolverPath());
   using stack = new DisposableStack();
   const cgroups = (places.cgroupFiles?.() ?? []).flatMap((path) => {
     try {

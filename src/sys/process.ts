@@ -147,7 +147,11 @@ export interface ComingHelper {
  * That takes a millisecond, on a thread of its own: `fds` and the program must stay open until `pid()` returned, which whoever closes them has to call.
  * Errors: `not-found` when it is not built.
  */
-export function startHelper(role: 'monitor' | 'resolver', fds: readonly FdLike[], options: { program?: FdLike } = {}): ComingHelper {
+export function startHelper(
+  role: 'monitor' | 'resolver',
+  fds: readonly FdLike[],
+  options: { program?: FdLike } = {},
+): ComingHelper {
   const program = options.program ?? helperBinary();
   const name = `tare-${role}`;
   const handle = addon().spawn(numberOf(program), name, Int32Array.from(fds, numberOf));
@@ -162,7 +166,11 @@ export function startHelper(role: 'monitor' | 'resolver', fds: readonly FdLike[]
 }
 
 /** `startHelper` and its pid: the caller keeps its own descriptors and may close them. */
-export function spawnHelper(role: 'monitor' | 'resolver', fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
+export function spawnHelper(
+  role: 'monitor' | 'resolver',
+  fds: readonly FdLike[],
+  options: { program?: FdLike } = {},
+): number {
   return startHelper(role, fds, options).pid();
 }
 

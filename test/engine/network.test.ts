@@ -84,75 +84,79 @@ test('run --network bridge: out, in by a port, and nothing is left', canNetwork,
   assert.match(await net.ok('port', free, '80/tcp'), /^0\.0\.0\.0:\d{4,5}$/);
 });
 
-test('a container keeps its network over restarts by its monitor, its address over stop and start', canNetwork, async () => {
-  await using net = new NetLab();
-  const { ground } = net;
-  await net.ok(
-    'run',
-    '-d',
-    '--name',
-    'again',
-    '--restart',
-    'always',
-    '-p',
-    '8080:80',
-    'host:',
-    'sh',
-    '-c',
-    'readlink /proc/self/ns/net; ip -4 -o addr show dev eth0; sleep 0.3',
-  );
-  const deadline = performance.now() + 20_000;
-  let lines: string[] = [];
-  while (lines.length < 6 && performance.now() < deadline) {
-    await sleep(100);
-    lines = (await net.ok('logs', 'again')).split('\n').filter(Boolean);
-  }
-  assert.ok(lines.length >= 6, lines.join('\n'));
-  assert.equal(new Set(lines.filter((line) => line.startsWith('net:'))).size, 1);
-  assert.equal(new Set(lines.filter((line) => line.includes('inet')).map((line) => line.split(/\s+/)[3])).size, 1);
-  await net.ok('rm', '-f', '-t', '0', 'again');
+test(
+  'a container keeps its network over restarts by its monitor, its address over stop and start',
+  canNetwork,
+  async () => {
+    await using net = new NetLab();
+    const { ground } = net;
+    await net.ok(
+      'run',
+      '-d',
+      '--name',
+      'again',
+      '--restart',
+      'always',
+      '-p',
+      '8080:80',
+      'host:',
+      'sh',
+      '-c',
+      'readlink /proc/self/ns/net; ip -4 -o addr show dev eth0; sleep 0.3',
+    );
+    const deadline = performance.now() + 20_000;
+    let lines: string[] = [];
+    while (lines.length < 6 && performance.now() < deadline) {
+      await sleep(100);
+      lines = (await net.ok('logs', 'again')).split('\n').filter(Boolean);
+    }
+    assert.ok(lines.length >= 6, lines.join('\n'));
+    assert.equal(new Set(lines.filter((line) => line.startsWith('net:'))).size, 1);
+    assert.equal(new Set(lines.filter((line) => line.includes('inet')).map((line) => line.split(/\s+/)[3])).size, 1);
+    await net.ok('rm', '-f', '-t', '0', 'again');
 
-  // A policy that came later: another monitor goes on, with the same ports.
-  await net.ok(
-    'run',
-    '-d',
-    '--name',
-    'later',
-    '-p',
-    '8080:80',
-    'host:',
-    'sh',
-    '-c',
-    'ip -4 -o addr show dev eth0; sleep 1',
-  );
-  await net.ok('update', '--restart', 'always', 'later');
-  const end = performance.now() + 20_000;
-  let starts: string[] = [];
-  while (starts.length < 3 && performance.now() < end) {
-    await sleep(100);
-    starts = (await net.ok('logs', 'later')).split('\n').filter(Boolean);
-  }
-  assert.ok(starts.length >= 3, starts.join('\n'));
-  assert.equal(new Set(starts.map((line) => line.split(/\s+/)[3])).size, 1);
-  assert.equal(net.left().ports, true);
-  await net.ok('rm', '-f', '-t', '0', 'later');
-  await net.clean();
+    // A policy that came later: another monitor goes on, with the same ports.
+    await net.ok(
+      'run',
+      '-d',
+      '--name',
+      'later',
+      '-p',
+      '8080:80',
+      'host:',
+      'sh',
+      '-c',
+      'ip -4 -o addr show dev eth0; sleep 1',
+    );
+    await net.ok('update', '--restart', 'always', 'later');
+    const end = performance.now() + 20_000;
+    let starts: string[] = [];
+    while (starts.length < 3 && performance.now() < end) {
+      await sleep(100);
+      starts = (await net.ok('logs', 'later')).split('\n').filter(Boolean);
+    }
+    assert.ok(starts.length >= 3, starts.join('\n'));
+    assert.equal(new Set(starts.map((line) => line.split(/\s+/)[3])).size, 1);
+    assert.equal(net.left().ports, true);
+    await net.ok('rm', '-f', '-t', '0', 'later');
+    await net.clean();
 
-  await net.serve('web', '-p', '8080:80');
-  const address = await net.address('web');
-  await net.ok('stop', '-t', '0', 'web');
-  assert.equal(await net.address('web'), '');
-  await until(() => !net.left().ports, 10_000, 'the ports of what ended are gone');
-  await net.clean();
-  assert.match(ground.ask(ground.outside, '192.0.2.2', 8080), /^no: ConnectionRefused/);
-  await net.ok('run', '-d', '--name', 'other', '--network', 'bridge', 'host:', 'sleep', '60');
-  assert.notEqual(await net.address('other'), address);
-  await net.ok('start', 'web');
-  assert.equal(await net.address('web'), address);
-  await net.ok('restart', '-t', '0', 'web');
-  assert.equal(await net.address('web'), address);
-  await until(() => ground.ask(ground.outside, '192.0.2.2', 8080) === '192.0.2.1', 20_000, 'it serves again');
-});
+    await net.serve('web', '-p', '8080:80');
+    const address = await net.address('web');
+    await net.ok('stop', '-t', '0', 'web');
+    assert.equal(await net.address('web'), '');
+    await until(() => !net.left().ports, 10_000, 'the ports of what ended are gone');
+    await net.clean();
+    assert.match(ground.ask(ground.outside, '192.0.2.2', 8080), /^no: ConnectionRefused/);
+    await net.ok('run', '-d', '--name', 'other', '--network', 'bridge', 'host:', 'sleep', '60');
+    assert.notEqual(await net.address('other'), address);
+    await net.ok('start', 'web');
+    assert.equal(await net.address('web'), address);
+    await net.ok('restart', '-t', '0', 'web');
+    assert.equal(await net.address('web'), address);
+    await until(() => ground.ask(ground.outside, '192.0.2.2', 8080) === '192.0.2.1', 20_000, 'it serves again');
+  },
+);
 
 test(
   'kill -9 of the monitor, and of whoever starts: the next command collects links, rules and leases',

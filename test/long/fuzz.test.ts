@@ -39,6 +39,16 @@ test(
   (t) => program(t, 'test/helper/sanitized.ts'),
 );
 
+test('the resolver of names survives a minute of libFuzzer', { skip: needs.root() }, (t) =>
+  program(t, 'test/resolver/fuzz.ts', '60'),
+);
+
+test(
+  'the resolver of names passes its tests under AddressSanitizer and UBSan',
+  { skip: needs.root() || needs.program('nft', 'ip', 'nsenter', 'python3') },
+  (t) => program(t, 'test/resolver/sanitized.ts'),
+);
+
 test('the layer writer passes good and damaged batches under AddressSanitizer and UBSan', { skip: needs.root() }, (t) =>
   program(t, 'test/helper/apply-sanitized.ts', '10000'),
 );

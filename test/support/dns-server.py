@@ -1,4 +1,4 @@
-"""A DNS server for tests, on one address: prints a line for each question, and misbehaves for names that ask for it."""
+"""A DNS server for tests, on one address: prints a line for each question (unless `quiet`), and misbehaves for names that ask for it."""
 import socket, struct, sys, threading, time
 
 ADDRESS = sys.argv[1]
@@ -25,7 +25,8 @@ def answer(query, end, kind, count=1, rcode=0, identity=None, flags=0x8180):
 def replies(query, tcp):
     name, end = name_of(query)
     kind = struct.unpack(">H", query[end - 4 : end - 2])[0]
-    print(name, kind, "tcp" if tcp else "udp", flush=True)
+    if "quiet" not in sys.argv:
+        print(name, kind, "tcp" if tcp else "udp", flush=True)
     if name.startswith("silent"):
         return []
     if name.startswith("slow"):

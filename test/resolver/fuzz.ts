@@ -1,0 +1,97 @@
+/**
+ * Fuzzes what the resolver of names parses (its table, questions, answers) with libFuzzer and AddressSanitizer: `tools/node test/resolver/fuzz.ts [SECONDS]`.
+ * Needs clang (Debian: clang libclang-rt-14-dev). Exit 0: nothing found; 77: clang is missing; else libFuzzer's own.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encodeContainer, encodeTable } from '../../src/network/name-table.ts';
+
+const seconds = Number(process.argv[2] ?? 60);
+const root = join(import.meta.dirname, '../..');
+const dir = mkdtempSync(join(tmpdir(), 'tare-resolver-fuzz-'));
+
+const addresses = [
+  { address: '10.9.0.2', prefix: 24, gateway: '10.9.0.1' },
+  { address: 'fd09::2', prefix: 64, gateway: 'fd09::1' },
+];
+const container = (id: string): Buffer =>
+  encodeContainer({
+    id,
+    relays: true,
+    servers: ['9.9.9.9'],
+    places: [
+      { bridge: 'br', addresses, names: ['a', 'b', 'a.net'] },
+      { bridge: 'other', addresses: addresses.slice(0, 1), names: [id] },
+    ],
+  });
+const table = encodeTable(['9.9.9.9', 'fd00::1'], new Map(['a', 'c'].map((id) => [id, container(id)])));
+
+function seeds(): Buffer[] {
+  const name = (text: string): Buffer =>
+    Buffer.concat([
+      ...text.split('.').map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`)),
+      Buffer.of(0),
+    ]);
+  const query = (text: string, type: number): Buffer =>
+    Buffer.concat([
+      Buffer.from('012301000001000000000001', 'hex'),
+      name(text),
+      Buffer.of(0, type, 0, 1),
+      Buffer.from('0000290200000000000000', 'hex'),
+    ]);
+  const question = query('a', 1);
+  const reply = Buffer.concat([
+    Buffer.from('012381800001000100000000', 'hex'),
+    question.subarray(12, 19),
+    Buffer.from('c00c000100010000000000040a090002', 'hex'),
+  ]);
+  return [
+    Buffer.concat([Buffer.of(0), table.subarray(12)]),
+    ...[
+      query('a', 1),
+      query('b', 28),
+      query('a.net', 255),
+      query('2.0.9.10.in-addr.arpa', 12),
+      query(`2.${'0.'.repeat(27)}9.0.d.f.ip6.arpa`, 12),
+    ].map((one) => Buffer.concat([Buffer.of(1), one])),
+    Buffer.concat([Buffer.of(2, question.length), question, reply]),
+  ];
+}
+
+try {
+  if (spawnSync('clang', ['--version']).error) process.exit(77);
+  const native = join(root, 'native/resolver');
+  writeFileSync(join(dir, 'table.inc'), table.join(','));
+  const build = spawnSync(
+    'clang',
+    [
+      ...['-std=c17', '-g', '-O1', '-D_GNU_SOURCE', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all'],
+      `-I${native}`,
+      `-I${dir}`,
+      '-o',
+      join(dir, 'fuzz'),
+      join(import.meta.dirname, 'fuzz-target.c'),
+      ...['table.c', 'message.c'].map((name) => join(native, name)),
+    ],
+    { stdio: 'inherit' },
+  );
+  if (build.status !== 0) process.exit(build.status ?? 1);
+  mkdirSync(join(dir, 'corpus'));
+  for (const [i, seed] of seeds().entries()) writeFileSync(join(dir, 'corpus', `seed${i}`), seed);
+  const run = spawnSync(
+    join(dir, 'fuzz'),
+    [
+      `-max_total_time=${seconds}`,
+      '-max_len=2048',
+      '-print_final_stats=1',
+      `-artifact_prefix=${tmpdir()}/tare-resolver-fuzz-crash-`,
+      join(dir, 'corpus'),
+    ],
+    { stdio: 'inherit', cwd: dir },
+  );
+  process.exitCode = run.status ?? 1;
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}
