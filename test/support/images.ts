@@ -47,18 +47,44 @@ export async function busyboxImage(): Promise<TestImage> {
 
 /** A Debian bookworm root file system (`essential`: about 140 MB, 5,000 files) made by mmdebstrap from the machine's own package sources, bash as command. */
 export async function debianImage(): Promise<TestImage> {
-  const recipe = ['--variant=essential', '--mode=root', '--format=tar', 'bookworm'];
-  return cached('debian', [recipe.join(' '), ...form], async (dir) => {
+  return debianWith('debian', ['--variant=essential'], []);
+}
+
+/** Where postgres lets everybody in who comes by a network of containers. */
+const openToAll = tarOf([
+  { name: 'etc/open-hba.conf', content: 'local all all trust\nhost all all all trust\n', mode: 0o644 },
+]);
+
+/** Debian's postgres 15, redis and nginx (about 500 MB). Postgres has its cluster in /var/lib/postgresql/15/main. */
+export async function servicesImage(): Promise<TestImage> {
+  const packages = 'postgresql,redis-server,nginx-light';
+  return debianWith('services', ['--variant=minbase', `--include=${packages}`], [openToAll]);
+}
+
+/** What starts the services of `servicesImage` in the foreground; postgres as the user `postgres`. */
+export const serviceCommands = {
+  postgres: [
+    ...['/usr/lib/postgresql/15/bin/postgres', '-D', '/var/lib/postgresql/15/main'],
+    ...['-c', 'config_file=/etc/postgresql/15/main/postgresql.conf', '-c', 'hba_file=/etc/open-hba.conf'],
+    ...['-c', 'listen_addresses=*', '-c', 'unix_socket_directories=/tmp', '-c', 'max_connections=300'],
+  ],
+  redis: ['redis-server', '--bind', '*', '--protected-mode', 'no'],
+  nginx: ['nginx', '-g', 'daemon off;'],
+} as const;
+
+async function debianWith(name: string, what: readonly string[], more: readonly Uint8Array[]): Promise<TestImage> {
+  const recipe = [...what, '--mode=root', '--format=tar', 'bookworm'];
+  return cached(name, [recipe.join(' '), ...more, ...form], async (dir) => {
     const tar = join(dir, 'root.tar');
     await promisify(execFile)('mmdebstrap', ['--quiet', ...recipe, tar], {
       env: { ...process.env, SOURCE_DATE_EPOCH: '1767225600' },
     });
     const image = buildImage({
-      layers: [readFileSync(tar)],
+      layers: [readFileSync(tar), ...more],
       config: { Cmd: ['bash'], Env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'] },
     });
     rmSync(tar);
-    writeImage(dir, 'debian', image);
+    writeImage(dir, name, image);
   });
 }
 
