@@ -26,3 +26,4 @@ export { lockNetworks, type NetworkPlaces } from './network-places.ts';
 export { createNetwork, DEFAULT_NETWORK, findNetwork, listNetworks, type NetworkWish } from './networks.ts';
 export { reloadNetworks } from './reload.ts';
 export { removeNetwork, usersOf } from './remove-network.ts';
+export * from './cni/mod.ts';
