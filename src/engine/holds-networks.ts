@@ -1,11 +1,13 @@
 import { existsSync, openSync } from 'node:fs';
 import { Fd } from '../sys/fd.ts';
 import { isLocked } from '../sys/lock.ts';
+import { cniStateDir } from './cni/cni-names.ts';
+import { holdsCni } from './cni/owes-cni.ts';
 import type { Engine } from './engine.ts';
 
-/** Whether a container has something of networks that is to be taken back when it is dead: one look, without the code of networks. */
+/** Whether a container has something of networks that is to be taken back when it is dead: a look or two, without the code of networks. */
 export function holdsNetworks(engine: Engine, id: string): boolean {
-  return existsSync(`${engine.runRoot}/networks/attached/${id}`);
+  return existsSync(`${engine.runRoot}/networks/attached/${id}`) || holdsCni(engine, id);
 }
 
 /** Whether containers should find each other by name, and nobody answers: the resolver was killed. */
@@ -18,5 +20,5 @@ export function lacksResolver(engine: Engine): boolean {
 
 /** Whether any has. */
 export function anyNetworks(engine: Engine): boolean {
-  return existsSync(`${engine.runRoot}/networks/attached`);
+  return existsSync(`${engine.runRoot}/networks/attached`) || existsSync(cniStateDir(engine));
 }

@@ -2,9 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { attach } from '../network/attach.ts';
+import type { Attachment } from '../network/attachment.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
 import { networkNamespace } from '../sys/network-namespace.ts';
+import { isCniNetwork } from './cni/cni-names.ts';
 import { openInit } from './init-process.ts';
 import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
@@ -37,22 +39,34 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
   if (net.join.length === 0) return shared(engine, record, net.of ?? '');
   using stack = new DisposableStack();
   const netns = stack.use(networkNamespace());
+  const ours = net.join.filter(({ network }) => !isCniNetwork(network));
+  const plugged = ours.length < net.join.length;
   let reserved: Fd | undefined;
-  const attachment = await attach(networkPlaces(engine), record.id, netns, net.join, net.ports, {
-    keep: (fd) => {
-      reserved = stack.use(fd);
-    },
-    names: namesOf(engine, record),
-    ...(record.names?.dns === undefined ? {} : { servers: record.names.dns }),
-  });
+  let attachment: Attachment = { version: 1, networkIds: [], networks: [], ports: [] };
+  if (ours.length > 0) {
+    // Links have the numbers of their places in the whole list.
+    const wishes = plugged ? ours.map((wish) => ({ interface: `eth${net.join.indexOf(wish)}`, ...wish })) : ours;
+    attachment = await attach(networkPlaces(engine), record.id, netns, wishes, net.ports, {
+      keep: (fd) => {
+        reserved = stack.use(fd);
+      },
+      names: namesOf(engine, record),
+      ...(record.names?.dns === undefined ? {} : { servers: record.names.dns }),
+    });
+  }
   const leave = (): Promise<void> => leaveNetworks(engine, record.id, false);
   let warnings: string[];
   try {
+    const nameless = namelessWarnings(attachment);
+    let options = record.names ?? {};
+    if (plugged) {
+      const { joinCni, namesOfCni } = await import('./cni/join-cni.ts');
+      const kept = await joinCni(engine, record, netns, ours.length === 0);
+      if (kept !== undefined) reserved = stack.use(kept);
+      ({ attachment, options } = namesOfCni(engine, record, attachment));
+    }
     const names = hostNamesOf(engine, record);
-    warnings = [
-      ...namelessWarnings(attachment),
-      ...writeNetworkFiles(containerDir(engine, record.id), names, attachment, record.names ?? {}),
-    ];
+    warnings = [...nameless, ...writeNetworkFiles(containerDir(engine, record.id), names, attachment, options)];
   } catch (error) {
     await leave();
     throw error;

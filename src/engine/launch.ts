@@ -168,6 +168,9 @@ function selfEnvironment(engine: Engine): string[] {
     ...(engine.rootless === undefined ? [] : rootlessVariables),
     // Who starts it again mounts it again.
     ...(engine.mountProgram === undefined ? [] : ['CONTAINERS_STORAGE_CONF']),
+    // And finds its CNI networks.
+    'CNI_PATH',
+    'NETCONFPATH',
   ];
   return [
     `PATH=${defaultPath}`,

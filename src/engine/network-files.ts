@@ -66,7 +66,7 @@ function hostLine(text: string, gateway: string | undefined): string {
 /** What /etc/hosts says of a container, besides what everybody's says. */
 export function hostsText(names: readonly string[], attachment: Attachment | undefined, options: NameOptions): string {
   const networks = attachment?.networks ?? [];
-  const gateway = networks.find(({ internal }) => !internal)?.addresses[0]?.gateway;
+  const gateway = networks.find(({ internal, external }) => !internal && external !== true)?.addresses[0]?.gateway;
   const own = networks.flatMap(({ addresses, aliases }) =>
     addresses.map(({ address }) => `${address}\t${[...names, ...aliases].join(' ')}`),
   );

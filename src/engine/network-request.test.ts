@@ -26,8 +26,13 @@ test('parseNetworkFlag: a name and what it is to be there', () => {
       interface: 'net0',
     },
   );
+  assert.deepEqual(parseNetworkFlag('cni:web'), { network: 'cni:web' });
+  assert.deepEqual(parseNetworkFlag('cni:web:ip=10.0.0.5'), { network: 'cni:web', addresses: ['10.0.0.5'] });
   for (const text of [
     '',
+    'cni:',
+    'cni:a/b',
+    'cni:web:',
     ':',
     'a b',
     'web:',

@@ -4,7 +4,9 @@ import type { JoinWish } from '../network/attach.ts';
 import { parseMac } from '../network/mac-address.ts';
 import { checkNetworkName } from '../network/network.ts';
 import { DEFAULT_NETWORK, networkName } from '../network/networks.ts';
+import { isCniName } from '../network/cni/cni-network.ts';
 import { isV6, parseAddress } from '../spec/ip.ts';
+import { cniName, isCniNetwork } from './cni/cni-names.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
@@ -114,11 +116,13 @@ function bridged(
   return { mode: 'bridge', join: [one], publish, publishAll: options.publishAll === true };
 }
 
-/** Reads `NAME[:ip=ADDRESS,ip6=,mac=,alias=,interface_name=]`. Errors: invalid. */
+/** Reads `[cni:]NAME[:ip=ADDRESS,ip6=,mac=,alias=,interface_name=]`. Errors: invalid. */
 export function parseNetworkFlag(text: string): JoinWish {
-  const colon = text.indexOf(':');
+  const colon = text.indexOf(':', isCniNetwork(text) ? text.indexOf(':') + 1 : 0);
   const network = colon < 0 ? text : text.slice(0, colon);
-  checkNetworkName(network);
+  if (!isCniNetwork(network)) checkNetworkName(network);
+  else if (!isCniName(cniName(network)))
+    throw new TareError('invalid', `Cannot use --network ${text}: expected cni:NAME, of letters, digits, _ . -`);
   const addresses: string[] = [];
   const aliases: string[] = [];
   let mac: string | undefined;

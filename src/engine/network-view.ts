@@ -1,15 +1,32 @@
-import { type Published, readAttachment } from '../network/attachment.ts';
+import { type Attachment, type Published, readAttachment } from '../network/attachment.ts';
+import { cniJoined } from './cni/joined.ts';
+import { isCniNetwork } from './cni/cni-names.ts';
 import type { Engine } from './engine.ts';
 import { type ContainerSummary, isUp, summarize } from './list.ts';
 import { networkPlaces } from './network-ground.ts';
-import type { ContainerRecord } from './record.ts';
+import { type ContainerRecord, findRecord } from './record.ts';
 
 /** Docker's port map: `80/tcp` to where it is reached. */
 export type PortMap = Record<string, { HostIp: string; HostPort: string }[]>;
 
 /** The ports a container publishes while it is up. */
 export function publishedPorts(engine: Engine, id: string): readonly Published[] {
-  return isThere(summarize(engine, id)) ? (readAttachment(networkPlaces(engine), id)?.ports ?? []) : [];
+  if (!isThere(summarize(engine, id))) return [];
+  const record = findRecord(engine, id);
+  return record === undefined ? [] : (attachmentOf(engine, record)?.ports ?? []);
+}
+
+/** What a container has of networks, those of CNI plugins included. */
+function attachmentOf(engine: Engine, record: ContainerRecord): Attachment | undefined {
+  const ours = readAttachment(networkPlaces(engine), record.id);
+  if (record.net?.join.some(({ network }) => isCniNetwork(network)) !== true) return ours;
+  const { networks, ports } = cniJoined(engine, record);
+  return {
+    version: 1,
+    networkIds: ours?.networkIds ?? [],
+    networks: [...(ours?.networks ?? []), ...networks],
+    ports: [...(ours?.ports ?? []), ...ports],
+  };
 }
 
 /** Where a port is reached, by `80/tcp`. */
@@ -30,7 +47,7 @@ function isThere(container: ContainerSummary | undefined): boolean {
 
 /** What inspect shows of a container's networks, in the shape of docker's. */
 export function networkSettings(engine: Engine, record: ContainerRecord, summary: ContainerSummary): object {
-  const attachment = isThere(summary) ? readAttachment(networkPlaces(engine), record.id) : undefined;
+  const attachment = isThere(summary) ? attachmentOf(engine, record) : undefined;
   const wished = record.net?.join ?? [];
   const networks = Object.fromEntries(
     wished.map(({ network, aliases = [] }) => {

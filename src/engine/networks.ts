@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isKind, TareError } from '../base/errors.ts';
 import { connect, disconnect, type JoinWish } from '../network/attach.ts';
 import { readAttachment } from '../network/attachment.ts';
@@ -13,6 +14,8 @@ import {
 } from '../network/networks.ts';
 import { reloadNetworks as reload } from '../network/reload.ts';
 import { removeNetwork as remove, usersOf } from '../network/remove-network.ts';
+import { cniStateDir, isCniNetwork } from './cni/cni-names.ts';
+import type { ListedCni } from './cni/list-cni.ts';
 import { beginChange } from './change.ts';
 import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
@@ -42,9 +45,15 @@ export function listNetworks(engine: Engine): Network[] {
   return list(networkPlaces(engine));
 }
 
+/** The networks of CNI plugins that the machine has configurations of, by name (`cni:NAME`). */
+export async function listCniNetworks(engine: Engine): Promise<ListedCni[]> {
+  return engine.rootless === undefined ? (await import('./cni/list-cni.ts')).listCni(engine) : [];
+}
+
 /** Whether there is such a network. */
-export function networkExists(engine: Engine, nameOrId: string): boolean {
+export async function networkExists(engine: Engine, nameOrId: string): Promise<boolean> {
   try {
+    if (isCniNetwork(nameOrId)) return (await listCniNetworks(engine)).some(({ name }) => name === nameOrId);
     findNetwork(networkPlaces(engine), nameOrId);
     return true;
   } catch (error) {
@@ -55,6 +64,7 @@ export function networkExists(engine: Engine, nameOrId: string): boolean {
 
 /** A network and who is in it, in the shape docker prints. Errors: not-found. */
 export async function inspectNetwork(engine: Engine, nameOrId: string): Promise<object> {
+  if (isCniNetwork(nameOrId)) return (await import('./cni/list-cni.ts')).inspectCni(engine, nameOrId);
   const places = networkPlaces(engine);
   const network = findNetwork(places, nameOrId);
   await collectDead(engine, network);
@@ -109,6 +119,7 @@ export async function removeNetwork(
   nameOrId: string,
   options: { readonly force?: boolean } = {},
 ): Promise<void> {
+  refuseCni('remove', nameOrId);
   const places = networkPlaces(engine);
   const network = findNetwork(places, nameOrId);
   await collectDead(engine, network);
@@ -137,15 +148,17 @@ export async function pruneNetworks(engine: Engine, wish: PruneWish = {}): Promi
   return removed;
 }
 
-/** Makes rules and bridges again as they should be, whatever others did to them. */
+/** Makes rules and bridges again as they should be, whatever others did to them, and has plugins do what they refused to at the end of a container. Errors: those of the plugins. */
 export async function reloadNetworks(engine: Engine): Promise<void> {
   await reload(networkPlaces(engine));
+  if (existsSync(cniStateDir(engine))) await (await import('./cni/leave-cni.ts')).leaveOwedCni(engine);
 }
 
 /**
  * Puts a container into one more network, at once when it runs, and whenever it starts. Errors: not-found; already-exists when it is in it; failed-precondition for one without networks of its own.
  */
 export async function connectContainer(engine: Engine, asked: JoinWish, nameOrId: string): Promise<void> {
+  refuseCni('connect to', asked.network);
   checkNetworkName(asked.network);
   const places = networkPlaces(engine);
   const wish = { ...asked, network: networkName(places, asked.network) };
@@ -176,6 +189,7 @@ export async function connectContainer(engine: Engine, asked: JoinWish, nameOrId
 
 /** Takes a container out of a network, at once and for good. Errors: not-found; failed-precondition for its last one, and the one its ports are reached by. */
 export async function disconnectContainer(engine: Engine, network: string, nameOrId: string): Promise<void> {
+  refuseCni('disconnect from', network);
   const places = networkPlaces(engine);
   const found = findNetwork(places, network);
   const id = resolveContainer(engine, nameOrId);
@@ -216,6 +230,15 @@ function namespaceOf(engine: Engine, id: string): ReturnType<typeof openReadOnly
 async function collectDead(engine: Engine, network: Network): Promise<void> {
   const places = networkPlaces(engine);
   for (const id of usersOf(places, network)) if (!places.isAlive(id)) await reconcile(engine, id);
+}
+
+/** They belong to whoever wrote their configuration. Errors: unsupported. */
+function refuseCni(doing: string, network: string): void {
+  if (isCniNetwork(network))
+    throw new TareError(
+      'unsupported',
+      `Cannot ${doing} network ${network}: a container is in CNI networks from its start to its end, and they are what files in /etc/cni/net.d say`,
+    );
 }
 
 function refuseRootless(engine: Engine): void {

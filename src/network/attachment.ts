@@ -23,6 +23,8 @@ export interface Joined {
   readonly aliases: readonly string[];
   /** No way out. */
   readonly internal: boolean;
+  /** Its gateway is somebody else than this machine. */
+  readonly external?: true;
 }
 
 /** One port as it was published; a port of both families is there twice. */

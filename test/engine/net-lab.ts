@@ -14,6 +14,9 @@ export class NetLab implements AsyncDisposable {
   /** Options of every container: Busybox and this machine's python. A copy of the machine would have what other tests mount. */
   readonly mounts = ['-v', '/usr:/usr:ro'];
 
+  /** Where configurations of CNI networks are. */
+  readonly cniDir = join(this.ground.dir, 'net.d');
+
   /** `tare ARGS` on the machine in small. */
   async tare(...args: string[]): Promise<Outcome> {
     return outcome(this.start(...args));
@@ -22,7 +25,8 @@ export class NetLab implements AsyncDisposable {
   start(...args: string[]): ReturnType<Lab['startTare']> {
     const source = [...this.mounts, '--rootfs', `${this.lab.rootfs}:O`];
     const words = args.flatMap((word) => (word === 'host:' ? source : [word]));
-    return this.lab.startTare(words, ['nsenter', netnsFlag(this.ground.machine)]);
+    // The machine's own CNI networks are nothing to a test.
+    return this.lab.startTare(words, ['env', `NETCONFPATH=${this.cniDir}`, 'nsenter', netnsFlag(this.ground.machine)]);
   }
 
   constructor() {

@@ -79,8 +79,8 @@ export function secretNames(engine: Engine, current: string): Candidate[] {
 /** Names of networks that begin so. Nothing where they cannot be read. */
 export async function networkNames(engine: Engine, current: string): Promise<Candidate[]> {
   try {
-    const { listNetworks } = await import('../../engine/networks.ts');
-    return listNetworks(engine)
+    const { listCniNetworks, listNetworks } = await import('../../engine/networks.ts');
+    return [...listNetworks(engine), ...(await listCniNetworks(engine))]
       .filter(({ name }) => name.startsWith(current))
       .slice(0, MAX_CANDIDATES)
       .map(({ name: word, subnets }) => ({ word, meaning: subnets[0]?.subnet ?? '' }));

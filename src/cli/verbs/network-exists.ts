@@ -8,5 +8,5 @@ export const verb = defineVerb({
   args: { min: 1, max: 1 },
   errorCode: 125,
   examples: [['network exists web', 'Exit 0 when there is one, 1 when there is none']],
-  run: (context, _, [name = '']) => (networkExists(context.engine, name) ? 0 : 1),
+  run: async (context, _, [name = '']) => ((await networkExists(context.engine, name)) ? 0 : 1),
 });

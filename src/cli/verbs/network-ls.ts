@@ -1,10 +1,13 @@
 import { hasLabel } from '../../engine/has-label.ts';
-import { listNetworks } from '../../engine/networks.ts';
+import type { ListedCni } from '../../engine/cni/list-cni.ts';
+import { listCniNetworks, listNetworks } from '../../engine/networks.ts';
 import type { Network } from '../../network/network.ts';
 import { compileFormat, parseFilters } from '../format.ts';
 import { labelOf, labelsShown } from '../labels.ts';
 import { renderRows, type Row } from '../rows.ts';
 import { defineVerb } from '../verb.ts';
+
+type Listed = Network | ListedCni;
 
 const filterKeys = ['name', 'id', 'driver', 'label'] as const;
 
@@ -30,11 +33,12 @@ export const verb = defineVerb({
   },
   args: { min: 0, max: 0 },
   examples: [["network ls --format '{{.Name}} {{.Subnets}}'", 'Names and addresses']],
-  run(context, values) {
+  async run(context, values) {
     const filters = parseFilters(values.filter, filterKeys);
-    const isWanted = (network: Network): boolean =>
+    const isWanted = (network: Listed): boolean =>
       [...filters].every(([key, wanted]) => wanted.some((value) => matches(network, key, value)));
-    const networks = listNetworks(context.engine).filter(isWanted);
+    const all: Listed[] = [...listNetworks(context.engine), ...(await listCniNetworks(context.engine))];
+    const networks = all.filter(isWanted);
     if (values.quiet === true) {
       context.print(networks.map(({ name }) => `${name}\n`).join(''));
       return 0;
@@ -51,7 +55,7 @@ export const verb = defineVerb({
   },
 });
 
-function matches(network: Network, key: string, value: string): boolean {
+function matches(network: Listed, key: string, value: string): boolean {
   if (key === 'label') return hasLabel(network.labels, value);
   return key === 'driver'
     ? network.driver === value
@@ -60,9 +64,9 @@ function matches(network: Network, key: string, value: string): boolean {
       : network.name.includes(value);
 }
 
-const subnetsOf = ({ subnets }: Network): string[] => subnets.map(({ subnet }) => subnet);
+const subnetsOf = ({ subnets }: Listed): string[] => subnets.map(({ subnet }) => subnet);
 
-function rowOf(network: Network, full: boolean): Row {
+function rowOf(network: Listed, full: boolean): Row {
   return {
     ID: full ? network.id : network.id.slice(0, 12),
     Name: network.name,
@@ -77,12 +81,12 @@ function rowOf(network: Network, full: boolean): Row {
   };
 }
 
-function jsonOf(network: Network): object {
+function jsonOf(network: Listed): object {
   return {
     name: network.name,
     id: network.id,
     driver: network.driver,
-    network_interface: network.bridge,
+    network_interface: 'bridge' in network ? network.bridge : '',
     created: network.createdAt,
     subnets: network.subnets.map(({ subnet, gateway }) => ({ subnet, gateway })),
     ipv6_enabled: subnetsOf(network).some((subnet) => subnet.includes(':')),
