@@ -43,21 +43,23 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
   const plugged = ours.length < net.join.length;
   let reserved: Fd | undefined;
   let attachment: Attachment = { version: 1, networkIds: [], networks: [], ports: [] };
+  let nameless: string[] = [];
   if (ours.length > 0) {
     // Links have the numbers of their places in the whole list.
     const wishes = plugged ? ours.map((wish) => ({ interface: `eth${net.join.indexOf(wish)}`, ...wish })) : ours;
-    attachment = await attach(networkPlaces(engine), record.id, netns, wishes, net.ports, {
+    const attached = await attach(networkPlaces(engine), record.id, netns, wishes, net.ports, {
       keep: (fd) => {
         reserved = stack.use(fd);
       },
       names: namesOf(engine, record),
       ...(record.names?.dns === undefined ? {} : { servers: record.names.dns }),
     });
+    attachment = attached;
+    nameless = namelessWarnings(attached);
   }
   const leave = (): Promise<void> => leaveNetworks(engine, record.id, false);
   let warnings: string[];
   try {
-    const nameless = namelessWarnings(attachment);
     let options = record.names ?? {};
     if (plugged) {
       const { joinCni, namesOfCni } = await import('./cni/join-cni.ts');

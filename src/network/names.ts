@@ -9,7 +9,9 @@ import { DEFAULT_NETWORK } from './networks.ts';
 import { isServed, pokeResolver, tellResolver } from './resolver.ts';
 
 /** Whether containers find each other by name there: not on the default network, as docker has it. */
-export const isNamed = ({ network }: Pick<Joined, 'network'>): boolean => network !== DEFAULT_NETWORK;
+export const isNamed = ({ network, networkId }: Pick<Joined, 'network' | 'networkId'>): boolean =>
+  // What plugins made has no id.
+  network !== DEFAULT_NETWORK && networkId !== '';
 
 const tablePath = (places: NetworkPlaces): string => join(namesDir(places), 'table');
 

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canNet, Ground, netnsFlag, server } from '../../src/network/_ground.suite.ts';
-import { canRun, Lab, type Outcome, outcome, until } from './lab.ts';
+import { canRun, Lab, type Outcome, outcome, slowness, until } from './lab.ts';
 
 export const canNetwork = { skip: canRun || canNet.skip };
 
@@ -43,7 +43,7 @@ export class NetLab implements AsyncDisposable {
   /** A container that tells everybody who comes to port 80 (and UDP 53) their address. */
   async serve(name: string, ...options: string[]): Promise<string> {
     const id = await this.ok('run', '-d', '--name', name, ...options, 'host:', 'python3', '-c', server);
-    const end = performance.now() + 20_000;
+    const end = performance.now() + 20_000 * slowness;
     while (!(await this.ok('logs', name)).includes('ready')) {
       if (performance.now() > end) throw new Error(`${name} is not ready`);
       await sleep(20);

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isLifeHeld } from '../../src/runtime/state.ts';
-import { outcome, until } from './lab.ts';
+import { outcome, slowness, until } from './lab.ts';
 import { canNetwork, NetLab } from './net-lab.ts';
 
 test('run --network bridge: out, in by a port, and nothing is left', canNetwork, async () => {
@@ -104,7 +104,7 @@ test(
       '-c',
       'readlink /proc/self/ns/net; ip -4 -o addr show dev eth0; sleep 0.3',
     );
-    const deadline = performance.now() + 20_000;
+    const deadline = performance.now() + 20_000 * slowness;
     let lines: string[] = [];
     while (lines.length < 6 && performance.now() < deadline) {
       await sleep(100);
@@ -129,7 +129,7 @@ test(
       'ip -4 -o addr show dev eth0; sleep 1',
     );
     await net.ok('update', '--restart', 'always', 'later');
-    const end = performance.now() + 20_000;
+    const end = performance.now() + 20_000 * slowness;
     let starts: string[] = [];
     while (starts.length < 3 && performance.now() < end) {
       await sleep(100);
