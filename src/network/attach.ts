@@ -24,9 +24,10 @@ import { Firewall, type FirewallContents, isTaken } from './firewall.ts';
 import { lease, releaseLeases } from './leases.ts';
 import { formatMac, macOf, parseMac } from './mac-address.ts';
 import { isNamed, publishNames, withdrawNames } from './names.ts';
-import { mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
+import { isRouted, mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
 import { portTaken, reservePorts } from './reserve-ports.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
+import { addSubLink, bringUp, parentOf } from './sub-link.ts';
 import { findOrMakeNetwork, listNetworks } from './networks.ts';
 
 /** A network that a container is to be in. */
@@ -108,10 +109,10 @@ export async function attach(
     writeAttachment(places, container, attachment);
     using outside = NetlinkSocket.open('route', places.netns);
     using firewall = new Firewall(places.table, places.netns);
-    joined.forEach((one, at) => {
+    for (const [at, one] of joined.entries()) {
       const network = networks[at];
-      if (network !== undefined) makeLink(places, { outside, inside, firewall, netns, container }, network, one);
-    });
+      if (network !== undefined) await makeLink(places, { outside, inside, firewall, netns, container }, network, one);
+    }
     routeOut(inside, joined);
     if (keep !== undefined && published.length > 0) {
       const reserved = await reservePorts(places, container, published, isFollowed ? LEAVING_MS : 0);
@@ -155,6 +156,11 @@ export async function connect(
   try {
     using inside = NetlinkSocket.open('route', netns);
     const names = new Set(links(inside).map(({ name }) => name));
+    if (wish.interface !== undefined && names.has(wish.interface))
+      throw new TareError(
+        'already-exists',
+        `Cannot connect to network ${network.name}: the container has a link ${wish.interface}`,
+      );
     let at = 0;
     while (names.has(`eth${at}`)) at++;
     joined = planned(places, container, network, wish, at, undefined);
@@ -166,11 +172,11 @@ export async function connect(
     writeAttachment(places, container, after);
     using outside = NetlinkSocket.open('route', places.netns);
     using firewall = new Firewall(places.table, places.netns);
-    makeLink(places, { outside, inside, firewall, netns, container }, network, joined);
+    await makeLink(places, { outside, inside, firewall, netns, container }, network, joined);
     if (!before.networks.some(leadsOut)) routeOut(inside, [joined]);
     return { ...after, nameless: await publishNames(places, container, after) };
   } catch (error) {
-    leave(places, container, network.id, joined);
+    leave(places, container, network.id, joined, netns);
     writeAttachment(places, container, before);
     await publishNames(places, container, before);
     throw error;
@@ -194,7 +200,7 @@ export async function disconnect(
       'failed-precondition',
       `Cannot disconnect from network ${network.name}: the container's published ports are reached by it`,
     );
-  leave(places, container, network.id, joined);
+  leave(places, container, network.id, joined, netns);
   const networks = before.networks.filter((one) => one !== joined);
   const networkIds = before.networkIds.filter((id) => id !== network.id);
   const after = { ...before, networkIds, networks };
@@ -220,7 +226,7 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
   return {
     networks: [...used].flatMap((id) => {
       const network = known.get(id);
-      return network === undefined ? [] : [rulesOf(network)];
+      return network === undefined || network.driver !== 'bridge' ? [] : [rulesOf(network)];
     }),
     ports: live.flatMap(({ container, attachment }) => portRules(container, attachment.ports)),
   };
@@ -237,7 +243,7 @@ export function withdraw(places: NetworkPlaces, container: string): void {
   }
   leaveToDie(
     places,
-    attachment.networks.map(({ hostLink }) => hostLink),
+    attachment.networks.map(({ hostLink }) => hostLink).filter((name) => name !== ''),
   );
   for (const id of attachment.networkIds) releaseLeases(places, id, container);
   endAttachment(places, container);
@@ -278,6 +284,7 @@ function planned(
         'invalid',
         `Cannot give address ${formatAddress(address)}: network ${network.name} has no IPv${isV6(address) ? 6 : 4} subnet`,
       );
+  const parent = network.driver === 'bridge' ? undefined : parentOf(places, network, wish);
   const addresses = ranges.map((range) => {
     const v6 = isV6(range.subnet.address);
     const one = wanted.find((address) => isV6(address) === v6);
@@ -285,28 +292,58 @@ function planned(
     const given = lease(places, network.id, range, container, {
       ...(one === undefined ? {} : { wanted: one }),
       ...(before === undefined ? {} : { liked: before }),
+      ...(parent === undefined ? {} : { foreign: parent.addresses }),
       collect: (dead) => withdraw(places, dead),
     });
-    return { address: formatAddress(given), prefix: range.subnet.prefix, gateway: formatAddress(range.gateway) };
+    return {
+      address: formatAddress(given),
+      prefix: range.subnet.prefix,
+      gateway: isRouted(network) ? '' : formatAddress(range.gateway),
+    };
   });
-  const mac = wish.mac === undefined ? macOf(parseAddress(addresses[0]?.address ?? '')) : parseMac(wish.mac);
+  const wished = wish.mac === undefined ? undefined : parseMac(wish.mac);
+  const mac = wished ?? parent?.mac ?? macOf(parseAddress(addresses[0]?.address ?? ''));
   return {
     network: network.name,
     networkId: network.id,
     interface: wish.interface ?? `eth${at}`,
-    hostLink: `veth${randomBytes(5).toString('hex')}`,
+    hostLink: network.driver === 'bridge' ? `veth${randomBytes(5).toString('hex')}` : '',
     bridge: network.bridge,
     mac: formatMac(mac),
     addresses,
     aliases: wish.aliases ?? [],
     internal: network.internal,
+    ...(network.driver === 'bridge' ? {} : { external: true }),
   };
 }
 
-/** The pair of links, one end a port of the bridge, the other in the container, with its addresses. */
-function makeLink(places: NetworkPlaces, ground: Ground, network: Network, joined: Joined): void {
-  const { outside, inside, firewall, netns } = ground;
-  firewall.ensure(rulesOf(network), () => contentsOf(places, ground.container));
+/** A container's link in a network, with its addresses. */
+async function makeLink(places: NetworkPlaces, ground: Ground, network: Network, joined: Joined): Promise<void> {
+  const { outside, inside, netns } = ground;
+  if (network.driver === 'bridge') makePair(places, ground, network, joined);
+  else addSubLink(outside, netns, network, joined);
+  const link = findLink(inside, joined.interface);
+  if (link === undefined)
+    throw new TareError('unavailable', `Cannot join network ${network.name}: its link was deleted`);
+  const given = joined.addresses.map(({ address, prefix }) =>
+    addAddress({ address: parseAddress(address), prefix, index: link.index }),
+  );
+  if (network.driver === 'bridge') inside.request([setLink(link.index, { up: true }), ...given]);
+  else {
+    // What it has when it comes up is what its neighbours hear of.
+    inside.request(given);
+    await bringUp(inside, netns, network, joined, link.index);
+  }
+}
+
+/** A pair of links, one end a port of the bridge, the other in the container. */
+function makePair(
+  places: NetworkPlaces,
+  { outside, firewall, netns, container }: Ground,
+  network: Network,
+  joined: Joined,
+): void {
+  firewall.ensure(rulesOf(network), () => contentsOf(places, container));
   const bridge = ensureBridge(outside, network, places.netns);
   const mtu = mtuOf(network);
   const size = mtu === undefined ? {} : { mtu };
@@ -317,15 +354,6 @@ function makeLink(places: NetworkPlaces, ground: Ground, network: Network, joine
     ),
     setHairpin(joined.hostLink),
   ]);
-  const link = findLink(inside, joined.interface);
-  if (link === undefined)
-    throw new TareError('unavailable', `Cannot join network ${network.name}: its link was deleted`);
-  inside.request([
-    setLink(link.index, { up: true }),
-    ...joined.addresses.map(({ address, prefix }) =>
-      addAddress({ address: parseAddress(address), prefix, index: link.index }),
-    ),
-  ]);
 }
 
 const leadsOut = ({ internal }: Joined): boolean => !internal;
@@ -333,20 +361,33 @@ const leadsOut = ({ internal }: Joined): boolean => !internal;
 /** The default routes of a container, one for each family: by the first network that leads out. */
 function routeOut(inside: NetlinkSocket, networks: readonly Joined[]): void {
   for (const v6 of [false, true]) {
-    const gateway = networks
+    const way = networks
       .filter(leadsOut)
-      .flatMap(({ addresses }) => addresses)
-      .map((one) => parseAddress(one.gateway))
-      .find((address) => isV6(address) === v6);
-    if (gateway !== undefined) inside.request([addRoute({ to: new Uint8Array(gateway.length), prefix: 0, gateway })]);
+      .flatMap(({ interface: link, addresses }) => addresses.map((one) => ({ ...one, link })))
+      .find(({ address }) => address.includes(':') === v6);
+    if (way === undefined) continue;
+    const to = new Uint8Array(parseAddress(way.address).length);
+    // Where the machine routes, whatever comes by the link is sent on.
+    const by =
+      way.gateway === '' ? { index: findLink(inside, way.link)?.index ?? 0 } : { gateway: parseAddress(way.gateway) };
+    inside.request([addRoute({ to, prefix: 0, ...by })]);
   }
 }
 
-/** Links, then leases. Idempotent. */
-function leave(places: NetworkPlaces, container: string, networkId: string, joined: Joined | undefined): void {
-  if (joined !== undefined) {
+/** Links, then leases. Idempotent. A link on top of the machine's is in the container's namespace alone. */
+function leave(
+  places: NetworkPlaces,
+  container: string,
+  networkId: string,
+  joined: Joined | undefined,
+  netns: FdLike | undefined,
+): void {
+  if (joined !== undefined && joined.hostLink !== '') {
     using outside = NetlinkSocket.open('route', places.netns);
     outside.request([deleteLink(joined.hostLink)]);
+  } else if (joined !== undefined && netns !== undefined) {
+    using inside = NetlinkSocket.open('route', netns);
+    inside.request([deleteLink(joined.interface)]);
   }
   releaseLeases(places, networkId, container);
 }
@@ -354,7 +395,13 @@ function leave(places: NetworkPlaces, container: string, networkId: string, join
 /** A port leads to the container's addresses in the first network that leads out. Errors: failed-precondition when there is none. */
 function publishedPorts(ports: readonly PortWish[], networks: readonly Joined[]): Published[] {
   if (ports.length === 0) return [];
-  const way = networks.find(leadsOut);
+  const way = networks.find((one) => leadsOut(one) && one.external !== true);
+  const direct = networks.find(leadsOut);
+  if (way === undefined && direct !== undefined)
+    throw new TareError(
+      'failed-precondition',
+      `Cannot publish ports: containers of network ${direct.network} are reached at their own addresses, not by this machine's; add a network with a bridge (--network bridge)`,
+    );
   if (way === undefined)
     throw new TareError('failed-precondition', 'Cannot publish ports: the container is in no network that leads out');
   return ports.flatMap(({ protocol, hostAddress, hostPort, port }) => {

@@ -41,12 +41,15 @@ export function lease(
   how: {
     readonly wanted?: IpAddress;
     readonly liked?: IpAddress;
+    /** Addresses of others, not to be given. */
+    readonly foreign?: ReadonlySet<string>;
     readonly collect: (container: string) => void;
   },
 ): IpAddress {
   const dir = leasesDir(places, networkId);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const take = (address: IpAddress): boolean => {
+    if (how.foreign?.has(formatAddress(address)) === true) return false;
     try {
       symlinkSync(container, join(dir, formatAddress(address)));
       return true;
@@ -67,6 +70,8 @@ export function lease(
   if (how.wanted !== undefined) {
     checkUsable(range, how.wanted);
     const text = formatAddress(how.wanted);
+    if (how.foreign?.has(text) === true)
+      throw new TareError('already-exists', `Cannot give address ${text}: it is the machine's own`);
     if (take(how.wanted) || (collect(text) && take(how.wanted))) return how.wanted;
     throw new TareError(
       'already-exists',

@@ -1,5 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import type { IpAddress } from '../spec/ip.ts';
+import { randomBytes } from '../sys/random-bytes.ts';
 
 const OWN = 0x02;
 const TARE = 0x74;
@@ -9,6 +10,11 @@ const TARE = 0x74;
  */
 export function macOf(address: IpAddress): Uint8Array {
   return Uint8Array.of(OWN, TARE, ...address.slice(-4));
+}
+
+/** One that nobody has: where a link of before may be there a moment longer, and no two may have the same. */
+export function newMac(): Uint8Array {
+  return Uint8Array.of(OWN, TARE, ...randomBytes(4));
 }
 
 /** Reads `02:74:0a:5a:00:02`. Errors: invalid, also for an address of many (multicast) and of none. */

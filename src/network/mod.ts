@@ -5,7 +5,7 @@
  * knows what a container is: whoever calls says who lives. Everything can take place in another network namespace than the caller's.
  *
  * Read in this order: network and networks (records, and which subnets are free); leases (who has which address); attachment (what a container has, written first); attach (how that is made and
- * undone); names, name-table and resolver (who is called what, and who answers); bridge; firewall and firewall-table (what is in the packet filter, and why); remove-network and reload.
+ * undone); names, name-table and resolver (who is called what, and who answers); bridge; firewall and firewall-table (what is in the packet filter, and why); remove-network and reload; sub-link (macvlan and ipvlan).
  */
 export {
   attach,
@@ -20,8 +20,8 @@ export {
 export { type Attachment, type Joined, type Published, readAttachment } from './attachment.ts';
 export { Firewall, type FirewallContents, type NetworkRules, type PortRule, type Protocol } from './firewall.ts';
 export { leases } from './leases.ts';
-export { checkNetworkName, type Network, type RecordedSubnet } from './network.ts';
 export { isNamed, renameAttached, reviveNames } from './names.ts';
+export { checkNetworkName, type Network, type NetworkDriver, type RecordedSubnet } from './network.ts';
 export { lockNetworks, type NetworkPlaces } from './network-places.ts';
 export { createNetwork, DEFAULT_NETWORK, findNetwork, listNetworks, type NetworkWish } from './networks.ts';
 export { reloadNetworks } from './reload.ts';

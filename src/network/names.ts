@@ -8,10 +8,9 @@ import { lockNetworks, namesDir, type NetworkPlaces } from './network-places.ts'
 import { DEFAULT_NETWORK } from './networks.ts';
 import { isServed, pokeResolver, tellResolver } from './resolver.ts';
 
-/** Whether containers find each other by name there: not on the default network, as docker has it. */
-export const isNamed = ({ network, networkId }: Pick<Joined, 'network' | 'networkId'>): boolean =>
-  // What plugins made has no id.
-  network !== DEFAULT_NETWORK && networkId !== '';
+/** Whether containers find each other by name there: not on the default network, as docker has it, nor where this machine has no address to be asked at, nor in somebody else's. */
+export const isNamed = ({ network, networkId, external }: Pick<Joined, 'network' | 'networkId' | 'external'>): boolean =>
+  network !== DEFAULT_NETWORK && networkId !== '' && external !== true;
 
 const tablePath = (places: NetworkPlaces): string => join(namesDir(places), 'table');
 

@@ -5,11 +5,16 @@ import type { NetworkRules } from './firewall.ts';
 /** One range of addresses of a network, as its record has it. */
 export interface RecordedSubnet {
   readonly subnet: string;
-  /** The bridge's own address. */
+  /** The bridge's own address; with another driver that of a router. */
   readonly gateway: string;
   /** Addresses are given from this part of it. */
   readonly range?: string;
 }
+
+/** Drivers whose containers have links on top of one of the machine's, and addresses of its network. */
+export type SubLinkDriver = 'macvlan' | 'ipvlan';
+export type NetworkDriver = 'bridge' | SubLinkDriver;
+export const networkDrivers: readonly NetworkDriver[] = ['bridge', 'macvlan', 'ipvlan'];
 
 /** What is remembered of a network. */
 export interface Network {
@@ -17,8 +22,8 @@ export interface Network {
   /** 64 hexadecimal digits. */
   readonly id: string;
   readonly name: string;
-  readonly driver: 'bridge';
-  /** Name of its bridge. */
+  readonly driver: NetworkDriver;
+  /** Name of its bridge; of another driver's, of the link that its containers share. */
   readonly bridge: string;
   /** RFC 3339. */
   readonly createdAt: string;
@@ -95,19 +100,59 @@ export function mtuOf({ options }: Network): number | undefined {
 const MIN_MTU = 68;
 const MAX_MTU = 65_535;
 
-/** Refuses options that are none. Errors: invalid. */
-export function checkOptions(options: Readonly<Record<string, string>>): void {
+const LINK_NAME = /^[^/:\s\p{Cc}]{1,15}$/u;
+
+/** How links can share their parent; the first where nothing is said. */
+export const subLinkModes = {
+  macvlan: ['bridge', 'private', 'vepa', 'passthru'],
+  ipvlan: ['l2', 'l3', 'l3s'],
+} as const;
+
+export type SubLinkMode<D extends SubLinkDriver> = (typeof subLinkModes)[D][number];
+
+/** What each driver's networks may be told besides `mtu`: whether a value is one, and what it should be. */
+const driverOptions: Readonly<Record<NetworkDriver, Readonly<Record<string, readonly [RegExp, string]>>>> = {
+  bridge: { masquerade: [/^(true|false)$/, 'true or false'] },
+  macvlan: { parent: [LINK_NAME, 'LINK'], mode: oneOf(subLinkModes.macvlan) },
+  ipvlan: { parent: [LINK_NAME, 'LINK'], mode: oneOf(subLinkModes.ipvlan) },
+};
+
+function oneOf(words: readonly string[]): [RegExp, string] {
+  return [new RegExp(`^(${words.join('|')})$`), words.join(', ')];
+}
+
+/** Refuses options that are none of the driver's. Errors: invalid. */
+export function checkOptions(options: Readonly<Record<string, string>>, driver: NetworkDriver = 'bridge'): void {
+  const known = driverOptions[driver];
   for (const [key, value] of Object.entries(options)) {
     const isGood =
       (key === 'mtu' && /^\d{1,5}$/.test(value) && Number(value) >= MIN_MTU && Number(value) <= MAX_MTU) ||
-      (key === 'masquerade' && /^(true|false)$/.test(value));
-    if (!isGood)
-      throw new TareError(
-        'invalid',
-        `Cannot use option ${key}=${value}: expected mtu=${MIN_MTU} to ${MAX_MTU}, or masquerade=true or false`,
-      );
+      (Object.hasOwn(known, key) && known[key]?.[0].test(value) === true);
+    if (isGood) continue;
+    const expected = Object.entries(known).map(([name, [, words]]) => `${name}=${words}`);
+    throw new TareError(
+      'invalid',
+      `Cannot use option ${key}=${value}: expected ${[`mtu=${MIN_MTU} to ${MAX_MTU}`, ...expected].join('; ')}`,
+    );
   }
 }
+
+/** How links of a macvlan or ipvlan network share their parent. Errors: invalid. */
+export function subLinkMode<D extends SubLinkDriver>(driver: D, { options }: Pick<Network, 'options'>): SubLinkMode<D> {
+  const modes: readonly SubLinkMode<D>[] = subLinkModes[driver];
+  const wanted = options['mode'];
+  const mode = wanted === undefined ? modes[0] : modes.find((one) => one === wanted);
+  if (mode === undefined)
+    throw new TareError('invalid', `Cannot use option mode=${wanted}: ${driver} has ${modes.join(', ')}`);
+  return mode;
+}
+
+/** Its parent is a link of ours, which leads nowhere. */
+export const hasOwnParent = ({ options }: Pick<Network, 'options'>): boolean => options['parent'] === undefined;
+
+/** Whether packets are routed at the parent, so that there is no gateway to be named. */
+export const isRouted = (network: Pick<Network, 'driver' | 'options'>): boolean =>
+  network.driver === 'ipvlan' && subLinkMode('ipvlan', network) !== 'l2';
 
 /** Refuses a range of addresses that does not fit together. Errors: invalid. */
 export function checkRange({ subnet, gateway, range }: AddressRange): void {
@@ -151,6 +196,11 @@ export function parseNetwork(text: string, path: string): Network {
   )
     throw new TareError('internal', `Cannot read ${path}: it is no record of a network`);
   const network = record as Network;
+  if (!networkDrivers.includes(network.driver))
+    throw new TareError(
+      'unsupported',
+      `Cannot read ${path}: its driver is ${String(network.driver)}; use the Tare that wrote it`,
+    );
   rangesOf(network).forEach(checkRange);
   return network;
 }

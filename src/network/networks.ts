@@ -16,8 +16,18 @@ import { sysErrorOf } from '../sys/error.ts';
 import { routes } from '../sys/netlink/routes.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import { randomBytes } from '../sys/random-bytes.ts';
-import { checkNetworkName, checkOptions, checkRange, type Network, parseNetwork, rangesOf } from './network.ts';
+import {
+  checkNetworkName,
+  checkOptions,
+  checkRange,
+  type Network,
+  type NetworkDriver,
+  networkDrivers,
+  parseNetwork,
+  rangesOf,
+} from './network.ts';
 import type { NetworkPlaces } from './network-places.ts';
+import { ensureParent } from './sub-link.ts';
 
 /** What a new network is to be. */
 export interface NetworkWish {
@@ -29,7 +39,9 @@ export interface NetworkWish {
   readonly internal?: boolean;
   readonly options?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
-  /** Name of the bridge; default: one of ours. */
+  /** Default: bridge. With macvlan and ipvlan `options.parent` says which link is shared; an internal network can do without. */
+  readonly driver?: NetworkDriver;
+  /** Name of the bridge; default: one of ours. With another driver the same as `options.parent`. */
   readonly bridge?: string;
 }
 
@@ -118,7 +130,11 @@ export function findOrMakeNetwork(places: NetworkPlaces, nameOrId: string): Netw
  */
 export function createNetwork(places: NetworkPlaces, wish: NetworkWish): Network {
   checkNetworkName(wish.name);
-  checkOptions(wish.options ?? {});
+  const driver = wish.driver ?? 'bridge';
+  if (!networkDrivers.includes(driver))
+    throw new TareError('invalid', `Cannot use driver ${String(driver)}: there are ${networkDrivers.join(', ')}`);
+  const options = driver === 'bridge' ? (wish.options ?? {}) : subLinkOptions(wish);
+  checkOptions(options, driver);
   if (wish.bridge !== undefined && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/.test(wish.bridge))
     throw new TareError(
       'invalid',
@@ -129,21 +145,27 @@ export function createNetwork(places: NetworkPlaces, wish: NetworkWish): Network
     new TareError('already-exists', `Cannot create network ${wish.name}: network ${of} has ${what}`);
   const namesake = others.find(({ name }) => name === wish.name);
   if (namesake !== undefined) throw taken('that name', namesake.name);
-  const sameBridge = others.find(({ bridge }) => bridge === wish.bridge);
+  // Any number of networks can share a parent.
+  const sameBridge = others.find(
+    (other) => other.bridge === wish.bridge && (driver === 'bridge' || other.driver === 'bridge'),
+  );
   if (sameBridge !== undefined) throw taken(`interface ${sameBridge.bridge}`, sameBridge.name);
-  const inUse = usedSubnets(places, others);
+  const { parent } = options;
+  if (driver !== 'bridge' && parent !== undefined) checkParent(places, wish, parent);
+  // On top of a link of the machine's the addresses are its network's: there is a route to them.
+  const inUse = usedSubnets(places, others, parent === undefined);
   const subnets = chosenSubnets(wish, inUse);
   const id = randomBytes(32).toString('hex');
   const network: Network = {
     version: 1,
     id,
     name: wish.name,
-    driver: 'bridge',
-    bridge: wish.bridge ?? `tare${id.slice(0, 10)}`,
+    driver,
+    bridge: parent ?? wish.bridge ?? `tare${id.slice(0, 10)}`,
     createdAt: new Date().toISOString(),
     subnets,
     internal: wish.internal === true,
-    options: wish.options ?? {},
+    options,
     labels: wish.labels ?? {},
   };
   rangesOf(network).forEach(checkRange);
@@ -155,6 +177,40 @@ export function createNetwork(places: NetworkPlaces, wish: NetworkWish): Network
     rmSync(temp, { force: true });
   }
   return network;
+}
+
+/** What a macvlan or ipvlan network is told: its options as podman has them; docker has the driver's name before the mode. Errors: invalid. */
+function subLinkOptions({
+  name,
+  driver,
+  internal,
+  bridge,
+  options = {},
+  subnets = [],
+}: NetworkWish): Record<string, string> {
+  const { [`${driver ?? ''}_mode`]: mode, ...rest } = options;
+  const all = {
+    ...(bridge === undefined ? {} : { parent: bridge }),
+    ...(mode === undefined ? {} : { mode }),
+    ...rest,
+  };
+  if (all['parent'] === undefined && internal !== true)
+    throw new TareError(
+      'invalid',
+      `Cannot create network ${name}: say which link of this machine its containers share (-o parent=LINK), or that they have no way out (--internal)`,
+    );
+  if (all['parent'] !== undefined && subnets.length === 0)
+    throw new TareError(
+      'invalid',
+      `Cannot create network ${name}: say which addresses it has (--subnet, --gateway, --ip-range); addresses by DHCP are not supported`,
+    );
+  return all;
+}
+
+/** Errors: failed-precondition. */
+function checkParent(places: NetworkPlaces, { name, options = {} }: NetworkWish, parent: string): void {
+  using socket = NetlinkSocket.open('route', places.netns);
+  ensureParent(socket, { name, bridge: parent, options: { ...options, parent } });
 }
 
 /** Deletes a network's record. Idempotent. */
@@ -172,14 +228,14 @@ interface UsedSubnet {
 }
 
 /** What the machine has a way to, and what other networks have. */
-function usedSubnets(places: NetworkPlaces, networks: readonly Network[]): UsedSubnet[] {
+function usedSubnets(places: NetworkPlaces, networks: readonly Network[], alsoRoutes: boolean): UsedSubnet[] {
   using socket = NetlinkSocket.open('route', places.netns);
   return [
     ...networks.flatMap((network) =>
       rangesOf(network).map(({ subnet }) => ({ subnet, by: `network ${network.name} has` })),
     ),
     ...routes(socket)
-      .filter(({ prefix }) => prefix > 0)
+      .filter(({ prefix }) => alsoRoutes && prefix > 0)
       .map(({ to, prefix }) => ({ subnet: subnetOf(to, prefix), by: 'the machine has a route to' })),
   ];
 }

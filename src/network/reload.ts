@@ -18,7 +18,8 @@ export async function reloadNetworks(places: NetworkPlaces): Promise<void> {
     for (const id of readAttachment(places, container)?.networkIds ?? []) used.add(id);
   }
   using socket = NetlinkSocket.open('route', places.netns);
-  for (const network of listNetworks(places)) if (used.has(network.id)) ensureBridge(socket, network, places.netns);
+  for (const network of listNetworks(places))
+    if (used.has(network.id) && network.driver === 'bridge') ensureBridge(socket, network, places.netns);
   using firewall = new Firewall(places.table, places.netns);
   firewall.rebuild(contentsOf(places));
   await rebuildNames(places);

@@ -5,7 +5,7 @@ import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import { withdraw } from './attach.ts';
 import { attachedContainers, readAttachment } from './attachment.ts';
 import { Firewall } from './firewall.ts';
-import { type Network, rulesOf } from './network.ts';
+import { hasOwnParent, type Network, rulesOf } from './network.ts';
 import { leasesDir, lockNetworks, type NetworkPlaces } from './network-places.ts';
 import { deleteNetworkRecord } from './networks.ts';
 
@@ -17,7 +17,7 @@ export function usersOf(places: NetworkPlaces, network: Network): string[] {
 }
 
 /**
- * Removes a network that no living container is in: its bridge, its rules, its leases, and last its record, so that a kill leaves a network that can be used, or removed again.
+ * Removes a network that no living container is in: its bridge or what it has instead, its rules, its leases, and last its record, so that a kill leaves a network that can be used, or removed again.
  *
  * Errors: failed-precondition, naming a container that is in it.
  */
@@ -32,9 +32,11 @@ export async function removeNetwork(places: NetworkPlaces, network: Network): Pr
     withdraw(places, user);
   }
   using socket = NetlinkSocket.open('route', places.netns);
-  socket.request([deleteLink(network.bridge)]);
-  using firewall = new Firewall(places.table, places.netns);
-  firewall.removeNetwork(rulesOf(network));
+  if (network.driver === 'bridge') {
+    socket.request([deleteLink(network.bridge)]);
+    using firewall = new Firewall(places.table, places.netns);
+    firewall.removeNetwork(rulesOf(network));
+  } else if (hasOwnParent(network)) socket.request([deleteLink(network.bridge)]);
   rmSync(leasesDir(places, network.id), { recursive: true, force: true });
   deleteNetworkRecord(places, network);
 }
