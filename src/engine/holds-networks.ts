@@ -1,8 +1,7 @@
 import { existsSync, openSync } from 'node:fs';
 import { Fd } from '../sys/fd.ts';
 import { isLocked } from '../sys/lock.ts';
-import { cniStateDir } from './cni/cni-names.ts';
-import { holdsCni } from './cni/owes-cni.ts';
+import { anyCni, holdsCni } from './cni/owes-cni.ts';
 import type { Engine } from './engine.ts';
 
 /** Whether a container has something of networks that is to be taken back when it is dead: a look or two, without the code of networks. */
@@ -20,5 +19,5 @@ export function lacksResolver(engine: Engine): boolean {
 
 /** Whether any has. */
 export function anyNetworks(engine: Engine): boolean {
-  return existsSync(`${engine.runRoot}/networks/attached`) || existsSync(cniStateDir(engine));
+  return existsSync(`${engine.runRoot}/networks/attached`) || anyCni(engine);
 }

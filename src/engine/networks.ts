@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { isKind, TareError } from '../base/errors.ts';
 import { connect, disconnect, type JoinWish } from '../network/attach.ts';
 import { readAttachment } from '../network/attachment.ts';
@@ -14,7 +13,8 @@ import {
 } from '../network/networks.ts';
 import { reloadNetworks as reload } from '../network/reload.ts';
 import { removeNetwork as remove, usersOf } from '../network/remove-network.ts';
-import { cniStateDir, isCniNetwork } from './cni/cni-names.ts';
+import { isCniNetwork } from './cni/cni-names.ts';
+import { anyCni } from './cni/owes-cni.ts';
 import type { ListedCni } from './cni/list-cni.ts';
 import { beginChange } from './change.ts';
 import { emit } from './emit.ts';
@@ -151,7 +151,7 @@ export async function pruneNetworks(engine: Engine, wish: PruneWish = {}): Promi
 /** Makes rules and bridges again as they should be, whatever others did to them, and has plugins do what they refused to at the end of a container. Errors: those of the plugins. */
 export async function reloadNetworks(engine: Engine): Promise<void> {
   await reload(networkPlaces(engine));
-  if (existsSync(cniStateDir(engine))) await (await import('./cni/leave-cni.ts')).leaveOwedCni(engine);
+  if (anyCni(engine)) await (await import('./cni/leave-cni.ts')).leaveOwedCni(engine);
 }
 
 /**

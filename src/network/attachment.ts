@@ -6,7 +6,7 @@ import { attachmentsDir, formerDir, type NetworkPlaces } from './network-places.
 
 /** A container's place in one network. */
 export interface Joined {
-  /** Name and id of the network. */
+  /** Name and id of the network; "": it is somebody else's (CNI). */
   readonly network: string;
   readonly networkId: string;
   /** Name of the link in the container, and of its other end, which is a port of `bridge`. */

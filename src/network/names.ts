@@ -9,7 +9,11 @@ import { DEFAULT_NETWORK } from './networks.ts';
 import { isServed, pokeResolver, tellResolver } from './resolver.ts';
 
 /** Whether containers find each other by name there: not on the default network, as docker has it, nor where this machine has no address to be asked at, nor in somebody else's. */
-export const isNamed = ({ network, networkId, external }: Pick<Joined, 'network' | 'networkId' | 'external'>): boolean =>
+export const isNamed = ({
+  network,
+  networkId,
+  external,
+}: Pick<Joined, 'network' | 'networkId' | 'external'>): boolean =>
   network !== DEFAULT_NETWORK && networkId !== '' && external !== true;
 
 const tablePath = (places: NetworkPlaces): string => join(namesDir(places), 'table');

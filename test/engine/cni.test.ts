@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canCni } from '../../src/network/cni/_ground.suite.ts';
+import { pinNamespace } from '../../src/network/pin-namespace.ts';
 import { isLifeHeld } from '../../src/runtime/state.ts';
 import { MNT_DETACH, umount } from '../../src/sys/mount.ts';
 import { outcome, until } from './lab.ts';
@@ -235,6 +236,10 @@ test('a reboot: addresses that plugins keep on the disk come back', can, async (
   assert.equal((net.cniLeft() as { given: string[] }).given.length, 1);
   await net.ok('ps', '-a');
   await net.cniClean();
+  // Killed between a namespace's name and the first record, or after the last: the name goes as well.
+  pinNamespace(join(net.lab.engine.runRoot, 'networks/netns'), id, net.ground.machine);
+  await net.ok('ps', '-a');
+  await net.cniClean('of a name');
 });
 
 test(

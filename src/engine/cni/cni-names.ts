@@ -11,5 +11,8 @@ export const cniName = (network: string): string => network.slice(PREFIX.length)
 /** As everybody else calls it. */
 export const networkOfCni = (name: string): string => `${PREFIX}${name}`;
 
+/** Names of the namespaces of containers that are in CNI networks: mounts. */
+export const cniPinDir = (engine: Engine): string => `${engine.runRoot}/networks/netns`;
+
 /** What containers have of CNI networks: kept over a reboot, as addresses that plugins gave are. */
 export const cniStateDir = (engine: Engine): string => `${engine.root}/cni`;

@@ -5,6 +5,7 @@ import { containersWithAttachments } from '../../network/cni/attachments.ts';
 import { deleteAllCni } from '../../network/cni/delete.ts';
 import { unpinNamespace } from '../../network/pin-namespace.ts';
 import { isLifeHeld } from '../../runtime/state.ts';
+import { namesIn } from '../delete.ts';
 import type { Engine } from '../engine.ts';
 import { containerDir } from '../record.ts';
 import { cniGround } from './cni-ground.ts';
@@ -30,7 +31,8 @@ export async function leaveCni(engine: Engine, id: string): Promise<unknown> {
 /** Tries again all that is due of containers that do not live. Errors: the first one's, when all were tried. */
 export async function leaveOwedCni(engine: Engine): Promise<void> {
   const failures: unknown[] = [];
-  for (const id of containersWithAttachments(cniGround(engine).stateDir))
+  const { stateDir, pinDir } = cniGround(engine);
+  for (const id of new Set([...containersWithAttachments(stateDir), ...namesIn(pinDir)]))
     if (isLifeHeld(containerDir(engine, id)) !== true) failures.push(await leaveCni(engine, id));
   const failure = failures.find((one) => one !== undefined);
   if (failure !== undefined) throw failure as Error;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addCni } from './add.ts';
@@ -214,6 +214,11 @@ test(
       prevResult: { ips: [], cniVersion: '1.0.0' },
     });
     assert.equal(existsSync(join(cni.stateDir, id('a'))), false);
+    // Killed before there was a record.
+    mkdirSync(join(cni.stateDir, id('b')));
+    for (const name of ['lock', 'new']) writeFileSync(join(cni.stateDir, id('b'), name), '');
+    await deleteAllCni(cni, id('b'));
+    assert.equal(existsSync(join(cni.stateDir, id('b'))), false);
   },
 );
 

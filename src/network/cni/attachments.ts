@@ -48,13 +48,18 @@ const MAX_IFNAME = 15;
 export const isLinkName = (name: string): boolean =>
   name.length > 0 && name.length <= MAX_IFNAME && /^[^/:\s\p{Cc}]+$/u.test(name) && name !== '.' && name !== '..';
 
-/** Errors: invalid for what cannot be a container's id, or a link's name. */
-export function checkAttachmentKey(containerId: string, ifname: string): void {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(containerId))
+/** Errors: invalid for what cannot be a container's id. */
+export function checkContainerId(id: string): void {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(id))
     throw new TareError(
       'invalid',
-      `Cannot use container id ${JSON.stringify(containerId)} with CNI: expected letters, digits, _ . -`,
+      `Cannot use container id ${JSON.stringify(id)} with CNI: expected letters, digits, _ . -`,
     );
+}
+
+/** Errors: invalid for what cannot be a container's id, or a link's name. */
+export function checkAttachmentKey(containerId: string, ifname: string): void {
+  checkContainerId(containerId);
   if (!isLinkName(ifname))
     throw new TareError(
       'invalid',

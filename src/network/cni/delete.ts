@@ -1,4 +1,12 @@
-import { attachmentsOf, type CniAttachment, checkAttachmentKey, ContainerState } from './attachments.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  attachmentsOf,
+  type CniAttachment,
+  checkAttachmentKey,
+  checkContainerId,
+  ContainerState,
+} from './attachments.ts';
 import { CniError } from './cni-error.ts';
 import { parseCniNetwork } from './cni-network.ts';
 import { isNamespace } from './is-namespace.ts';
@@ -44,10 +52,14 @@ export async function deleteAllCni(
   containerId: string,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
+  checkContainerId(containerId);
   const failures: unknown[] = [];
   for (const { ifname } of attachmentsOf(ground.stateDir, containerId).reverse())
     await deleteCni(ground, containerId, ifname, options).catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw failures[0];
+  // Who was killed before there was a record, or after it was gone, left its directory.
+  if (existsSync(join(ground.stateDir, containerId)))
+    (await ContainerState.open(ground.stateDir, containerId, lockPatience(ground), options.signal))[Symbol.dispose]();
 }
 
 /** DEL of an attachment whose state the caller has; then it is forgotten. */
