@@ -16,7 +16,7 @@ The command line and the native parts of [tare](https://www.npmjs.com/package/ta
 \`bin/tare\` is the program itself. A symbolic link to it, made by hand, starts a millisecond sooner than the \`tare\` that npm links, which is a shell script that looks
 for this package.
 
-\`bin/tare\`, \`build/tare-helper\` and \`build/tare-resolver\` contain parts of the GNU C library (LGPL 2.1 or later), \`dist/bin\` contains smol-toml (BSD-3-Clause): see THIRD-PARTY.md.
+\`bin/tare\`, \`build/tare-helper\`, \`build/tare-resolver\` and \`build/tare-network\` contain parts of the GNU C library (LGPL 2.1 or later), \`dist/bin\` contains smol-toml (BSD-3-Clause): see THIRD-PARTY.md.
 `;
 
 /** Licences of what is inside and not ours. */
@@ -24,7 +24,7 @@ function thirdParty(root: string): string {
   const licence = readFileSync(join(root, 'node_modules/smol-toml/LICENSE'), 'utf8').trim();
   return `# Parts of others
 
-## GNU C library, in bin/tare, build/tare-helper and build/tare-resolver
+## GNU C library, in bin/tare, build/tare-helper, build/tare-resolver and build/tare-network
 LGPL 2.1 or later, © Free Software Foundation and others. The programs are linked statically. Their sources are in \`native/\` of Tare's source tree; \`npm run build\` there links
 them with the C library of the machine it runs on, whichever that is.
 
@@ -82,6 +82,7 @@ export function nativeFiles(root: string, manifest: Manifest, arch: Architecture
     copy(native, 'bin/tare', true),
     copy(native, 'build/tare-helper', true),
     copy(native, 'build/tare-resolver', true),
+    copy(native, 'build/tare-network', true),
     copy(native, 'build/tare.node'),
     ...[...below(root, 'dist/bin'), ...cache].map((path) => copy(root, path)),
   ];

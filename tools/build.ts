@@ -148,6 +148,13 @@ function buildNative(): void {
     '-Wl,--gc-sections',
     '-s',
   ]);
+  compile('native/network', 'build/tare-network', [
+    '-static',
+    '-ffunction-sections',
+    '-fdata-sections',
+    '-Wl,--gc-sections',
+    '-s',
+  ]);
   const include = join(dirname(dirname(process.execPath)), 'include', 'node');
   if (!existsSync(join(include, 'node_api.h')))
     fail(`${include}/node_api.h is missing: run through 'npm run build', which uses the pinned Node`);

@@ -185,7 +185,8 @@ int plan_check(const struct plan *plan, enum plan_kind kind, uint32_t *bad) {
     *bad = op.index;
     if (!op_is_sound(&op)) return fail_with(EINVAL);
     if (op.code < OP_FIRST_STEP && op.code != OP_HOOK && op.code != OP_LEAVE && op.code != OP_PRESERVE &&
-        op.code != OP_JOIN && op.code != OP_HEALTH_FD && seen[op.code / 64] & 1ull << op.code % 64)
+        op.code != OP_JOIN && op.code != OP_HEALTH_FD && op.code != OP_HOLD &&
+        seen[op.code / 64] & 1ull << op.code % 64)
       return fail_with(EINVAL);
     if (op.code >= OP_FIRST_STEP && ended) return fail_with(EINVAL);
     if (kind == PLAN_FOR_EXEC && op.code < 50 && op.code != OP_STDIO && op.code != OP_PRESERVE)

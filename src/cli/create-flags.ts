@@ -61,7 +61,7 @@ export const createFlags = {
     value: 'NETWORK',
     offers: ['none', 'host', 'bridge'],
     standard: 'bridge',
-    help: "Networks: none (loopback only), host (the machine's), container:NAME, ns:PATH, or NAME[:ip=,ip6=,mac=,alias=,interface_name=], of CNI plugins cni:NAME[:...], several at once",
+    help: "Networks: none (loopback only), host (the machine's), pasta[:OPTION,...] (users), container:NAME, ns:PATH, or NAME[:ip=,ip6=,mac=,alias=,interface_name=], of CNI plugins cni:NAME[:...], several at once",
   },
   ip: { type: 'text', value: 'ADDRESS', help: 'IPv4 address in its network' },
   ip6: { type: 'text', value: 'ADDRESS', help: 'IPv6 address in its network' },

@@ -120,7 +120,7 @@ export interface CreateOptions {
   /** Replaces the image's entrypoint; an empty list clears it. */
   readonly entrypoint?: readonly string[];
   readonly hostname?: string;
-  /** `none`, `host`, `container:NAME`, `ns:PATH`, or networks: `NAME[:ip=,ip6=,mac=,alias=,interface_name=]`. Default: the engine's, `bridge`; `none` for a user and in a user namespace. */
+  /** `none`, `host`, `pasta[:OPTION,...]` (users without root), `container:NAME`, `ns:PATH`, or networks: `NAME[:ip=,ip6=,mac=,alias=,interface_name=]`. Default: the engine's, `bridge`; `none` for a user and in a user namespace. */
   readonly network?: string | readonly string[];
   /** Its place in its one network. */
   readonly ip?: string;

@@ -3,6 +3,7 @@ import { Fd } from '../sys/fd.ts';
 import { isLocked } from '../sys/lock.ts';
 import { anyCni, holdsCni } from './cni/owes-cni.ts';
 import type { Engine } from './engine.ts';
+import type { ContainerRecord } from './record.ts';
 
 /** Whether a container has something of networks that is to be taken back when it is dead: a look or two, without the code of networks. */
 export function holdsNetworks(engine: Engine, id: string): boolean {
@@ -20,4 +21,12 @@ export function lacksResolver(engine: Engine): boolean {
 /** Whether any has. */
 export function anyNetworks(engine: Engine): boolean {
   return existsSync(`${engine.runRoot}/networks/attached`) || anyCni(engine);
+}
+
+/** How many descriptors the monitor of a container holds for its networks: those of its ground, of its ports, or of its pasta. */
+export function heldCount(engine: Engine, { net }: Pick<ContainerRecord, 'net'>): number {
+  if (net?.pasta !== undefined) return 1;
+  if (net === undefined || net.join.length === 0) return 0;
+  if (engine.rootless !== undefined) return 2;
+  return net.ports.length > 0 ? 1 : 0;
 }

@@ -13,15 +13,15 @@ import { shortId } from './ids.ts';
 import { leaveNetworks } from './leave-networks.ts';
 import { writeNetworkFiles } from './network-files.ts';
 import { hostNamesOf, namelessWarnings, namesOf } from './network-names.ts';
-import { networkPlaces } from './network-ground.ts';
+import { openGround } from './network-ground.ts';
 import { openReadOnly } from './open-read-only.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
 
 /** A container's network namespace, made or found before its monitor gets its Plan. Disposing lets go of our descriptor of it. */
 export interface JoinedNetworks extends Disposable {
   readonly warnings: readonly string[];
-  /** Its ports on the machine are nobody else's as long as somebody has this descriptor. */
-  readonly reserved?: Fd;
+  /** Its networks and ports on the machine are there as long as somebody has these descriptors. */
+  readonly held: readonly Fd[];
   /** The configuration with that namespace in it. */
   inside(config: RuntimeConfig): RuntimeConfig;
   /** Takes everything back: it could not start. */
@@ -36,20 +36,22 @@ export interface JoinedNetworks extends Disposable {
  */
 export async function joinNetworks(engine: Engine, record: ContainerRecord): Promise<JoinedNetworks> {
   const { net = { join: [], ports: [] } } = record;
+  if (net.pasta !== undefined) return alone(engine, record);
   if (net.join.length === 0) return shared(engine, record, net.of ?? '');
   using stack = new DisposableStack();
   const netns = stack.use(networkNamespace());
+  const ground = stack.use(await openGround(engine, 'join'));
+  const held = [...ground.held];
   const ours = net.join.filter(({ network }) => !isCniNetwork(network));
   const plugged = ours.length < net.join.length;
-  let reserved: Fd | undefined;
   let attachment: Attachment = { version: 1, networkIds: [], networks: [], ports: [] };
   let nameless: string[] = [];
   if (ours.length > 0) {
     // Links have the numbers of their places in the whole list.
     const wishes = plugged ? ours.map((wish) => ({ interface: `eth${net.join.indexOf(wish)}`, ...wish })) : ours;
-    const attached = await attach(networkPlaces(engine), record.id, netns, wishes, net.ports, {
+    const attached = await attach(ground.places, record.id, netns, wishes, net.ports, {
       keep: (fd) => {
-        reserved = stack.use(fd);
+        held.push(stack.use(fd));
       },
       names: namesOf(engine, record),
       ...(record.names?.dns === undefined ? {} : { servers: record.names.dns }),
@@ -64,16 +66,18 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
     if (plugged) {
       const { joinCni, namesOfCni } = await import('./cni/join-cni.ts');
       const kept = await joinCni(engine, record, netns, ours.length === 0);
-      if (kept !== undefined) reserved = stack.use(kept);
+      if (kept !== undefined) held.push(stack.use(kept));
       ({ attachment, options } = namesOfCni(engine, record, attachment));
     }
     const names = hostNamesOf(engine, record);
-    warnings = [...nameless, ...writeNetworkFiles(containerDir(engine, record.id), names, attachment, options)];
+    const machine = ground.machine === undefined ? {} : { machine: ground.machine };
+    const said = writeNetworkFiles(containerDir(engine, record.id), names, attachment, { ...options, ...machine });
+    warnings = [...ground.warnings, ...nameless, ...said];
   } catch (error) {
     await leave();
     throw error;
   }
-  return { ...joined(stack.move(), netns, warnings, leave), ...(reserved === undefined ? {} : { reserved }) };
+  return joined(stack.move(), netns, [...ground.warnings, ...warnings], leave, held);
 }
 
 function joined(
@@ -81,9 +85,11 @@ function joined(
   netns: Fd,
   warnings: readonly string[],
   leave: () => Promise<void>,
+  held: readonly Fd[] = [],
 ): JoinedNetworks {
   return {
     warnings,
+    held,
     inside: (config) => inNamespace(config, `/proc/self/fd/${netns.number}`),
     leave,
     [Symbol.dispose]: () => kept.dispose(),
@@ -94,6 +100,16 @@ function joined(
 export function inNamespace(config: RuntimeConfig, path: string): RuntimeConfig {
   const namespaces = config.linux?.namespaces?.map((one) => (one.type === 'network' ? { ...one, path } : one)) ?? [];
   return { ...config, linux: { ...config.linux, namespaces } };
+}
+
+/** With a pasta of its own. */
+async function alone(engine: Engine, record: ContainerRecord): Promise<JoinedNetworks> {
+  using stack = new DisposableStack();
+  const { joinPasta } = await import('./join-pasta.ts');
+  const { netns, held } = await joinPasta(engine, record, stack);
+  const names = hostNamesOf(engine, record);
+  const warnings = writeNetworkFiles(containerDir(engine, record.id), names, undefined, record.names ?? {});
+  return joined(stack.move(), netns, warnings, async () => {}, [held]);
 }
 
 /** Somebody else's: nothing is made, and nothing taken back. */

@@ -13,6 +13,7 @@ import { containerCgroupPlan } from './cgroup-plan.ts';
 import { connection } from './connection.ts';
 import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';
+import { heldCount } from './holds-networks.ts';
 import { toLaunchError } from './launch-error.ts';
 import { mountRootfs } from './mount-rootfs.ts';
 import { LOG_NAME, containerDir, type ContainerRecord, diskDir, isOpenedAtStart } from './record.ts';
@@ -105,7 +106,7 @@ export async function launchContainer(
         rootfs: rootfsFd,
         life,
         opened,
-        ...(joined?.reserved === undefined ? {} : { hold: joined.reserved }),
+        ...(joined === undefined ? {} : { hold: joined.held }),
       },
       [
         ...(options.detach ? [] : [{ type: 'take', on: 1 } as const]),
@@ -223,9 +224,9 @@ export function planOptions(
       ...supervised,
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
       // Rules of the firewall outlive it otherwise.
-      ...(cleans || record.net !== undefined ? { onExit: lastAct() } : {}),
+      ...(cleans || (record.net?.join.length ?? 0) > 0 ? { onExit: lastAct() } : {}),
       ...(cleans || supervised.restart !== undefined ? {} : { again: lastAct('--again') }),
-      ...(record.net !== undefined && record.net.ports.length > 0 ? { hold: true } : {}),
+      hold: heldCount(engine, record),
       autostart: how.waits !== true,
       owner: how.owner,
       volatile: record.autoRemove,

@@ -15,6 +15,11 @@ export interface NameOptions {
   readonly addHosts?: readonly string[];
 }
 
+/** Where the machine is, if not at the gateway of the container's network. */
+export interface Machine {
+  readonly machine?: string;
+}
+
 const HOST_GATEWAY = 'host-gateway';
 /** The machine, as podman's and docker's containers know it. */
 const MACHINE_NAMES = ['host.containers.internal', 'host.docker.internal'];
@@ -64,9 +69,14 @@ function hostLine(text: string, gateway: string | undefined): string {
 }
 
 /** What /etc/hosts says of a container, besides what everybody's says. */
-export function hostsText(names: readonly string[], attachment: Attachment | undefined, options: NameOptions): string {
+export function hostsText(
+  names: readonly string[],
+  attachment: Attachment | undefined,
+  options: NameOptions & Machine,
+): string {
   const networks = attachment?.networks ?? [];
-  const gateway = networks.find(({ internal, external }) => !internal && external !== true)?.addresses[0]?.gateway;
+  const way = networks.find(({ internal, external }) => !internal && external !== true)?.addresses[0]?.gateway;
+  const gateway = way === undefined ? undefined : (options.machine ?? way);
   const own = networks.flatMap(({ addresses, aliases }) =>
     addresses.map(({ address }) => `${address}\t${[...names, ...aliases].join(' ')}`),
   );
@@ -154,7 +164,7 @@ export function writeNetworkFiles(
   dir: string,
   names: readonly string[],
   attachment: (Attachment & { readonly nameless?: ReadonlyMap<string, string> }) | undefined,
-  options: NameOptions,
+  options: NameOptions & Machine,
 ): string[] {
   writeFileSync(join(dir, 'hosts'), hostsText(names, attachment, options));
   const nameserver = attachment === undefined ? undefined : nameserverOf(attachment, attachment.nameless);

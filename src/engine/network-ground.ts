@@ -1,12 +1,30 @@
 import { join } from 'node:path';
 import type { NetworkPlaces } from '../network/network-places.ts';
+import type { Purpose } from '../network/reach-keeper.ts';
 import { isLifeHeld } from '../runtime/state.ts';
+import type { Fd } from '../sys/fd.ts';
 import type { Engine } from './engine.ts';
 import { machineNameservers } from './network-files.ts';
 import { containerDir } from './record.ts';
 import { resolverCgroupFiles } from './resolver-cgroup.ts';
 
 const STANDARD_ROOT = '/var/lib/tare';
+
+/** Where networks take place while something of them is changed. Disposing lets go of it. */
+export interface Ground extends Disposable {
+  readonly places: NetworkPlaces;
+  readonly warnings: readonly string[];
+  /** What the monitor of a container in these networks has to hold. */
+  readonly held: readonly Fd[];
+  /** The machine as containers reach it, where that is not the gateway of their network. */
+  readonly machine?: string;
+}
+
+/** Opens it: for a container that is to be in a network (`join`), to make whole what others broke (`mend`), or to undo things (`look`). Errors: for a user as `reachKeeper`. */
+export async function openGround(engine: Engine, purpose: Purpose): Promise<Ground> {
+  if (engine.rootless !== undefined) return (await import('./user-ground.ts')).userGround(engine, purpose);
+  return { places: networkPlaces(engine), warnings: [], held: [], [Symbol.dispose]: () => {} };
+}
 
 /** Where an engine's networks are. Each engine has a table of its own in the packet filter, so that one does not throw away another's. */
 export function networkPlaces(engine: Engine): NetworkPlaces {

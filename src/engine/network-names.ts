@@ -2,12 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Attached } from '../network/attach.ts';
 import type { Attachment } from '../network/attachment.ts';
-import { renameAttached, reviveNames } from '../network/names.ts';
+import { lacksResolver, renameAttached, reviveNames } from '../network/names.ts';
 import type { Engine } from './engine.ts';
 import { holdsNetworks } from './holds-networks.ts';
 import { shortId } from './ids.ts';
 import { hostsText, nameserverOf, resolvText, writeNetworkFiles } from './network-files.ts';
-import { networkPlaces } from './network-ground.ts';
+import { type Ground, networkPlaces, openGround } from './network-ground.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
 
 /** What a container calls itself. */
@@ -38,12 +38,16 @@ export const namelessWarnings = ({ nameless }: Pick<Attached, 'nameless'>): stri
 
 /** The container has another name: whoever asks for it in its networks is told so. Nothing happens to one that is in none. */
 export async function renameInNetworks(engine: Engine, record: ContainerRecord): Promise<void> {
-  if (holdsNetworks(engine, record.id)) await renameAttached(networkPlaces(engine), record.id, namesOf(engine, record));
+  if (!holdsNetworks(engine, record.id)) return;
+  using ground = await openGround(engine, 'look');
+  await renameAttached(ground.places, record.id, namesOf(engine, record));
 }
 
 /** Brings back the resolver, which was killed. */
 export async function reviveResolver(engine: Engine): Promise<void> {
-  await reviveNames(networkPlaces(engine));
+  if (!lacksResolver(networkPlaces(engine))) return;
+  using ground = await openGround(engine, 'look');
+  await reviveNames(ground.places);
 }
 
 /** A running container is in other networks than `before`: writes its files about names anew, unless it changed them itself. */
@@ -52,9 +56,10 @@ export function updateNetworkFiles(
   record: ContainerRecord,
   before: Attachment | undefined,
   after: Attached,
+  { machine }: Pick<Ground, 'machine'>,
 ): void {
   const dir = containerDir(engine, record.id);
-  const options = record.names ?? {};
+  const options = { ...record.names, ...(machine === undefined ? {} : { machine }) };
   const names = hostNamesOf(engine, record);
   const isOurs = (name: string, texts: readonly string[]): boolean => {
     try {

@@ -29,7 +29,12 @@ export async function recordedNetwork(request: NetworkRequest, exposed: readonly
     taken.add(key);
     ports.push(wish);
   }
-  return { join: request.join, ports, ...(request.of === undefined ? {} : { of: request.of }) };
+  return {
+    join: request.join,
+    ports,
+    ...(request.of === undefined ? {} : { of: request.of }),
+    ...(request.pasta === undefined ? {} : { pasta: request.pasta }),
+  };
 }
 
 const keyOf = ({ hostAddress = '', hostPort, protocol }: PortWish): string =>

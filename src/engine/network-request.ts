@@ -11,16 +11,19 @@ import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
 import { networkPlaces } from './network-ground.ts';
+import { parsePasta } from './pasta-request.ts';
 import { parsePublish, type PublishRequest } from './publish-request.ts';
 
 /** What a container is to have of networks, beyond none or the machine's. */
 export interface NetworkRequest {
-  readonly mode: 'bridge' | 'container' | 'ns';
+  readonly mode: 'bridge' | 'container' | 'ns' | 'pasta';
   readonly join: readonly JoinWish[];
   readonly publish: readonly PublishRequest[];
   readonly publishAll: boolean;
   /** With `container`: its id; with `ns`: the path. */
   readonly of?: string;
+  /** With `pasta`: its options. */
+  readonly pasta?: readonly string[];
 }
 
 /**
@@ -33,8 +36,8 @@ export function networkRequest(engine: Engine, options: CreateOptions): NetworkR
   const publish = (options.publish ?? []).flatMap(parsePublish);
   const publishes = publish.length > 0 || options.publishAll === true;
   const [only = '', ...more] = asked;
-  const kind = /^(none|host|container:.*|ns:.*)$/s.exec(only)?.[0].replace(/:.*/s, '');
-  const other = asked.find((text) => /^(none$|host$|container:|ns:)/.test(text));
+  const kind = /^(none|host|pasta|pasta:.*|container:.*|ns:.*)$/s.exec(only)?.[0].replace(/:.*/s, '');
+  const other = asked.find((text) => /^(none$|host$|pasta(:|$)|container:|ns:)/.test(text));
   if (more.length > 0 && other !== undefined)
     throw new TareError('invalid', `Cannot use --network ${other} together with others: it stands alone`);
   const own = options.networkAliases ?? options.ip ?? options.ip6 ?? options.macAddress;
@@ -46,6 +49,13 @@ export function networkRequest(engine: Engine, options: CreateOptions): NetworkR
     }
     // What only a network can give asks for the default one.
     return bridged(engine, options, [DEFAULT_NETWORK], publish);
+  }
+  if (kind === 'pasta') {
+    if (engine.rootless === undefined)
+      throw new TareError('unsupported', `Cannot use --network ${only}: it is for users; root has --network bridge`);
+    refuse(own !== undefined, '--ip, --ip6, --mac-address and --network-alias', only);
+    refuseUserNamespace(options, only);
+    return { mode: kind, join: [], publish, publishAll: options.publishAll === true, pasta: parsePasta(only) };
   }
   if (kind === 'container' || kind === 'ns') {
     refuse(publishes, '--publish', only);
@@ -69,25 +79,25 @@ function refuse(isAsked: boolean, what: string, network: string): void {
     );
 }
 
-function bridged(
-  engine: Engine,
-  options: CreateOptions,
-  names: readonly string[],
-  publish: readonly PublishRequest[],
-): NetworkRequest {
-  if (engine.rootless !== undefined)
-    throw new TareError(
-      'unsupported',
-      `Cannot use --network ${names.join(', ')}: networks of containers need root so far; use --network none or host`,
-    );
+/** Its root would not own the network. */
+function refuseUserNamespace(options: CreateOptions, network: string): void {
   if (
     (options.userns ?? options.uidMap ?? options.gidMap ?? options.subuidName ?? options.subgidName ?? 'host') !==
     'host'
   )
     throw new TareError(
       'unsupported',
-      `Cannot use --network ${names.join(', ')} in a user namespace: use --network none, or --userns host`,
+      `Cannot use --network ${network} in a user namespace: use --network none, or --userns host`,
     );
+}
+
+function bridged(
+  engine: Engine,
+  options: CreateOptions,
+  names: readonly string[],
+  publish: readonly PublishRequest[],
+): NetworkRequest {
+  refuseUserNamespace(options, names.join(', '));
   const places = networkPlaces(engine);
   const join = names.map(parseNetworkFlag).map((wish) => ({ ...wish, network: networkName(places, wish.network) }));
   const { ip, ip6, macAddress: mac, networkAliases: aliases } = options;

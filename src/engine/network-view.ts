@@ -1,3 +1,4 @@
+import type { PortWish } from '../network/attach.ts';
 import { type Attachment, type Published, readAttachment } from '../network/attachment.ts';
 import { cniJoined } from './cni/joined.ts';
 import { isCniNetwork } from './cni/cni-names.ts';
@@ -18,6 +19,7 @@ export function publishedPorts(engine: Engine, id: string): readonly Published[]
 
 /** What a container has of networks, those of CNI plugins included. */
 function attachmentOf(engine: Engine, record: ContainerRecord): Attachment | undefined {
+  if (record.net?.pasta !== undefined) return { ...nothing, ports: pastaPorts(record.net.ports) };
   const ours = readAttachment(networkPlaces(engine), record.id);
   if (record.net?.join.some(({ network }) => isCniNetwork(network)) !== true) return ours;
   const { networks, ports } = cniJoined(engine, record);
@@ -27,6 +29,13 @@ function attachmentOf(engine: Engine, record: ContainerRecord): Attachment | und
     networks: [...(ours?.networks ?? []), ...networks],
     ports: [...(ours?.ports ?? []), ...ports],
   };
+}
+
+const nothing: Attachment = { version: 1, networkIds: [], networks: [], ports: [] };
+
+/** Its pasta publishes them, and the container has no address that others know. */
+function pastaPorts(ports: readonly PortWish[]): Published[] {
+  return ports.map((port) => ({ ...port, address: port.hostAddress?.includes(':') === true ? '::' : '0.0.0.0' }));
 }
 
 /** Where a port is reached, by `80/tcp`. */

@@ -20,7 +20,7 @@ import { beginChange } from './change.ts';
 import { emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { openInit } from './init-process.ts';
-import { networkPlaces } from './network-ground.ts';
+import { networkPlaces, openGround } from './network-ground.ts';
 import { updateNetworkFiles } from './network-names.ts';
 import { openReadOnly } from './open-read-only.ts';
 import { containerIds, resolveContainer } from './names.ts';
@@ -29,10 +29,9 @@ import { reconcile } from './reconcile.ts';
 import { findRecord, readRecord } from './record.ts';
 
 /**
- * Makes a network. Errors: already-exists; invalid; failed-precondition for a subnet that is in use; exhausted; unsupported for an unprivileged user.
+ * Makes a network. Errors: already-exists; invalid; failed-precondition for a subnet that is in use; exhausted.
  */
 export async function createNetwork(engine: Engine, wish: NetworkWish): Promise<Network> {
-  refuseRootless(engine);
   const places = networkPlaces(engine);
   using _lock = await lockNetworks(places);
   const network = create(places, wish);
@@ -125,7 +124,8 @@ export async function removeNetwork(
   await collectDead(engine, network);
   if (options.force === true)
     for (const id of usersOf(places, network)) await disconnectContainer(engine, network.name, id);
-  await remove(places, network);
+  using ground = await openGround(engine, 'look');
+  await remove(ground.places, network);
   tell(engine, network, 'remove');
 }
 
@@ -150,7 +150,8 @@ export async function pruneNetworks(engine: Engine, wish: PruneWish = {}): Promi
 
 /** Makes rules and bridges again as they should be, whatever others did to them, and has plugins do what they refused to at the end of a container. Errors: those of the plugins. */
 export async function reloadNetworks(engine: Engine): Promise<void> {
-  await reload(networkPlaces(engine));
+  using ground = await openGround(engine, 'mend');
+  await reload(ground.places);
   if (anyCni(engine)) await (await import('./cni/leave-cni.ts')).leaveOwedCni(engine);
 }
 
@@ -180,8 +181,9 @@ export async function connectContainer(engine: Engine, asked: JoinWish, nameOrId
     );
   using netns = namespaceOf(engine, id);
   if (netns !== undefined) {
+    using ground = await openGround(engine, 'join');
     const before = readAttachment(places, id);
-    updateNetworkFiles(engine, record, before, await connect(places, id, netns, wish));
+    updateNetworkFiles(engine, record, before, await connect(ground.places, id, netns, wish), ground);
   }
   change.writeRecord({ ...record, net: { ...net, join: [...net.join, wish] } });
   if (network !== undefined) tell(engine, network, 'connect', { container: id });
@@ -210,7 +212,10 @@ export async function disconnectContainer(engine: Engine, network: string, nameO
     );
   using netns = namespaceOf(engine, id);
   const before = readAttachment(places, id);
-  if (before !== undefined) updateNetworkFiles(engine, record, before, await disconnect(places, id, netns, found));
+  if (before !== undefined) {
+    using ground = await openGround(engine, 'look');
+    updateNetworkFiles(engine, record, before, await disconnect(ground.places, id, netns, found), ground);
+  }
   change.writeRecord({ ...record, net: { ...record.net, join: left } });
   tell(engine, found, 'disconnect', { container: id });
 }
@@ -239,11 +244,6 @@ function refuseCni(doing: string, network: string): void {
       'unsupported',
       `Cannot ${doing} network ${network}: a container is in CNI networks from its start to its end, and they are what files in /etc/cni/net.d say`,
     );
-}
-
-function refuseRootless(engine: Engine): void {
-  if (engine.rootless !== undefined)
-    throw new TareError('unsupported', 'Cannot create network: networks of containers need root so far');
 }
 
 function tell(engine: Engine, network: Network, action: string, attributes?: Readonly<Record<string, string>>): void {

@@ -45,6 +45,8 @@ export interface RecordedNetwork {
   readonly ports: readonly PortWish[];
   /** Whose network namespace it is in: a container's, by id, or the one at a path. */
   readonly of?: string;
+  /** Options of its own pasta. */
+  readonly pasta?: readonly string[];
 }
 
 /** A mount of the user's or the image's as it was made: volumes have their names, images their ids. */
@@ -88,8 +90,8 @@ export interface ContainerRecord {
   readonly init: boolean;
   /** Its user namespace; absent where it has none of its own, and in records of older versions. */
   readonly userns?: RecordedNamespace;
-  readonly network: 'none' | 'host' | 'private' | 'bridge' | 'container' | 'ns';
-  /** With the last three: what it has of networks. */
+  readonly network: 'none' | 'host' | 'private' | 'bridge' | 'container' | 'ns' | 'pasta';
+  /** With the last four: what it has of networks. */
   readonly net?: RecordedNetwork;
   readonly names?: NameOptions;
   /** What the user and the image wanted mounted. Absent: nothing; in records of older versions `created` says it. */

@@ -114,10 +114,12 @@ export async function attach(
       if (network !== undefined) await makeLink(places, { outside, inside, firewall, netns, container }, network, one);
     }
     routeOut(inside, joined);
-    if (keep !== undefined && published.length > 0) {
-      const reserved = await reservePorts(places, container, published, isFollowed ? LEAVING_MS : 0);
-      keep(reserved);
-    }
+    const patienceMs = isFollowed ? LEAVING_MS : 0;
+    if (places.keeper !== undefined && published.length > 0) {
+      const { forwardPorts } = await import('./forward-ports.ts');
+      await forwardPorts(places, places.keeper, container, published, patienceMs);
+    } else if (keep !== undefined && published.length > 0)
+      keep(await reservePorts(places, container, published, patienceMs));
     publish(places, firewall, container, published);
     return { ...attachment, nameless: await publishNames(places, container, attachment) };
   } catch (error) {

@@ -67,9 +67,14 @@ export async function renameAttached(
   await publishNames(places, container, renamed);
 }
 
+/** Whether there are names, and nobody who answers: it was killed. */
+export function lacksResolver(places: NetworkPlaces): boolean {
+  return !isServed(places) && ifPresent(() => readFileSync(tablePath(places))) !== undefined;
+}
+
 /** Brings back a resolver that was killed. Costs two looks when there is nothing to do. */
 export async function reviveNames(places: NetworkPlaces): Promise<void> {
-  if (isServed(places) || ifPresent(() => readFileSync(tablePath(places))) === undefined) return;
+  if (!lacksResolver(places)) return;
   using _lock = await lockNetworks(places);
   await rebuildNames(places);
 }

@@ -2,6 +2,7 @@ import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fd, type FdLike } from '../sys/fd.ts';
 import { lockWait } from '../sys/lock.ts';
+import type { Keeper } from './keeper.ts';
 
 /** Where networks are: their records, what lives of them, and the network namespace of their bridges. */
 export interface NetworkPlaces {
@@ -13,6 +14,8 @@ export interface NetworkPlaces {
   readonly table: string;
   /** Default: the caller's own. */
   readonly netns?: FdLike;
+  /** Who forwards ports into it; default: the packet filter, since the ports are its own. */
+  readonly keeper?: Keeper;
   /** Whether a container, by its id, is being made, runs, or waits for its start. */
   isAlive(container: string): boolean;
   /** Whom the machine asks for names, in its order; default: nobody. */

@@ -21,10 +21,15 @@ export async function reservePorts(
   ports: readonly Published[],
   patienceMs = 0,
 ): Promise<Fd> {
+  return tryFor(patienceMs, () => reserveAll(places, container, ports));
+}
+
+/** What `take` takes, as soon as those who have it let go, for so long. Errors: of the last time. */
+export async function tryFor<T>(patienceMs: number, take: () => T): Promise<T> {
   const deadline = monotonicMs() + patienceMs;
   for (;;) {
     try {
-      return reserveAll(places, container, ports);
+      return take();
     } catch (error) {
       if (!isKind(error, 'already-exists') || monotonicMs() > deadline) throw error;
       await sleep(5);
@@ -59,11 +64,7 @@ function reserve(places: NetworkPlaces, container: string, port: Published): Fd 
     return bind(false);
   } catch (error) {
     if (isErrno(error, 'EPROTONOSUPPORT', 'ESOCKTNOSUPPORT')) return undefined;
-    if (isErrno(error, 'EADDRNOTAVAIL'))
-      throw new TareError('invalid', `Cannot publish ${showPort(port)}: it is no address of this machine`, {
-        cause: error,
-      });
-    if (!isErrno(error, 'EADDRINUSE')) throw error;
+    if (!isErrno(error, 'EADDRINUSE')) throw cannotBind(port, error);
   }
   try {
     // It may be no more than connections of before that are still waiting for their end.
@@ -71,6 +72,19 @@ function reserve(places: NetworkPlaces, container: string, port: Published): Fd 
   } catch (error) {
     throw isErrno(error, 'EADDRINUSE') ? portTaken(places, container, [port]) : error;
   }
+}
+
+/** The error of a port that cannot be bound, whoever else has it. */
+export function cannotBind(port: Published, cause: unknown): unknown {
+  if (isErrno(cause, 'EADDRNOTAVAIL'))
+    return new TareError('invalid', `Cannot publish ${showPort(port)}: it is no address of this machine`, { cause });
+  if (isErrno(cause, 'EACCES'))
+    return new TareError(
+      'denied',
+      `Cannot publish ${showPort(port)}: low ports are root's; use another one, or have root allow it: sysctl net.ipv4.ip_unprivileged_port_start=${port.hostPort}`,
+      { cause },
+    );
+  return cause;
 }
 
 /** The error of a port that somebody else has. */

@@ -33,7 +33,7 @@ export interface PlanResources {
   readonly rootfs?: Fd;
   readonly life?: Fd;
   readonly pidfd?: Fd;
-  readonly hold?: Fd;
+  readonly hold?: readonly Fd[];
   /** Detached mounts, in the order of `CompileOptions.opened`. */
   readonly opened?: readonly { readonly fd: Fd }[];
   /** The process's own streams (STDIO_FDS). */
@@ -77,7 +77,7 @@ function openSource(source: FdSource, resources: PlanResources, stack: Disposabl
     case 'pidfd':
       return given(resources.pidfd);
     case 'hold':
-      return given(resources.hold);
+      return given(resources.hold?.[source.index]);
     case 'state-dir':
       return stack.use(openDirectory(resources.stateDir)).number;
     case 'run-dir':

@@ -1,6 +1,6 @@
 import { addon } from './addon.ts';
 import { check } from './error.ts';
-import { Fd, type FdLike } from './fd.ts';
+import { Fd, type FdLike, numberOf } from './fd.ts';
 import { socketIn } from './network-namespace.ts';
 
 const AF_INET = 2;
@@ -36,6 +36,11 @@ export function bindPort(
   if (shares) set(SOL_SOCKET, SO_REUSEADDR);
   check(addon().bind(socket.number, socketAddress(address, port)), 'bind');
   return Fd.adopt(socket.release());
+}
+
+/** Lets clients connect to a bound socket; 4096 may wait (fewer where net.core.somaxconn says so). Errors: by errno, EADDRINUSE when another one listens there. */
+export function listenOn(socket: FdLike): void {
+  check(addon().listen(numberOf(socket), 4096), 'listen');
 }
 
 /** struct sockaddr_in or sockaddr_in6. */

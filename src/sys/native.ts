@@ -3,7 +3,7 @@ import { TareError } from '../base/errors.ts';
 let found: string | undefined;
 
 /**
- * The folder that holds what is built for this machine: `bin/tare`, `build/tare-helper`, `build/tare.node`. In a checkout and in the package of an architecture
+ * The folder that holds what is built for this machine: `bin/tare`, `build/tare-helper`, `build/tare-network`, `build/tare.node`. In a checkout and in the package of an architecture
  * (from which the command line runs) that is our own package; for the library it is `@tare/linux-ARCH`, found as Node finds modules
  * (docs/decisions/0017-packages.md). Errors: `not-found` where there is none.
  */

@@ -111,6 +111,11 @@ export function sealedProgram(path: string, how?: Sealing): Fd {
   return memfdSealed('tare-helper', readFileSync(path), { executable: true });
 }
 
+/** The program that keeps and forwards the networks of a user, sealed (`native/network`). Errors: `not-found` when it is not built. */
+export function networkProgram(): Fd {
+  return sealedProgram(`${nativeDir()}/build/tare-network`);
+}
+
 let helper: Fd | undefined;
 
 /** The sealed helper program, made once per process. Errors: `not-found` when build/tare-helper is missing. */
@@ -140,6 +145,9 @@ export interface ComingHelper {
   pid(): number;
 }
 
+/** What a program of ours is started as: the helper's monitor, the resolver, or what `networkProgram` is. */
+export type HelperRole = 'monitor' | 'resolver' | 'network' | 'tie';
+
 /**
  * Starts the helper as a detached process: a session of its own, no child of ours (no zombie, no SIGCHLD), all signals at
  * their defaults, cwd "/", no environment, 0 to 2 on /dev/null, `fds` as 3, 4, ... and nothing else open.
@@ -148,7 +156,7 @@ export interface ComingHelper {
  * Errors: `not-found` when it is not built.
  */
 export function startHelper(
-  role: 'monitor' | 'resolver',
+  role: HelperRole,
   fds: readonly FdLike[],
   options: { program?: FdLike } = {},
 ): ComingHelper {
@@ -166,11 +174,7 @@ export function startHelper(
 }
 
 /** `startHelper` and its pid: the caller keeps its own descriptors and may close them. */
-export function spawnHelper(
-  role: 'monitor' | 'resolver',
-  fds: readonly FdLike[],
-  options: { program?: FdLike } = {},
-): number {
+export function spawnHelper(role: HelperRole, fds: readonly FdLike[], options: { program?: FdLike } = {}): number {
   return startHelper(role, fds, options).pid();
 }
 

@@ -85,12 +85,13 @@ describe('the archives that are published', { skip }, () => {
       [0x3e, x64],
       [0xb7, arm64],
     ] as const) {
-      for (const path of ['bin/tare', 'build/tare-helper', 'build/tare-resolver', 'build/tare.node']) {
+      const programs = ['bin/tare', 'build/tare-helper', 'build/tare-resolver', 'build/tare-network'];
+      for (const path of [...programs, 'build/tare.node']) {
         const content = native?.get(path)?.content;
         assert.equal(content?.subarray(0, 4).toString('latin1'), '\x7fELF', path);
         assert.equal(content?.readUInt16LE(18), machine, path);
       }
-      for (const path of ['bin/tare', 'build/tare-helper', 'build/tare-resolver'])
+      for (const path of programs)
         assert.equal(native?.get(path)?.mode, 0o755);
       for (const path of ['dist/bin/main.cjs', 'LICENSE', 'THIRD-PARTY.md']) assert.ok(native?.has(path), path);
     }

@@ -49,6 +49,10 @@ export interface UserOptions {
   readonly runtimeDir?: string | undefined;
   /** A /dev/fuse that everybody may open, as udev makes it. */
   readonly fuse?: boolean;
+  /** A /dev/net/tun that everybody may open, as udev makes it. */
+  readonly tun?: boolean;
+  /** A machine in small instead of this one's network: nsenter's flag for it. */
+  readonly net?: string;
   /** Commands of root's in the mount namespace, before anything is run there. */
   readonly prepare?: (lab: UserLab) => readonly (readonly string[])[];
 }
@@ -67,9 +71,11 @@ export class UserLab implements AsyncDisposable {
   readonly rootfs = join(this.home, 'rootfs');
   readonly #etc = join(this.dir, 'etc');
   readonly #namespace: ChildProcess;
+  readonly #net: readonly string[];
   readonly env: Record<string, string>;
 
   constructor(options: UserOptions = {}) {
+    this.#net = options.net === undefined ? [] : [options.net];
     for (const dir of [this.home, this.run, this.#etc]) mkdirSync(dir, { mode: 0o755 });
     chmodSync(this.dir, 0o755);
     for (const file of ['passwd', 'group']) copyFileSync(`/etc/${file}`, join(this.#etc, file));
@@ -94,6 +100,10 @@ export class UserLab implements AsyncDisposable {
       const device = join(this.dir, 'fuse');
       binds.push(`mknod -m 666 ${device} c 10 229`, `mount --bind ${device} /dev/fuse`);
     }
+    if (options.tun === true) {
+      const device = join(this.dir, 'tun');
+      binds.push(`mknod -m 666 ${device} c 10 200`, `mount --bind ${device} /dev/net/tun`);
+    }
     for (const argv of options.prepare?.(this) ?? []) binds.push(argv.map((word) => `'${word}'`).join(' '));
     const script = ['mount --make-rshared /', ...binds, 'touch "$0"', 'exec sleep infinity'].join(' && ');
     this.#namespace = spawn('unshare', ['--mount', 'sh', '-c', script, join(this.dir, 'ready')], { stdio: 'ignore' });
@@ -116,7 +126,8 @@ export class UserLab implements AsyncDisposable {
   ): ChildProcess {
     const uid = String(options.uid ?? this.uid);
     const become = options.root === true ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-    const inside = ['nsenter', `--mount=/proc/${this.#namespace.pid}/ns/mnt`, `--wdns=${options.cwd ?? this.home}`];
+    const mount = `--mount=/proc/${this.#namespace.pid}/ns/mnt`;
+    const inside = ['nsenter', mount, ...this.#net, `--wdns=${options.cwd ?? this.home}`];
     const [program = '', ...args] = [...inside, ...become, ...argv];
     return spawn(program, args, {
       env: { ...this.env, ...options.env },
@@ -189,10 +200,12 @@ export class UserLab implements AsyncDisposable {
     const [holder, ...others] = this.holders();
     const mounts = holder === undefined ? '' : read(`/proc/${holder}/mountinfo`);
     return [
-      ...['containers', 'names', 'scratch', 'trash', 'volumes'].flatMap((name) => entries(this.at('tare', name))),
-      ...['c', 's', 'mnt'].flatMap((name) => entries(join(this.run, 'tare', name))),
-      ...entries(this.at('tare'), /^(containers|names|scratch|trash|cache|volumes)$/),
-      ...entries(join(this.run, 'tare'), /^(c|s|mnt|events|userns)$/),
+      ...['containers', 'names', 'scratch', 'trash', 'volumes', 'networks'].flatMap((name) =>
+        entries(this.at('tare', name)),
+      ),
+      ...['c', 's', 'mnt', 'networks/attached'].flatMap((name) => entries(join(this.run, 'tare', name))),
+      ...entries(this.at('tare'), /^(containers|names|scratch|trash|cache|volumes|networks)$/),
+      ...entries(join(this.run, 'tare'), /^(c|s|mnt|events|userns|networks)$/),
       ...entries(this.run, /^(tare|containers)$/),
       ...this.processes()
         .filter(({ pid }) => pid !== holder)

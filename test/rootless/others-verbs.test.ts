@@ -67,7 +67,7 @@ function isClear({ argv, verb }: VerbLine, { code, stdout, stderr }: Outcome, re
 const readers = new Set(
   'container exists,diff,events,history,image exists,image prune,images,logs,port,runtime,save,secret exists,secret inspect,secret ls,volume exists,volume inspect'
     .split(',')
-    // There are none: networks are root's so far.
+    // There are none.
     .concat(['exists', 'inspect', 'ls', 'prune', 'rm'].map((verb) => `network ${verb}`)),
 );
 /** And these may get as far as that. */

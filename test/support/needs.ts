@@ -20,6 +20,7 @@ export const debianPackages: Readonly<Record<string, string>> = {
   mount: 'mount',
   ip: 'iproute2',
   nft: 'nftables',
+  pasta: 'passt',
   nsenter: 'util-linux',
   'mkfs.ext4': 'e2fsprogs',
   'mkfs.btrfs': 'btrfs-progs',

@@ -69,7 +69,8 @@ export function compileMonitor(draft: Draft, options: CompileOptions): void {
       count: monitor.restart.count ?? 0,
     });
   if (monitor.again !== undefined) draft.add({ op: 'again', argv: monitor.again.argv, env: monitor.again.env });
-  if (monitor.hold === true) draft.add({ op: 'hold', fd: draft.fd({ kind: 'hold' }) });
+  for (let index = 0; index < (monitor.hold ?? 0); index++)
+    draft.add({ op: 'hold', fd: draft.fd({ kind: 'hold', index }) });
   if (monitor.limitMs !== undefined) draft.add({ op: 'limit', ms: Math.min(monitor.limitMs, MAX_U32) });
   if (monitor.onExit !== undefined) draft.add({ op: 'onExit', argv: monitor.onExit.argv, env: monitor.onExit.env });
   if (cgroup.dirs.length > 0) {

@@ -29,7 +29,7 @@ export type FdSource =
   | { readonly kind: 'state-dir' }
   | { readonly kind: 'life' }
   /** What the monitor is to keep open. */
-  | { readonly kind: 'hold' }
+  | { readonly kind: 'hold'; readonly index: number }
   | { readonly kind: 'run-dir' }
   | { readonly kind: 'log-dir' }
   | { readonly kind: 'events-dir' }
@@ -98,8 +98,8 @@ export interface MonitorSettings {
   readonly onExit?: { readonly argv: readonly string[]; readonly env: readonly string[] } | undefined;
   /** Without `restart`: the command that starts it again when its policy was changed meanwhile. */
   readonly again?: { readonly argv: readonly string[]; readonly env: readonly string[] } | undefined;
-  /** Keeps a descriptor open that the starter gives it. */
-  readonly hold?: boolean;
+  /** Keeps so many descriptors open that the starter gives it. */
+  readonly hold?: number;
   /** Run as soon as it is made. */
   readonly autostart: boolean;
   /** The starter's connection is an owner lease. */

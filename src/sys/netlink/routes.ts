@@ -15,7 +15,9 @@ const RTMSG_BYTES = 12;
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_LINK = 253;
+const RT_SCOPE_HOST = 254;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 
 /** A way to `to`, or to everywhere (prefix 0), in the main table. */
 export interface Route {
@@ -50,6 +52,20 @@ const request = (type: number, flags: number, what: string, route: Route): Reque
 /** Adds a route, or replaces the one to the same place. */
 export function addRoute(route: Route): Request {
   return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, 'add route', route);
+}
+
+/** In `table` (up to 255), every address is one of ours, on the link `index`. Idempotent. */
+export function addLocalRoute(family: 4 | 6, table: number, index: number): Request {
+  const to = new Uint8Array(family === 4 ? 4 : 16);
+  const header = Buffer.alloc(RTMSG_BYTES);
+  header.set([familyOf(to), 0, 0, 0, table, RTPROT_STATIC, RT_SCOPE_HOST, RTN_LOCAL]);
+  return {
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    parts: [header, u32(RTA_OIF, index)],
+    what: 'add route',
+    of: `to everywhere in table ${table}`,
+  };
 }
 
 /** Deletes a route; that there is none is fine. */

@@ -14,7 +14,7 @@ export const word = (index: number): number => 8 + index;
 
 const VERDICT_REGISTER = 0;
 
-const metaKeys = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
+const metaKeys = { mark: 3, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 const ctKeys = { state: 0, status: 2 } as const;
 const payloadBases = { network: 1, transport: 2 } as const;
 
@@ -47,6 +47,22 @@ export function verdictValue(type: number, verdict: Verdict): Buffer {
 /** Something about the packet that is not in it. */
 export function meta(key: keyof typeof metaKeys, register: number = REGISTER): Expression {
   return expression('meta', be32(1, register), be32(2, metaKeys[key]));
+}
+
+/** Marks the packet with what is in the register. */
+export function setMark(register: number = REGISTER): Expression {
+  return expression('meta', be32(2, metaKeys.mark), be32(3, register));
+}
+
+/** Puts bytes into a register. */
+export function immediate(bytes: Uint8Array, register: number = REGISTER): Expression {
+  return expression('immediate', be32(1, register), value(2, bytes));
+}
+
+/** Puts into the register whether the packet is for a socket of ours that speaks with somebody else's address (IP_TRANSPARENT): one byte. Leaves the rule where there is no socket. */
+export function socketIsTransparent(register: number = REGISTER): Expression {
+  const NFT_SOCKET_TRANSPARENT = 0;
+  return expression('socket', be32(1, NFT_SOCKET_TRANSPARENT), be32(2, register));
 }
 
 /** Bytes of a header. */
