@@ -91,8 +91,7 @@ describe('the archives that are published', { skip }, () => {
         assert.equal(content?.subarray(0, 4).toString('latin1'), '\x7fELF', path);
         assert.equal(content?.readUInt16LE(18), machine, path);
       }
-      for (const path of programs)
-        assert.equal(native?.get(path)?.mode, 0o755);
+      for (const path of programs) assert.equal(native?.get(path)?.mode, 0o755);
       for (const path of ['dist/bin/main.cjs', 'LICENSE', 'THIRD-PARTY.md']) assert.ok(native?.has(path), path);
     }
     const bundled = (native?: ReadonlyMap<string, unknown>): string[] =>

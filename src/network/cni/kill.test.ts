@@ -46,7 +46,10 @@ test('kill -9 at any moment, of two at once: deleteAllCni finds all there is', c
     for (const { container } of containers) await deleteAllCni(cni, container);
     assert.deepEqual(machine.given('web'), []);
     // The bridge stays, once it was made.
-    assert.deepEqual(machine.links().filter((name) => name !== 'cni0'), []);
+    assert.deepEqual(
+      machine.links().filter((name) => name !== 'cni0'),
+      [],
+    );
     assert.deepEqual(machine.rules(), []);
     assert.deepEqual(containersWithAttachments(cni.stateDir), []);
   }
