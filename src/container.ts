@@ -3,6 +3,7 @@ import { TareError } from './base/errors.ts';
 import type { CommitOptions, CommittedImage } from './engine/commit.ts';
 import type { ExecOptions } from './engine/create-options.ts';
 import type { Engine } from './engine/engine.ts';
+import type { ReachedPort } from './engine/reach-port.ts';
 import type { Running } from './engine/running.ts';
 import type { StatsOptions, StatsSample } from './engine/stats.ts';
 import type { ProcessTable } from './engine/top.ts';
@@ -206,6 +207,15 @@ export class Container implements AsyncDisposable {
       },
       kill: (signal = 'KILL') => session.kill(signalNumber(signal)),
     };
+  }
+
+  /**
+   * Waits until a program in it listens on a TCP port (not on loopback alone), and says where this machine reaches it: by its published port, otherwise at the container's own address. Nobody connects to find out.
+   * Errors: failed-precondition when it ends before, or when it cannot be reached from here; cancelled.
+   */
+  async reach(port: number, options: { readonly signal?: AbortSignal } = {}): Promise<ReachedPort> {
+    const { reachPort } = await import('./engine/reach-port.ts');
+    return reachPort(this.#engine, this.id, port, options);
   }
 
   /** Sends a signal to the first process. A container that has ended is no error. Errors: invalid signal name. */

@@ -60,6 +60,7 @@ export type { DiskUsage } from './engine/disk-usage.ts';
 export type { ContainerState, ContainerSummary } from './engine/list.ts';
 export type { EventType, TareEvent } from './engine/event.ts';
 export type { HealthOptions } from './engine/health-options.ts';
+export type { ReachedPort } from './engine/reach-port.ts';
 export type { HealthResult, HealthState, HealthStatus } from './engine/supervision-state.ts';
 export type { StatsOptions, StatsSample } from './engine/stats.ts';
 export type { ProcessTable } from './engine/top.ts';

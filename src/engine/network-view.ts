@@ -93,3 +93,24 @@ export function networkSettings(engine: Engine, record: ContainerRecord, summary
     Networks: networks,
   };
 }
+
+/** Where this machine reaches a TCP port of a container; undefined: nowhere. */
+export function networkPlaceOf(
+  engine: Engine,
+  record: ContainerRecord,
+  port: number,
+): { readonly host: string; readonly port: number } | undefined {
+  if (record.network === 'host') return { host: '127.0.0.1', port };
+  const attachment = attachmentOf(engine, record);
+  const published = attachment?.ports.find((one) => one.port === port && one.protocol === 'tcp');
+  if (published !== undefined) {
+    const { hostAddress, hostPort, address } = published;
+    // Rules lead by 127.0.0.1 for IPv4 alone.
+    const all = address.includes(':') ? '::1' : '127.0.0.1';
+    return { host: hostAddress ?? all, port: hostPort };
+  }
+  // A user's networks are in a namespace of their own.
+  if (engine.rootless !== undefined) return undefined;
+  const own = attachment?.networks.find(({ external }) => external !== true)?.addresses[0]?.address;
+  return own === undefined ? undefined : { host: own, port };
+}

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
@@ -173,34 +174,59 @@ print(sum(s.recv(1) == b"R" for s in all))`;
     );
   });
 
-  test('a postgres of a program, reached by its port, is gone within two seconds of its kill -9', async () => {
+  test("the README's postgres of a program is reached by its port, and is gone within two seconds of a kill -9", async () => {
     await using services = await Services.make();
     const { root, runRoot, storageRoot, storageRunRoot, cgroupParent = '' } = services.lab.options;
-    const program = `
-      import { open } from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src/mod.ts')).href)};
-      await using tare = await open(${JSON.stringify({ root, runRoot, storageRoot, storageRunRoot, cgroupParent })});
-      const db = await tare.run('services', ${JSON.stringify(serviceCommands.postgres)}, {
-        user: 'postgres', network: 'bridge', publish: ['15432:5432'],
-      });
-      console.log(db.id);
-      await db.wait();`;
+    const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+    const example = readme.split('```').find((block) => block.startsWith('ts\n') && block.includes('library/postgres'));
+    assert.ok(example !== undefined, 'it is there');
+    // The same with what this machine has: Debian's postgres, and roots of the test's own.
+    const swaps: readonly [string, string][] = [
+      ['ts\n', ''],
+      ["'tare'", JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src/mod.ts')).href)],
+      ['open();', `open(${JSON.stringify({ root, runRoot, storageRoot, storageRunRoot, cgroupParent })});`],
+      ["'docker.io/library/postgres', []", `'services', ${JSON.stringify(serviceCommands.postgres)}`],
+      ["env: ['POSTGRES_HOST_AUTH_METHOD=trust']", "user: 'postgres', network: 'bridge'"],
+    ];
+    let program = example;
+    for (const [from, to] of swaps) {
+      assert.ok(program.includes(from), from);
+      program = program.replace(from, to);
+    }
     const child = spawn(
       'nsenter',
-      [netnsFlag(services.ground.machine), process.execPath, '--input-type=module', '-e', program],
+      [
+        netnsFlag(services.ground.machine),
+        process.execPath,
+        '--input-type=module',
+        '-e',
+        `${program}\nawait db.wait();`,
+      ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
-    const id = line.toString().trim();
-    await eventually(
-      () => services.ground.ask(services.ground.outside, '192.0.2.2', 15432, 'tcp') !== 'no: ConnectionRefusedError',
-      20_000,
-      'it listens',
+    const { hostname, port } = new URL(line.toString());
+    assert.equal(hostname, '127.0.0.1');
+    const id = await services.ok('ps', '-q', '--no-trunc');
+    // It says who it is before it takes a query: 'S' for "no" to a question about TLS would be 'N'.
+    const greeting = `import socket, struct
+s = socket.create_connection(("127.0.0.1", ${port}), timeout=20)
+s.sendall(struct.pack("!II", 8, 80877103))
+print(s.recv(1).decode())`;
+    assert.match(services.ground.run(services.ground.machine, 'python3', '-c', greeting).trim(), /^[NS]$/);
+    assert.match(
+      services.ground.ask(services.ground.outside, '192.0.2.2', Number(port)),
+      /^no: /,
+      'on 127.0.0.1 alone',
     );
     const links = (): string => services.ground.run(services.ground.machine, 'ip', '-br', 'link');
     assert.match(links(), /^veth/m);
     child.kill('SIGKILL');
     await eventually(async () => !(await services.ok('ps', '-aq', '--no-trunc')).includes(id), 2_000, 'it is gone');
     await eventually(() => !/^veth/m.test(links()), 2_000, 'its link is gone');
-    assert.doesNotMatch(services.ground.run(services.ground.machine, 'nft', 'list', 'ruleset'), /15432/);
+    assert.doesNotMatch(
+      services.ground.run(services.ground.machine, 'nft', 'list', 'ruleset'),
+      new RegExp(`\\b${port}\\b`),
+    );
   });
 });
