@@ -1,28 +1,37 @@
-/* Another network namespace, for a moment: what is opened there stays open here. */
+/* Another namespace, for a moment: what is opened there stays open here. */
 #include "addon.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+int open_tree(int dir, const char *path, unsigned flags);
+
 struct visit {
-  /* Of the namespace; less than 0: a new one. */
-  int netns;
+  /* A namespace of that type; less than 0: a new one. */
+  int ns, type_of_ns;
   int domain, type, protocol;
   /* A file instead of a socket. */
   char path[PATH_MAX + 8];
   int flags;
+  /* A copy of the mount there instead of a file. */
+  bool clones;
   int result;
 };
 
+static int open_there(const struct visit *v) {
+  if (v->clones) return open_tree(AT_FDCWD, v->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (v->path[0]) return open(v->path, v->flags | O_CLOEXEC);
+  return socket(v->domain, v->type | SOCK_CLOEXEC, v->protocol);
+}
+
 static int visit(void *arg) {
   struct visit *v = arg;
-  if ((v->netns < 0 ? unshare(CLONE_NEWNET) : setns(v->netns, CLONE_NEWNET)) < 0)
-    v->result = -errno;
-  else if ((v->result = v->path[0] ? open(v->path, v->flags | O_CLOEXEC)
-                                   : socket(v->domain, v->type | SOCK_CLOEXEC, v->protocol)) < 0)
+  if ((v->ns < 0 ? unshare(v->type_of_ns) : setns(v->ns, v->type_of_ns)) < 0 ||
+      (v->result = open_there(v)) < 0)
     v->result = -errno;
   _exit(0);
 }
@@ -37,11 +46,11 @@ static napi_value go(napi_env env, struct visit *v) {
 static napi_value socket_in(napi_env env, napi_callback_info info) {
   napi_value args[4];
   int64_t numbers[4];
-  struct visit v = {0};
+  struct visit v = {.type_of_ns = CLONE_NEWNET};
   if (!tare_args(env, info, args, 4)) return tare_number(env, -EINVAL);
   for (int i = 0; i < 4; i++)
     if (tare_int(env, args[i], &numbers[i]) < 0) return tare_number(env, -EINVAL);
-  v.netns = (int)numbers[0];
+  v.ns = (int)numbers[0];
   v.domain = (int)numbers[1];
   v.type = (int)numbers[2];
   v.protocol = (int)numbers[3];
@@ -52,18 +61,32 @@ static napi_value socket_in(napi_env env, napi_callback_info info) {
 static napi_value open_in(napi_env env, napi_callback_info info) {
   napi_value args[3];
   int64_t netns, flags;
-  struct visit v = {0};
+  struct visit v = {.type_of_ns = CLONE_NEWNET};
   if (!tare_args(env, info, args, 3) || tare_int(env, args[0], &netns) < 0 ||
       tare_int(env, args[2], &flags) < 0)
     return tare_number(env, -EINVAL);
   int error = tare_string(env, args[1], v.path, sizeof(v.path));
   if (error || !v.path[0]) return tare_number(env, error ? error : -EINVAL);
-  v.netns = (int)netns;
+  v.ns = (int)netns;
   v.flags = (int)flags;
   return go(env, &v);
 }
 
+/* cloneIn(mntns, path): a detached copy of what is mounted at a path of that mount namespace. */
+static napi_value clone_in(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  int64_t mntns;
+  struct visit v = {.type_of_ns = CLONE_NEWNS, .clones = true};
+  if (!tare_args(env, info, args, 2) || tare_int(env, args[0], &mntns) < 0 || mntns < 0)
+    return tare_number(env, -EINVAL);
+  int error = tare_string(env, args[1], v.path, sizeof(v.path));
+  if (error || !v.path[0]) return tare_number(env, error ? error : -EINVAL);
+  v.ns = (int)mntns;
+  return go(env, &v);
+}
+
 void tare_netns_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"socketIn", socket_in}, {"openIn", open_in}};
+  static const struct tare_function table[] = {
+      {"socketIn", socket_in}, {"openIn", open_in}, {"cloneIn", clone_in}};
   tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
 }

@@ -97,6 +97,8 @@ static int run_step(struct init *in, const struct op *op) {
     return step_proc_attr(in, op);
   case OP_MEMORY_POLICY:
     return step_memory_policy(op);
+  case OP_PAUSE:
+    return step_pause(in);
   default:
     return 0;
   }

@@ -57,6 +57,7 @@ int step_keyring(const struct op *op);
 int step_memory_policy(const struct op *op);
 int step_seccomp(struct init *in, const struct op *op);
 int step_exec(struct init *in, const struct op *op);
+int step_pause(struct init *in);
 
 /* Before the first of seccomp and exec: tells the monitor, and marks every other descriptor to be closed. */
 int init_announce(struct init *in);

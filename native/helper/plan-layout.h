@@ -66,4 +66,5 @@
   X(OP_SECCOMP, "ub")                                                                                        \
   X(OP_EXEC, "vvvu")                                                                                         \
   X(OP_PROC_ATTR, "ss")                                                                                      \
-  X(OP_MEMORY_POLICY, "uub")
+  X(OP_MEMORY_POLICY, "uub")                                                                                 \
+  X(OP_PAUSE, "")

@@ -192,7 +192,7 @@ int plan_check(const struct plan *plan, enum plan_kind kind, uint32_t *bad) {
     if (kind == PLAN_FOR_EXEC && op.code < 50 && op.code != OP_STDIO && op.code != OP_PRESERVE)
       return fail_with(EINVAL);
     if (op.code == (kind == PLAN_FOR_EXEC ? OP_CLONE : OP_ENTER)) return fail_with(EINVAL);
-    ended |= op.code == OP_EXEC;
+    ended |= op.code == OP_EXEC || op.code == OP_PAUSE;
     seen[op.code / 64] |= 1ull << op.code % 64;
   }
   if (more < 0) {

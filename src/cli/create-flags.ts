@@ -63,6 +63,12 @@ export const createFlags = {
     standard: 'bridge',
     help: "Networks: none (loopback only), host (the machine's), pasta[:OPTION,...] (users), container:NAME, ns:PATH, or NAME[:ip=,ip6=,mac=,alias=,interface_name=], of CNI plugins cni:NAME[:...], several at once",
   },
+  pod: {
+    type: 'text',
+    value: 'POD|new:NAME',
+    help: 'Put it into a pod, whose network, names and shared memory it has; new:NAME makes the pod, with the ports and names that are given here',
+  },
+  'pod-id-file': { type: 'text', value: 'FILE', help: 'Put it into the pod whose id is in a file' },
   ip: { type: 'text', value: 'ADDRESS', help: 'IPv4 address in its network' },
   ip6: { type: 'text', value: 'ADDRESS', help: 'IPv6 address in its network' },
   'mac-address': { type: 'text', value: 'ADDRESS', help: 'Hardware address in its network' },

@@ -9,6 +9,7 @@ import { parseSignal } from '../spec/signals.ts';
 import type { createFlags } from './create-flags.ts';
 import { readEnvFile, variable } from './environment.ts';
 import type { FlagValues } from './flag-table.ts';
+import { idInFile } from './id-file.ts';
 import { limitsGiven } from './limit-flags.ts';
 import { parseMountFlag, parseTmpfsFlag } from './mount-flags.ts';
 import { registryAccess } from './registry-flags.ts';
@@ -61,6 +62,7 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     subuidName: flags.subuidname,
     subgidName: flags.subgidname,
     network: flags.network.length === 1 ? flags.network[0] : nonEmpty(flags.network),
+    pod: podOf(flags, caller),
     ip: flags.ip,
     ip6: flags.ip6,
     macAddress: flags['mac-address'],
@@ -162,7 +164,18 @@ function envOf(flags: CreateFlagValues, caller: Caller): string[] {
   return [...files, ...flags.env.flatMap((text) => variable('--env', text, caller.env))];
 }
 
-function labelsOf(flags: CreateFlagValues, cwd: string): Record<string, string> {
+function podOf(flags: CreateFlagValues, caller: Caller): string | undefined {
+  const file = flags['pod-id-file'];
+  if (file === undefined) return flags.pod;
+  if (flags.pod !== undefined) throw new UsageError('Cannot use --pod and --pod-id-file together');
+  return idInFile('--pod-id-file', file, caller.cwd);
+}
+
+/** The labels of `--label-file` and `--label`. Errors: UsageError. */
+export function labelsOf(
+  flags: { readonly 'label-file': readonly string[]; readonly label: readonly string[] },
+  cwd: string,
+): Record<string, string> {
   const labels: Record<string, string> = {};
   for (const text of [...flags['label-file'].flatMap((path) => labelFile(path, cwd)), ...flags.label]) {
     const equals = text.indexOf('=');

@@ -8,9 +8,11 @@ export interface ForEachOptions {
   /** A name nobody has is no error. */
   readonly ignoreMissing?: boolean;
   readonly onMissing?: (name: string) => void;
+  /** The exit code when any failed; default 1. */
+  readonly failed?: number;
 }
 
-/** Acts on each name in turn and goes on after an error, which is printed; the result is the exit code: 1 when any failed. Errors: BrokenPipe. */
+/** Acts on each name in turn and goes on after an error, which is printed; the result is the exit code. Errors: BrokenPipe. */
 export async function forEach(
   context: Context,
   names: readonly string[],
@@ -28,7 +30,7 @@ export async function forEach(
         continue;
       }
       context.complain(errorText(error, context.debug));
-      code = 1;
+      code = options.failed ?? 1;
     }
   }
   return code;

@@ -5,6 +5,7 @@ import { type VerbEntry, type VerbGroup, groupMembers, groups, verbs } from './v
 
 const HEADINGS: readonly (readonly [VerbGroup, string])[] = [
   ['containers', 'Containers'],
+  ['pods', 'Pods'],
   ['images', 'Images'],
   ['networks', 'Networks'],
   ['volumes', 'Volumes'],

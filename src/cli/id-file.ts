@@ -1,4 +1,4 @@
-import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from './usage-error.ts';
 
@@ -39,4 +39,18 @@ export function idFile(shown: string, path: string | undefined, cwd: string, rep
       if (!written && !replace) unlinkSync(target);
     },
   };
+}
+
+/** The id that a file has. Errors: UsageError. */
+export function idInFile(shown: string, path: string, cwd: string): string {
+  let text: string;
+  try {
+    text = readFileSync(resolve(cwd, path), 'utf8').trim();
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${shown} ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'unreadable'}`, {
+      cause,
+    });
+  }
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  throw new UsageError(`Cannot use ${shown} ${path}: there is no id in it`);
 }

@@ -86,8 +86,7 @@ async function testOf(context: FilterContext, key: string, value: string): Promi
     case 'ancestor':
       return ancestorTest(context, value);
     default:
-      // No container is in a pod.
-      return () => false;
+      return ({ pod }) => pod !== undefined && (pod.name === value || (value !== '' && pod.id.startsWith(value)));
   }
 }
 

@@ -6,7 +6,13 @@ import { ellipsis, printable } from './table.ts';
 import { Shown } from './template/shown.ts';
 
 /** Headings of `ps` where they differ from the field's name. */
-export const psHeadings = { ID: 'CONTAINER ID', RunningFor: 'CREATED', CreatedAt: 'CREATED AT' } as const;
+export const psHeadings = {
+  ID: 'CONTAINER ID',
+  RunningFor: 'CREATED',
+  CreatedAt: 'CREATED AT',
+  Pod: 'POD ID',
+  PodName: 'PODNAME',
+} as const;
 
 /** The columns of `ps`. */
 export const psColumns = ['ID', 'Image', 'Command', 'RunningFor', 'Status', 'Ports', 'Names'] as const;
@@ -32,6 +38,8 @@ export function psRow(container: ContainerSummary, nowMs: number, full: boolean)
     Labels: labelsShown(labels),
     Label: (key: unknown) => labelOf(labels, key),
     Networks: new Shown(networks.join(','), networks),
+    Pod: (full ? container.pod?.id : container.pod?.id.slice(0, 12)) ?? '',
+    PodName: container.pod?.name ?? '',
     Pid: String(container.pid ?? 0),
     ExitCode: String(container.exitCode ?? 0),
     Exited: container.state === 'exited',
@@ -59,6 +67,8 @@ export function psJson(container: ContainerSummary, nowMs: number): Readonly<Rec
     ExitedAt: seconds(container.finishedAt),
     Pid: container.pid ?? 0,
     Labels: container.labels,
+    Pod: container.pod?.id ?? '',
+    PodName: container.pod?.name ?? '',
     Networks: container.networks ?? [container.network],
     Ports: (isUp(container) ? (container.ports ?? []) : []).map(({ hostAddress, hostPort, port, protocol }) => ({
       host_ip: hostAddress ?? '',

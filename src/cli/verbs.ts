@@ -1,5 +1,7 @@
 import { networkVerbs } from './network-verbs.ts';
+import { podVerbs } from './pod-verbs.ts';
 import type { Verb } from './verb.ts';
+import { volumeVerbs } from './volume-verbs.ts';
 
 /** An entry of the table of verbs: enough for help and dispatch without loading the verb. */
 export interface VerbEntry {
@@ -10,7 +12,7 @@ export interface VerbEntry {
 }
 
 /** How help groups verbs; `hidden` is for our own programs. */
-export type VerbGroup = 'containers' | 'images' | 'networks' | 'volumes' | 'system' | 'hidden';
+export type VerbGroup = 'containers' | 'pods' | 'images' | 'networks' | 'volumes' | 'system' | 'hidden';
 
 /** Every verb, in the order of help. */
 export const verbs: readonly VerbEntry[] = [
@@ -194,6 +196,7 @@ export const verbs: readonly VerbEntry[] = [
     summary: 'Remove all containers that do not run',
     load: async () => (await import('./verbs/container-prune.ts')).verb,
   },
+  ...podVerbs,
   {
     name: 'pull',
     group: 'images',
@@ -274,54 +277,7 @@ export const verbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/logout.ts')).verb,
   },
   ...networkVerbs,
-  {
-    name: 'volume create',
-    group: 'volumes',
-    summary: 'Make a volume',
-    load: async () => (await import('./verbs/volume-create.ts')).verb,
-  },
-  {
-    name: 'volume ls',
-    group: 'volumes',
-    summary: 'List volumes',
-    load: async () => (await import('./verbs/volume-ls.ts')).verb,
-  },
-  {
-    name: 'volume inspect',
-    group: 'volumes',
-    summary: 'Print all that is known of volumes',
-    load: async () => (await import('./verbs/volume-inspect.ts')).verb,
-  },
-  {
-    name: 'volume rm',
-    group: 'volumes',
-    summary: 'Remove volumes',
-    load: async () => (await import('./verbs/volume-rm.ts')).verb,
-  },
-  {
-    name: 'volume prune',
-    group: 'volumes',
-    summary: 'Remove volumes that no container uses',
-    load: async () => (await import('./verbs/volume-prune.ts')).verb,
-  },
-  {
-    name: 'volume exists',
-    group: 'volumes',
-    summary: 'Tell by the exit code whether there is such a volume',
-    load: async () => (await import('./verbs/volume-exists.ts')).verb,
-  },
-  {
-    name: 'volume export',
-    group: 'volumes',
-    summary: 'Write the files of a volume as a tar',
-    load: async () => (await import('./verbs/volume-export.ts')).verb,
-  },
-  {
-    name: 'volume import',
-    group: 'volumes',
-    summary: 'Unpack a tar into a volume',
-    load: async () => (await import('./verbs/volume-import.ts')).verb,
-  },
+  ...volumeVerbs,
   {
     name: 'runtime',
     group: 'system',
@@ -437,6 +393,12 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     clone: ['container clone'],
   },
   healthcheck: { run: ['healthcheck run'] },
+  pod: {
+    ...Object.fromEntries(podVerbs.map(({ name }) => [name.slice('pod '.length), [name] as [string]])),
+    ls: ['pod ps'],
+    list: ['pod ps'],
+    remove: ['pod rm'],
+  },
   image: {
     ls: ['images'],
     list: ['images'],
@@ -464,9 +426,7 @@ const grouped: Readonly<Record<string, Readonly<Record<string, readonly [verb: s
     remove: ['network rm'],
   },
   volume: {
-    ...Object.fromEntries(
-      verbs.filter(({ group }) => group === 'volumes').map(({ name }) => [name.slice(7), [name] as [string]]),
-    ),
+    ...Object.fromEntries(volumeVerbs.map(({ name }) => [name.slice('volume '.length), [name] as [string]])),
     list: ['volume ls'],
     remove: ['volume rm'],
   },

@@ -4,12 +4,12 @@ import { defaultConfig } from '../runtime/default-config.ts';
 import type { LinuxSeccomp, Mount as OciMount, RuntimeConfig } from '../spec/runtime-config.ts';
 import { allCapabilities, capabilityMask, defaultCapabilities, tweakCapabilities } from '../spec/capabilities.ts';
 import type { Fd } from '../sys/fd.ts';
-import { defaultPidsLimit, nextCgroups } from './cgroups.ts';
+import { applicableLimits } from './applicable-limits.ts';
+import { defaultPidsLimit } from './cgroups.ts';
 import { requestedDevices } from './config-devices.ts';
 import { environment } from './config-env.ts';
 import { configFiles } from './config-files.ts';
 import { requestedMounts } from './config-mounts.ts';
-import { enforceable, linuxResources } from './config-resources.ts';
 import type { CreateOptions } from './create-options.ts';
 import { inUserNamespace } from './config-user-namespace.ts';
 import type { Engine } from './engine.ts';
@@ -71,7 +71,7 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   const devices = requestedDevices(options.devices ?? [], privileged);
   const cwd = options.workdir ?? image?.workingDir ?? '/';
   if (!cwd.startsWith('/')) throw new TareError('invalid', `Cannot use working directory ${cwd}: it must be absolute`);
-  const limits = applicableLimits(input.engine, options);
+  const limits = applicableLimits(input.engine, options.resources ?? {}, defaultPidsLimit(input.engine));
   const base = defaultConfig({
     argv: args,
     env: environment({
@@ -157,13 +157,6 @@ function ownerOf(namespace: UserNamespace | undefined): { owner?: { uid: number;
   return uid === undefined || gid === undefined ? {} : { owner: { uid, gid } };
 }
 
-function applicableLimits(engine: Engine, options: CreateOptions): ReturnType<typeof enforceable> {
-  const resources = linuxResources(options.resources ?? {}, defaultPidsLimit(engine));
-  if (engine.rootless === undefined) return { resources, warnings: [] };
-  const { hierarchies } = nextCgroups(engine);
-  return enforceable(resources, new Set(hierarchies.flatMap(({ controllers }) => controllers)));
-}
-
 async function seccompProfile(
   chosen: SecurityOptions['seccomp'],
   options: CreateOptions,
@@ -212,7 +205,8 @@ function scratchMounts(): OciMount[] {
   }));
 }
 
-function sysctls(list: readonly string[]): Record<string, string> {
+/** `--sysctl` as the OCI config has it. Errors: invalid. */
+export function sysctls(list: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     list.map((text) => {
       const at = text.indexOf('=');

@@ -4,7 +4,7 @@ import { lockWait } from '../sys/lock.ts';
 import { emptyTrash } from './delete.ts';
 import type { Engine } from './engine.ts';
 import { reconcile } from './reconcile.ts';
-import { containerDir } from './record.ts';
+import { containerDir, findRecord } from './record.ts';
 
 /** A dying monitor unmounts the root file system before it lets go of the life lock. */
 const DYING_MS = 10_000;
@@ -30,7 +30,10 @@ export async function cleanupContainer(
   } finally {
     life.close();
   }
+  const record = findRecord(engine, id);
   await reconcile(engine, id);
+  if ((record?.pod ?? record?.sandbox) !== undefined && record !== undefined)
+    await (await import('./pods/settle-pod.ts')).settlePod(engine, record, { waits: true });
   emptyTrash(engine);
 }
 

@@ -120,6 +120,10 @@ export interface CreateOptions {
   /** Replaces the image's entrypoint; an empty list clears it. */
   readonly entrypoint?: readonly string[];
   readonly hostname?: string;
+  /** The pod it is in, by name or id. What the containers of a pod share, the pod says. */
+  readonly pod?: string;
+  /** In a pod: it runs to its end before the others start, at each start of the pod, or once, and is removed then. */
+  readonly initContainer?: 'always' | 'once';
   /** `none`, `host`, `pasta[:OPTION,...]` (users without root), `container:NAME`, `ns:PATH`, or networks: `NAME[:ip=,ip6=,mac=,alias=,interface_name=]`. Default: the engine's, `bridge`; `none` for a user and in a user namespace. */
   readonly network?: string | readonly string[];
   /** Its place in its one network. */

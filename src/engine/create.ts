@@ -79,15 +79,16 @@ export async function prepareContainer(
   how: CreateHow,
   next: { readonly owned: boolean; readonly starts: boolean },
 ): Promise<Prepared> {
-  const options = withDefaultNetwork(engine, asked);
+  using pod = asked.pod === undefined ? undefined : await (await import('./pods/enter-pod.ts')).enterPod(engine, asked);
+  const options = pod?.network === undefined ? withDefaultNetwork(engine, pod?.options ?? asked) : pod.options;
   if (options.name !== undefined) checkName(options.name);
   if (engine.cgroups.problem !== undefined) throw new TareError('unsupported', engine.cgroups.problem);
   checkSupervised(options, next.owned);
   const stopSignal = options.stopSignal === undefined ? undefined : parseSignal(options.stopSignal);
   const request = await ownNamespace(engine, options);
-  const network = asksForNetwork(options)
-    ? (await import('./network-request.ts')).networkRequest(engine, options)
-    : undefined;
+  const network =
+    pod?.network ??
+    (asksForNetwork(options) ? (await import('./network-request.ts')).networkRequest(engine, options) : undefined);
   const names = asksForNames(options) ? (await import('./network-files.ts')).nameOptions(options) : undefined;
   ensureLayout(engine);
   using stack = new DisposableStack();
@@ -106,6 +107,7 @@ export async function prepareContainer(
   let name: string | undefined;
   try {
     name = await nameFor(engine, options.name, id);
+    pod?.add(id);
     if (disk !== dir) mkdirSync(disk, { mode: 0o700 });
     const about = { id, name, volatile: autoRemove, starts: next.starts, secrets: options.hostSecrets === true };
     const prepare = (ids?: MountIds): Promise<PreparedSource> =>
@@ -134,7 +136,8 @@ export async function prepareContainer(
           ...(how.signal === undefined ? {} : { signal: how.signal }),
         })
       : undefined;
-    const { config, warnings } = await buildConfig({
+    const cgroupPath = pod?.cgroupPath(cgroupPathOf(engine, id), id) ?? cgroupPathOf(engine, id);
+    const { config: own, warnings } = await buildConfig({
       engine,
       dir,
       id,
@@ -143,10 +146,11 @@ export async function prepareContainer(
       rootfs,
       ...(made === undefined ? {} : { namespace: made.namespace }),
       ...(taken === undefined ? {} : { mounts: taken.mounts }),
-      cgroupPath: cgroupPathOf(engine, id),
+      cgroupPath,
       ...(network === undefined ? {} : { network }),
       ...(names === undefined ? {} : { names }),
     });
+    const config = pod?.config(own) ?? own;
     const secrets =
       options.secrets && (await import('./secrets/use.ts')).secretUses(engine, options.secrets, destinations(config));
     const image = prepared.imageConfig?.process;
@@ -183,12 +187,15 @@ export async function prepareContainer(
       logDriver: options.log?.driver ?? 'k8s-file',
       privileged: options.privileged === true,
       ...(secrets === undefined ? {} : { secrets }),
-      cgroupPath: cgroupPathOf(engine, id),
+      ...(pod === undefined ? {} : { pod: pod.membership }),
+      cgroupPath,
       ...supervised(options, image?.healthcheck),
-      ...(transient ? {} : { created: withoutCredentials(options, taken?.requests) }),
+      ...(transient ? {} : { created: withoutCredentials(asked, taken?.requests) }),
     };
     writeRecord(dir, record, config);
     emit(engine, { ...containerActor(record), action: 'create' });
+    // From here on who ends or removes the pod finds it there.
+    pod?.[Symbol.dispose]();
     const kept = stack.move();
     return {
       record,
@@ -207,19 +214,31 @@ export async function prepareContainer(
 }
 
 /** What nobody says about networks. A bundle says it itself; a user, and a container in a user namespace, cannot have a network yet. */
-function withDefaultNetwork(engine: Engine, options: CreateOptions): CreateOptions {
+export function withDefaultNetwork(engine: Engine, options: CreateOptions): CreateOptions {
   if (options.network !== undefined || options.source.startsWith('bundle:')) return options;
   if (engine.rootless !== undefined || asksForNamespace(options)) return options;
   return asksForNetwork(options) ? options : { ...options, network: engine.defaultNetwork ?? 'bridge' };
 }
 
-function asksForNetwork(options: CreateOptions): boolean {
+type NetworkOptions = Pick<
+  CreateOptions,
+  'network' | 'publish' | 'publishAll' | 'ip' | 'ip6' | 'macAddress' | 'networkAliases'
+>;
+
+/** Whether it is to have more of networks than none, or the machine's. */
+export function asksForNetwork(options: NetworkOptions): boolean {
   const { network, publish, publishAll, ip, ip6, macAddress, networkAliases } = options;
   const isPlain = network === undefined || network === 'none' || network === 'host';
   return !isPlain || (publish ?? publishAll ?? ip ?? ip6 ?? macAddress ?? networkAliases) !== undefined;
 }
 
-function asksForNames({ dns, dnsSearch, dnsOptions, addHosts }: CreateOptions): boolean {
+/** Whether it is to find names in another way than the machine does. */
+export function asksForNames({
+  dns,
+  dnsSearch,
+  dnsOptions,
+  addHosts,
+}: Pick<CreateOptions, 'dns' | 'dnsSearch' | 'dnsOptions' | 'addHosts'>): boolean {
   return (dns ?? dnsSearch ?? dnsOptions ?? addHosts) !== undefined;
 }
 
@@ -264,7 +283,8 @@ function withoutCredentials(options: CreateOptions, mounts: readonly MountReques
   return mounts === undefined ? kept : { ...kept, mounts };
 }
 
-function makeStateDir(dir: string, place: string | undefined): Fd {
+/** Makes the directory of what is being created, with its life lock. Errors: by errno. */
+export function makeStateDir(dir: string, place: string | undefined): Fd {
   try {
     return createStateDir(dir, place);
   } catch (error) {
@@ -272,7 +292,8 @@ function makeStateDir(dir: string, place: string | undefined): Fd {
   }
 }
 
-async function nameFor(engine: Engine, wanted: string | undefined, id: string): Promise<string> {
+/** Reserves the name that is wanted, or one that is free. Errors: already-exists. */
+export async function nameFor(engine: Engine, wanted: string | undefined, id: string): Promise<string> {
   if (wanted !== undefined) {
     await claimName(engine, wanted, id);
     return wanted;

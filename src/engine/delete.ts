@@ -8,7 +8,7 @@ import { containerCgroup } from './cgroups.ts';
 import { containerActor, emit } from './emit.ts';
 import { wasChanged } from './change.ts';
 import { type Engine, socketPath } from './engine.ts';
-import { holdsNetworks } from './holds-networks.ts';
+import { holdsNetworks, joinsNetworks } from './holds-networks.ts';
 import { dropName, releaseOtherNames } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord } from './record.ts';
 
@@ -25,10 +25,12 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id, record);
   if (await killCgroup(cgroup)) removeCgroup(cgroup);
+  if (record?.sandbox !== undefined)
+    (await import('./pods/pod-cgroup.ts')).removePodCgroup(engine, { sandbox: record.sandbox });
   const scope = record === undefined ? undefined : scopeOf(record.cgroupPath);
   if (scope !== undefined) await (await import('./end-scope.ts')).endScope(engine, scope);
   if (record?.secrets !== undefined) (await import('./secrets/place.ts')).dropPlacedSecrets(engine, id);
-  if (record === undefined ? holdsNetworks(engine, id) : record.net !== undefined)
+  if (record === undefined ? holdsNetworks(engine, id) : joinsNetworks(record))
     await (await import('./leave-networks.ts')).leaveNetworks(engine, id, true);
   if (record === undefined ? existsSync(engine.volumesDir) || inStorage : record.mounts !== undefined)
     await (await import('./volumes/let-go.ts')).letGoMounts(engine, id, record);
@@ -39,6 +41,7 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
   const trash = join(engine.trashDir, id);
   if (record !== undefined) dropName(engine, record.name, id);
   ifPresent(() => renameSync(dir, trash));
+  if (record?.pod !== undefined) (await import('./pods/members.ts')).dropMember(engine, record.pod.id, id);
   // Until now nobody else may have them.
   if (record === undefined || (record.userns !== undefined && !inStorage))
     rmSync(join(engine.idRangesDir, id), { force: true });

@@ -20,9 +20,10 @@ export const EVENTS_MAX_BYTES = 1024 * 1024;
 
 /** Who an event of a container is about. */
 export function containerActor(
-  record: Pick<ContainerRecord, 'id' | 'name' | 'image' | 'labels'>,
-): Pick<NewEvent, 'id' | 'name' | 'labels'> & { readonly type: 'container'; readonly image: string } {
-  return { type: 'container', id: record.id, name: record.name, image: record.image, labels: record.labels };
+  record: Pick<ContainerRecord, 'id' | 'name' | 'image' | 'labels' | 'sandbox'>,
+): Pick<NewEvent, 'id' | 'name' | 'labels'> & { readonly type: 'container' | 'pod'; readonly image: string } {
+  const type = record.sandbox === undefined ? 'container' : 'pod';
+  return { type, id: record.id, name: record.name, image: record.image, labels: record.labels };
 }
 
 /**

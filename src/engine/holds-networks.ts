@@ -5,6 +5,16 @@ import { anyCni, holdsCni } from './cni/owes-cni.ts';
 import type { Engine } from './engine.ts';
 import type { ContainerRecord } from './record.ts';
 
+/** Whether a container has networks of its own when it runs. */
+export function joinsNetworks({ net }: Pick<ContainerRecord, 'net'>): boolean {
+  return net !== undefined && net.join.length > 0;
+}
+
+/** The container whose networks it is in, by id: in a pod that shares them, the sandbox. */
+export function networkHolder({ id, pod }: Pick<ContainerRecord, 'id' | 'pod'>): string {
+  return pod?.shares.includes('net') === true ? pod.id : id;
+}
+
 /** Whether a container has something of networks that is to be taken back when it is dead: a look or two, without the code of networks. */
 export function holdsNetworks(engine: Engine, id: string): boolean {
   return existsSync(`${engine.runRoot}/networks/attached/${id}`) || holdsCni(engine, id);

@@ -7,9 +7,11 @@ import { signalName } from '../spec/signals.ts';
 import { bindsView, mountViews } from './mount-views.ts';
 import { healthView, healthcheckView } from './healthcheck-view.ts';
 import type { Engine } from './engine.ts';
-import { isLive, summarize } from './list.ts';
+import { type ContainerSummary, isLive, summarize } from './list.ts';
 import { resolveContainer } from './names.ts';
 import { type ContainerRecord, LOG_NAME, containerDir, diskDir, readConfig, readRecord } from './record.ts';
+import { networkHolder } from './holds-networks.ts';
+import { portBindings } from './port-bindings.ts';
 import { reconcile } from './reconcile.ts';
 import type { SecretUse } from './secrets/use.ts';
 import { readHealth, readRestart } from './supervision-state.ts';
@@ -56,6 +58,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     Image: record.source.kind === 'image' ? record.source.imageId : '',
     ImageName: record.image,
     Source: record.source,
+    Pod: record.pod?.id ?? '',
     LogPath: record.log === undefined ? '' : join(diskDir(engine, record), LOG_NAME),
     Config: {
       Hostname: config.hostname ?? '',
@@ -75,7 +78,8 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     },
     HostConfig: {
       NetworkMode: networkMode(record),
-      ...(record.net === undefined ? {} : { PortBindings: portBindings(record) }),
+      ...sharedModes(record),
+      ...(record.net === undefined ? {} : { PortBindings: portBindings(record.net) }),
       Binds: bindsView(engine, record),
       AutoRemove: record.autoRemove,
       Privileged: record.privileged,
@@ -107,21 +111,32 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
     NetworkSettings:
       record.net === undefined
         ? { Networks: { [record.network]: {} } }
-        : (await import('./network-view.ts')).networkSettings(engine, record, summary),
+        : (await import('./network-view.ts')).networkSettings(engine, ...networked(engine, record, summary)),
     Mounts: mountViews(engine, record, config),
   };
+}
+
+function networked(
+  engine: Engine,
+  record: ContainerRecord,
+  summary: ContainerSummary,
+): [ContainerRecord, ContainerSummary] {
+  const holder = networkHolder(record);
+  const sandbox = holder === record.id ? undefined : summarize(engine, holder);
+  return sandbox === undefined ? [record, summary] : [readRecord(engine, holder), sandbox];
+}
+
+/** As podman says whose the other namespaces are. */
+function sharedModes({ pod }: ContainerRecord): Record<string, string> {
+  const modes = { ipc: 'IpcMode', pid: 'PidMode', uts: 'UTSMode', cgroup: 'Cgroup' } as const;
+  return Object.fromEntries(
+    (pod?.shares ?? []).flatMap((share) => (share === 'net' ? [] : [[modes[share], `container:${pod?.id}`]])),
+  ) as Record<string, string>;
 }
 
 /** As docker says it: the first network, `container:ID`, `ns:PATH`. */
 function networkMode({ network, net }: ContainerRecord): string {
   return net?.of === undefined ? (net?.join[0]?.network ?? network) : `${network}:${net.of}`;
-}
-
-function portBindings({ net }: ContainerRecord): Record<string, { HostIp: string; HostPort: string }[]> {
-  const map: Record<string, { HostIp: string; HostPort: string }[]> = {};
-  for (const { port, protocol, hostAddress = '', hostPort } of net?.ports ?? [])
-    (map[`${port}/${protocol}`] ??= []).push({ HostIp: hostAddress, HostPort: String(hostPort) });
-  return map;
 }
 
 /** As podman has it: also of `auto` it shows what came of it. */

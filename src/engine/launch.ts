@@ -13,7 +13,7 @@ import { containerCgroupPlan } from './cgroup-plan.ts';
 import { connection } from './connection.ts';
 import { countMount } from './count-mount.ts';
 import { type Engine, socketPath } from './engine.ts';
-import { heldCount } from './holds-networks.ts';
+import { heldCount, joinsNetworks, networkHolder } from './holds-networks.ts';
 import { toLaunchError } from './launch-error.ts';
 import { mountRootfs } from './mount-rootfs.ts';
 import { LOG_NAME, containerDir, type ContainerRecord, diskDir, isOpenedAtStart } from './record.ts';
@@ -71,13 +71,21 @@ export async function launchContainer(
     monitor ??= stack.use(new ComingMonitor());
     await enterScope(engine, record, scope, monitor);
   }
-  const planned = containerCgroupPlan(engine, record.cgroupPath, recorded.linux?.resources);
+  if (record.sandbox !== undefined)
+    (await import('./pods/pod-cgroup.ts')).makePodCgroup(engine, { sandbox: record.sandbox });
+  const inPod =
+    record.pod === undefined
+      ? undefined
+      : stack.use(await (await import('./pods/join-pod.ts')).joinPod(engine, record, record.pod));
+  opened.push(...(inPod?.opened ?? []));
+  const planned = containerCgroupPlan(engine, record, recorded.linux?.resources);
   const joined =
-    record.net === undefined
+    record.net === undefined || networkHolder(record) !== record.id
       ? undefined
       : stack.use(await (await import('./join-networks.ts')).joinNetworks(engine, record));
   const withSecrets = secrets?.config ?? recorded;
-  const config = joined?.inside(withSecrets) ?? withSecrets;
+  const networked = joined?.inside(withSecrets) ?? withSecrets;
+  const config = inPod?.inside(networked) ?? networked;
   let compiled: CompiledPlan = { ops: [], fds: [] };
   let started: Awaited<ReturnType<typeof launch>> | undefined;
   let lives = false;
@@ -85,8 +93,8 @@ export async function launchContainer(
     const cgroup = createCgroup(planned);
     if (rootfsFd.daemon !== undefined)
       (await import('./settle-daemon.ts')).settleDaemon(rootfsFd.daemon, cgroup, scope);
-    const warnings = [...options.warnings, ...cgroup.warnings, ...(joined?.warnings ?? [])];
-    compiled = compile(
+    const warnings = [...options.warnings, ...cgroup.warnings, ...(inPod?.warnings ?? []), ...(joined?.warnings ?? [])];
+    compiled = (await compilerOf(record))(
       withoutMknod(config, record, cgroup),
       planOptions(engine, record, cgroup, { ...options, config, opened, seccomp: await seccompFilter(engine, config) }),
     );
@@ -140,9 +148,21 @@ export async function launchContainer(
 /** What is to be done when a container has ended, as long as its monitor has the life lock. */
 export async function cleanUp(engine: Engine, record: ContainerRecord, owned: boolean): Promise<void> {
   if ((record.autoRemove || owned) && !isRestarting(containerDir(engine, record.id)))
-    return deleteContainer(engine, record.id, record);
-  if (record.net !== undefined) await (await import('./leave-networks.ts')).leaveNetworks(engine, record.id, false);
+    await deleteContainer(engine, record.id, record);
+  else await letGo(engine, record);
+  if (record.pod !== undefined) await (await import('./pods/settle-pod.ts')).settlePod(engine, record);
+}
+
+async function letGo(engine: Engine, record: ContainerRecord): Promise<void> {
+  if (joinsNetworks(record)) await (await import('./leave-networks.ts')).leaveNetworks(engine, record.id, false);
   return countMount(engine, record, false);
+}
+
+/** What makes a Plan of its configuration. */
+export async function compilerOf(record: ContainerRecord): Promise<typeof compile> {
+  return record.sandbox === undefined
+    ? compile
+    : (await import('../runtime/compile/compile-sandbox.ts')).compileSandbox;
 }
 
 /** Where no device rules can be set, making nodes would be opening any device of the machine. */
@@ -192,6 +212,11 @@ function passedStreams(record: ContainerRecord, stack: DisposableStack): [number
   return [record.openStdin ? 0 : stack.use(Fd.adopt(openSync('/dev/null', 'r'))).number, 1, 2];
 }
 
+/** Its end is to be known outside of it: rules of the firewall outlive it otherwise, and so do others of its pod. */
+function hasEffects(record: ContainerRecord): boolean {
+  return joinsNetworks(record) || record.sandbox !== undefined || record.pod?.stops === true;
+}
+
 /** What the Plan of a container is compiled with. */
 export function planOptions(
   engine: Engine,
@@ -223,8 +248,7 @@ export function planOptions(
       ...(record.log === undefined ? {} : { log: { name: LOG_NAME, ...record.log } }),
       ...supervised,
       stop: { signal: record.stopSignal, timeoutMs: record.stopTimeoutMs },
-      // Rules of the firewall outlive it otherwise.
-      ...(cleans || (record.net?.join.length ?? 0) > 0 ? { onExit: lastAct() } : {}),
+      ...(cleans || hasEffects(record) ? { onExit: lastAct() } : {}),
       ...(cleans || supervised.restart !== undefined ? {} : { again: lastAct('--again') }),
       hold: heldCount(engine, record),
       autostart: how.waits !== true,

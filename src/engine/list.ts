@@ -11,7 +11,7 @@ import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { containerIds } from './names.ts';
 import { anyMounts } from './count-mount.ts';
-import { anyNetworks, holdsNetworks, lacksResolver } from './holds-networks.ts';
+import { anyNetworks, holdsNetworks, lacksResolver, networkHolder } from './holds-networks.ts';
 import { emptyTrash } from './delete.ts';
 import type { PortWish } from '../network/attach.ts';
 import { reconcile } from './reconcile.ts';
@@ -44,6 +44,10 @@ export interface ContainerSummary {
   readonly exitCode?: number;
   readonly pid?: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** The pod it is in. */
+  readonly pod?: { readonly id: string; readonly name: string };
+  /** It is the sandbox of a pod. */
+  readonly sandbox?: true;
   readonly network: string;
   /** Names of the networks it is in when it runs. */
   readonly networks?: readonly string[];
@@ -53,20 +57,25 @@ export interface ContainerSummary {
   readonly restartPolicy?: RestartPolicy['policy'];
 }
 
+/** Which containers a list is of. */
+export interface ListOptions {
+  /** Leave those out that were created or have ended. */
+  readonly only?: 'live';
+  /** Also the sandboxes of pods. */
+  readonly sandboxes?: boolean;
+}
+
 /** All containers, newest first. A container that vanishes or is not yet complete is left out. Changes nothing. */
-export function listContainers(engine: Engine): ContainerSummary[] {
-  return scan(engine).containers;
+export function listContainers(engine: Engine, options: ListOptions = {}): ContainerSummary[] {
+  return scan(engine, options).containers;
 }
 
 /**
  * All containers, newest first, after what dead processes left was collected. With `only: 'live'` those that were created or have ended are left out, for the price of a look at their
  * directory's names.
  */
-export async function collectedContainers(
-  engine: Engine,
-  options: { readonly only?: 'live' } = {},
-): Promise<ContainerSummary[]> {
-  const { containers, dead, ended } = scan(engine, options.only);
+export async function collectedContainers(engine: Engine, options: ListOptions = {}): Promise<ContainerSummary[]> {
+  const { containers, dead, ended } = scan(engine, options);
   if (ended.length > 0 && anyMounts(engine)) {
     const mounted = new Set((await engine.store()).mountedContainers().map(({ id }) => id));
     for (const id of ended) if (mounted.has(id)) await reconcile(engine, id);
@@ -77,7 +86,7 @@ export async function collectedContainers(
   emptyTrash(engine);
   if (dead.length === 0) return containers;
   for (const id of dead) await reconcile(engine, id);
-  return scan(engine, options.only).containers;
+  return scan(engine, options).containers;
 }
 
 interface Scan {
@@ -88,7 +97,7 @@ interface Scan {
   readonly ended: readonly string[];
 }
 
-function scan(engine: Engine, only?: 'live'): Scan {
+function scan(engine: Engine, { only, sandboxes }: ListOptions): Scan {
   const containers: ContainerSummary[] = [];
   const dead: string[] = [];
   const ended: string[] = [];
@@ -102,7 +111,7 @@ function scan(engine: Engine, only?: 'live'): Scan {
     if (life === undefined || (!life.held && life.phase !== 'created' && life.phase !== 'exited')) dead.push(id);
     else if (!life.held) ended.push(id);
     const summary = summaryOf(engine, id, life);
-    if (summary !== undefined) containers.push(summary);
+    if (summary !== undefined && (summary.sandbox !== true || sandboxes === true)) containers.push(summary);
   }
   return { containers: containers.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)), dead, ended };
 }
@@ -160,13 +169,18 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
     ...(startedAt === undefined ? {} : { startedAt }),
     state,
     labels: record.labels,
+    ...(record.pod === undefined ? {} : { pod: { id: record.pod.id, name: record.pod.name } }),
+    ...(record.sandbox === undefined ? {} : { sandbox: true }),
     network: record.network,
-    ...(record.net === undefined || record.net.join.length === 0
-      ? {}
-      : { networks: record.net.join.map(({ network }) => network), ports: record.net.ports }),
+    ...networksOf(networkHolder(record) === id ? record.net : findRecord(engine, networkHolder(record))?.net),
     ...(health === undefined ? {} : { health: health.status }),
     ...(record.restart === undefined ? {} : { restartPolicy: record.restart.policy }),
   };
+}
+
+function networksOf(net: ContainerRecord['net']): Pick<ContainerSummary, 'networks' | 'ports'> {
+  if (net === undefined || net.join.length === 0) return {};
+  return { networks: net.join.map(({ network }) => network), ports: net.ports };
 }
 
 /** Whether its monitor may start it again. */

@@ -26,7 +26,7 @@ export async function migrate(engine: Engine): Promise<string[]> {
         : 'Cannot migrate: this is the namespace of another program; run it outside',
     );
   }
-  const live = listContainers(engine).filter(isKept);
+  const live = listContainers(engine, { sandboxes: true }).filter(isKept);
   await Promise.all(live.map(({ id }) => stopContainer(engine, id, { untilRemoved: true })));
   await endHolder(holder);
   return live.map(({ name }) => name);

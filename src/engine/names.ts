@@ -10,6 +10,14 @@ import { findRecord } from './record.ts';
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const ID_PREFIX = /^[0-9a-f]{1,64}$/;
 
+/** In the directory of a container that is the sandbox of a pod: an entry for each container of the pod. */
+export const MEMBERS = 'members';
+
+/** Whether a container is the sandbox of a pod. */
+export function isSandbox(engine: Engine, id: string): boolean {
+  return existsSync(`${engine.containersDir}/${id}/${MEMBERS}`);
+}
+
 /** Refuses what docker and podman refuse as a name. */
 export function checkName(name: string): string {
   if (name.length > 128 || !NAME.test(name)) {
@@ -41,7 +49,7 @@ export function reserveName(engine: Engine, name: string, id: string): void {
     if (existsSync(join(engine.containersDir, holder))) {
       throw new TareError(
         'already-exists',
-        `Cannot use name ${name}: container ${holder.slice(0, 12)} has it; remove it first (tare rm ${name}) or choose another name`,
+        `Cannot use name ${name}: ${isSandbox(engine, holder) ? 'pod' : 'container'} ${holder.slice(0, 12)} has it; remove it first (tare ${isSandbox(engine, holder) ? 'pod rm' : 'rm'} ${name}) or choose another name`,
       );
     }
     releaseName(engine, name, holder);
@@ -101,11 +109,18 @@ export function holderOf(engine: Engine, name: string): string | undefined {
 }
 
 /**
- * Finds a container by name, id or unique id prefix (a name wins over a prefix).
+ * Finds a container by name, id or unique id prefix (a name wins over a prefix). The sandbox of a pod answers to its full id alone.
  *
  * Errors: not-found; invalid when a prefix fits several.
  */
 export function resolveContainer(engine: Engine, nameOrId: string): string {
+  const id = containerNamed(engine, nameOrId);
+  if (id !== nameOrId && isSandbox(engine, id))
+    throw new TareError('not-found', `Cannot find container ${nameOrId}: it is a pod (tare pod --help)`);
+  return id;
+}
+
+function containerNamed(engine: Engine, nameOrId: string): string {
   if (NAME.test(nameOrId)) {
     const id = holderOf(engine, nameOrId);
     if (id !== undefined && existsSync(join(engine.containersDir, id)) && isNameOf(engine, nameOrId, id)) return id;

@@ -3,6 +3,7 @@ import { type Attachment, type Published, readAttachment } from '../network/atta
 import { cniJoined } from './cni/joined.ts';
 import { isCniNetwork } from './cni/cni-names.ts';
 import type { Engine } from './engine.ts';
+import { networkHolder } from './holds-networks.ts';
 import { type ContainerSummary, isUp, summarize } from './list.ts';
 import { networkPlaces } from './network-ground.ts';
 import { type ContainerRecord, findRecord } from './record.ts';
@@ -14,7 +15,8 @@ export type PortMap = Record<string, { HostIp: string; HostPort: string }[]>;
 export function publishedPorts(engine: Engine, id: string): readonly Published[] {
   if (!isThere(summarize(engine, id))) return [];
   const record = findRecord(engine, id);
-  return record === undefined ? [] : (attachmentOf(engine, record)?.ports ?? []);
+  const holder = record === undefined ? undefined : findRecord(engine, networkHolder(record));
+  return holder === undefined ? [] : (attachmentOf(engine, holder)?.ports ?? []);
 }
 
 /** What a container has of networks, those of CNI plugins included. */

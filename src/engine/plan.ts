@@ -1,9 +1,9 @@
-import { compile, type CompiledPlan } from '../runtime/compile/mod.ts';
+import type { CompiledPlan } from '../runtime/compile/mod.ts';
 import { encodePlan } from '../sys/plan/encode.ts';
 import { printPlan } from '../sys/plan/print.ts';
 import { containerCgroupPlan } from './cgroup-plan.ts';
 import type { Engine } from './engine.ts';
-import { planOptions } from './launch.ts';
+import { compilerOf, planOptions } from './launch.ts';
 import { resolveContainer } from './names.ts';
 import { seccompFilter } from './seccomp.ts';
 import { isOpenedAtStart, readConfig, readRecord } from './record.ts';
@@ -23,8 +23,8 @@ export async function compileContainer(engine: Engine, id: string): Promise<Comp
   using opened = record.mounts?.some(isOpenedAtStart)
     ? await (await import('./volumes/open-mounts.ts')).openMounts(engine, record)
     : undefined;
-  const cgroup = containerCgroupPlan(engine, record.cgroupPath, config.linux?.resources);
-  return compile(
+  const cgroup = containerCgroupPlan(engine, record, config.linux?.resources);
+  return (await compilerOf(record))(
     config,
     planOptions(engine, record, cgroup, { owner: false, config, opened, seccomp: await seccompFilter(engine, config) }),
   );

@@ -60,18 +60,8 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       return;
     }
     case 'running': {
-      using life = holdIfFree(dir);
-      if (life === undefined || readPhase(dir) !== 'running') return;
-      await killContainer(engine, id);
-      recordLostExit(dir);
-      changePhase(dir, 'running', 'exited');
-      const record = readRecord(engine, id);
-      const exitCode = String(readExit(dir)?.code ?? LOST_EXIT);
-      emit(engine, { ...containerActor(record), action: 'die', attributes: { exitCode } });
-      removeSocket(engine, id);
-      await leave(engine, record);
-      await countMount(engine, record, false);
-      await removeIfWanted(engine, id);
+      const record = await collectLost(engine, id, dir);
+      if ((record?.pod ?? record?.sandbox) !== undefined && record !== undefined) await settle(engine, record);
       return;
     }
     case 'initialized': {
@@ -90,6 +80,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
     case 'exited': {
       if (!existsSync(join(dir, 'container.json'))) return;
       const record = readRecord(engine, id);
+      if (record.sandbox !== undefined) await settle(engine, record);
       if (!record.autoRemove && !isConnected(engine, record) && !(await countsAsMounted(engine, record))) return;
       using life = holdIfFree(dir);
       if (life === undefined || readPhase(dir) !== 'exited') return;
@@ -109,6 +100,27 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       await countMount(engine, record, false);
     }
   }
+}
+
+/** A container whose monitor died: undefined when somebody else has it. */
+async function collectLost(engine: Engine, id: string, dir: string): Promise<ContainerRecord | undefined> {
+  using life = holdIfFree(dir);
+  if (life === undefined || readPhase(dir) !== 'running') return undefined;
+  await killContainer(engine, id);
+  recordLostExit(dir);
+  changePhase(dir, 'running', 'exited');
+  const record = readRecord(engine, id);
+  const exitCode = String(readExit(dir)?.code ?? LOST_EXIT);
+  emit(engine, { ...containerActor(record), action: 'die', attributes: { exitCode } });
+  removeSocket(engine, id);
+  await leave(engine, record);
+  await countMount(engine, record, false);
+  await removeIfWanted(engine, id);
+  return record;
+}
+
+async function settle(engine: Engine, record: ContainerRecord): Promise<void> {
+  await (await import('./pods/settle-pod.ts')).settlePod(engine, record);
 }
 
 /** Collects every container, frees the names of those that are gone and empties the trash. Called by verbs that list or clean; each container is independent of the others. */

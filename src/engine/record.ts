@@ -10,6 +10,7 @@ import type { CreateOptions, MountRequest } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import type { SecretUse } from './secrets/use.ts';
 import type { NameOptions } from './network-files.ts';
+import type { PodMembership, SandboxRecord } from './pods/pod.ts';
 
 /** Where a container's root file system comes from. */
 export type Source =
@@ -110,6 +111,10 @@ export interface ContainerRecord {
   /** Killed so long after each start. */
   readonly timeoutMs?: number;
   readonly privileged: boolean;
+  /** It is in a pod. */
+  readonly pod?: PodMembership;
+  /** It is no container of a user's: it holds what those of a pod share, and is the pod's record. */
+  readonly sandbox?: SandboxRecord;
   /** Their values are read at each start. */
   readonly secrets?: readonly SecretUse[];
   /** Cgroup path, "/tare/ID". */

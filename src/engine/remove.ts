@@ -7,7 +7,7 @@ import { abandonContainer } from './abandon.ts';
 import { isPaused } from './cgroups.ts';
 import type { Engine } from './engine.ts';
 import { deleteContainer } from './delete.ts';
-import { resolveContainer } from './names.ts';
+import { isSandbox, resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord, VOLUMES_TOO } from './record.ts';
 import { stopContainer } from './stop.ts';
@@ -17,6 +17,8 @@ export interface RemoveOptions {
   readonly force?: boolean;
   /** With force: grace period before SIGKILL; default 0. */
   readonly timeoutSeconds?: number;
+  /** It is a pod that is removed. */
+  readonly sandbox?: boolean;
   /** With the anonymous volumes that were made for it; those of one that removes itself go anyway. */
   readonly volumes?: boolean;
 }
@@ -31,6 +33,11 @@ const BUSY_DEADLINE_MS = 10_000;
 export async function removeContainer(engine: Engine, nameOrId: string, options: RemoveOptions = {}): Promise<string> {
   const id = resolveContainer(engine, nameOrId);
   const dir = containerDir(engine, id);
+  if (options.sandbox !== true && isSandbox(engine, id))
+    throw new TareError(
+      'failed-precondition',
+      `Cannot remove container ${nameOrId}: it holds what the containers of a pod share; remove the pod (tare pod rm ${nameOrId})`,
+    );
   const deadline = Date.now() + BUSY_DEADLINE_MS;
   for (;;) {
     await reconcile(engine, id);

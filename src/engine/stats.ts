@@ -6,7 +6,7 @@ import { type CgroupPlace, cgroupUsage } from '../runtime/cgroup/mod.ts';
 import { readLifeState, readPhase, readPid, readStartedAt } from '../runtime/state.ts';
 import { cgroupPlace } from './cgroups.ts';
 import type { Engine } from './engine.ts';
-import { containerIds, resolveContainer } from './names.ts';
+import { containerIds, isSandbox, resolveContainer } from './names.ts';
 import { type ContainerRecord, containerDir, findRecord } from './record.ts';
 
 /** What one container used. Counters are totals since its start. */
@@ -102,6 +102,7 @@ class Sampler {
     const runs = new Map<string, Run>();
     const samples: { readonly createdAt: string; readonly sample: StatsSample }[] = [];
     for (const id of this.#named ?? containerIds(this.#engine)) {
+      if (this.#named === undefined && isSandbox(this.#engine, id)) continue;
       const dir = containerDir(this.#engine, id);
       const run = this.#known(id, dir) ?? this.#begin(id, dir);
       const sample = run === undefined ? undefined : measure(run);

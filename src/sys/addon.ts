@@ -78,6 +78,7 @@ export interface Addon {
   socketIn(netns: number, domain: number, type: number, protocol: number): number;
   openIn(netns: number, path: string, flags: number): number;
   closeAside(fd: number): number;
+  cloneIn(mntns: number, path: string): number;
   sendmsg(fd: number, bytes: Bytes, fds: Int32Array | null, flags: number): number;
   recvmsg(fd: number, into: Bytes, fds: Int32Array, flags: number): number;
   lockWait(fd: number, type: number, done: (result: number) => void): object | number;

@@ -288,7 +288,8 @@ export class Lab implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const engine = this.anotherEngine();
-    for (const { id } of listContainers(engine)) await removeContainer(engine, id, { force: true }).catch(() => {});
+    for (const { id, sandbox = false } of listContainers(engine, { sandboxes: true }))
+      await removeContainer(engine, id, { force: true, sandbox }).catch(() => {});
     for (const line of this.processes()) {
       try {
         process.kill(Number.parseInt(line, 10), 'SIGKILL');

@@ -88,7 +88,7 @@ async function each(lines: readonly VerbLine[], act: (line: VerbLine) => Promise
 const denied = /permission denied|not permitted|not allowed|EACCES|EPERM|belongs? to/i;
 const either = (a: RegExp, b: RegExp): RegExp => new RegExp(`${a.source}|${b.source}`, 'i');
 const missing =
-  /no such (container|image|object|secret|volume)|Cannot find|not known|unknown|Cannot (pull|fetch|reach)/i;
+  /no such (container|image|object|pod|secret|volume)|Cannot find|not known|unknown|Cannot (pull|fetch|reach)/i;
 
 test('every verb has a line here, or a reason why it needs none', async () => {
   const lines = await verbLines({ archive: '/a', out: '/o' });
@@ -105,6 +105,7 @@ test('by name: what is another user’s is not there, for every verb', { skip, t
   await owner.ok('run', '-d', '--name', 'c', owner.source, 'sleep', '1000');
   await owner.ok('secret', 'create', 's', files.archive);
   await owner.ok('volume', 'create', 'v');
+  await owner.ok('pod', 'create', 'p');
   const before = print([owner.home, owner.run]);
   const named = (await verbLines(filesOf(other))).filter(({ about }) => about !== 'store');
   await each(named, async (line) => isClear(line, await other.tare(...line.argv), missing));
@@ -159,6 +160,7 @@ test(
     await owner.ok('run', '-d', '--name', 'c', owner.source, 'sleep', '1000');
     await owner.ok('secret', 'create', 's', theirs.archive);
     await owner.ok('volume', 'create', 'v');
+    await owner.ok('pod', 'create', 'p');
     const lines = await verbLines(filesOf(other));
     await refused(owner.dir, [owner.home, owner.run], lines, (argv) => other.tare(...ofUser(owner), ...argv));
     assert.equal(await owner.ok('ps', '--format', '{{.Names}} {{.State}}'), 'c running');
@@ -174,6 +176,7 @@ test('root’s directories, closed and open to read: every verb is refused', { s
   await lab.detached(['sleep', '1000'], { name: 'c' });
   assert.equal((await lab.tare('secret', 'create', 's', files.archive)).code, 0);
   assert.equal((await lab.tare('volume', 'create', 'v')).code, 0);
+  assert.equal((await lab.tare('pod', 'create', 'p')).code, 0);
   const lines = await verbLines(files);
   await refused(lab.dir, [lab.dir], lines, (argv) => user.tare(...places(lab.engine), ...argv));
   assert.equal((await lab.tare('exec', 'c', 'echo', 'well')).stdout, 'well\n');

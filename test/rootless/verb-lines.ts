@@ -2,7 +2,7 @@
 import { verbs, type VerbEntry } from '../../src/cli/verbs.ts';
 
 /** What the lines are about. */
-export type About = 'container' | 'image' | 'secret' | 'volume' | 'store';
+export type About = 'container' | 'image' | 'pod' | 'secret' | 'volume' | 'store';
 
 export interface VerbLine {
   readonly verb: string;
@@ -38,6 +38,7 @@ const words: Readonly<Record<string, readonly [value: string, about?: About]>> =
   SECRET: ['s', 'secret'],
   NETWORK: ['web'],
   VOLUME: ['v', 'volume'],
+  POD: ['p', 'pod'],
   'PATH|-': ['-'],
   COMMAND: ['true'],
   NAME: ['other'],
@@ -63,6 +64,8 @@ const flags: Readonly<Record<string, readonly string[]>> = {
   'image prune': ['-f'],
   'system prune': ['-f'],
   'network prune': ['-f'],
+  'pod prune': ['-f'],
+  'pod stats': ['--no-stream'],
   inspect: ['--type=container'],
 };
 
@@ -97,7 +100,7 @@ async function linesOf(entry: VerbEntry): Promise<VerbLine[]> {
 
 /** The words that are needed, and a container or image that may be named. */
 function wordsOf(way: string): string[] {
-  const named = way.replace(/^\[OPTIONS\] ?/, '').replace(/^\[(CONTAINER|NAME\|ID|IMAGE)\b(.*)\]$/, '$1');
+  const named = way.replace(/^\[OPTIONS\] ?/, '').replace(/^\[(CONTAINER|NAME\|ID|IMAGE|POD)\b(.*)\]$/, '$1');
   return named
     .replaceAll(/(?<=^|\s)\[[^ ]*(?: [^\]]*)?\]+/g, '')
     .split(/\s+/)

@@ -2,7 +2,15 @@ import type { Context } from '../context.ts';
 import type { Flag, FlagTable } from '../flag-table.ts';
 import { globalFlags } from '../globals.ts';
 import { findVerb, groupMembers, groups, verbs } from '../verbs.ts';
-import { containerNames, imageNames, networkNames, secretNames, type StateWish, volumeWords } from './names.ts';
+import {
+  containerNames,
+  imageNames,
+  networkNames,
+  podNames,
+  secretNames,
+  type StateWish,
+  volumeWords,
+} from './names.ts';
 import { flagNamed, walk } from './walk.ts';
 
 /** One way to go on: the whole word, and what it means. */
@@ -102,6 +110,7 @@ async function valueOf(source: Source, flag: Flag, current: string): Promise<Com
       ? { candidates: [], files: 'files' }
       : { candidates: volumeWords(source.engine, current), files: 'files', open: true };
   if (/CONTAINER/.test(value) && !/HOST/.test(value)) return { candidates: containerNames(source.engine, current) };
+  if (/^POD/.test(value)) return { candidates: await podNames(source.engine, current) };
   if (/^SECRET/.test(value)) return { candidates: secretNames(source.engine, current) };
   if (/^IMAGE/.test(value)) return { candidates: await imageNames(source.engine, current) };
   if (/^DIR/.test(value)) return { candidates: [], files: 'dirs' };
@@ -142,6 +151,7 @@ async function argumentOf(
     ...(isContainer ? containerNames(source.engine, current, wishOf(how.verb)) : []),
     ...(isImage ? await imageNames(source.engine, current) : []),
     ...(/SECRET/.test(name) ? secretNames(source.engine, current) : []),
+    ...(/^POD/.test(name) ? await podNames(source.engine, current) : []),
     ...(/NETWORK/.test(name) ? await networkNames(source.engine, current) : []),
     ...(/^VOLUME/.test(name) ? volumeWords(source.engine, current) : []),
   ].filter((candidate) => !how.given.includes(candidate.word));

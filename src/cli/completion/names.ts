@@ -89,6 +89,19 @@ export async function networkNames(engine: Engine, current: string): Promise<Can
   }
 }
 
+/** Names of pods that begin so. Nothing where they cannot be read. */
+export async function podNames(engine: Engine, current: string): Promise<Candidate[]> {
+  try {
+    const { podsNow } = await import('../../engine/pods/list-pods.ts');
+    return podsNow(engine)
+      .filter(({ name }) => name.startsWith(current))
+      .slice(0, MAX_CANDIDATES)
+      .map(({ name: word, state, containers }) => ({ word, meaning: `${state}, ${containers.length} containers` }));
+  } catch {
+    return [];
+  }
+}
+
 /** Names of volumes that begin so. Nothing where they cannot be read. */
 export function volumeWords(engine: Engine, current: string): Candidate[] {
   try {

@@ -12,9 +12,9 @@ export const verb = defineVerb({
     format: inspectFormat('State.Status'),
     type: {
       type: 'text',
-      choices: ['container', 'image', 'volume', 'all'],
+      choices: ['container', 'image', 'volume', 'pod', 'all'],
       standard: 'all',
-      help: 'Look only among these (all: containers, then images, then volumes)',
+      help: 'Look only among these (all: containers, then images, then volumes, then pods)',
     },
     size: {
       type: 'switch',
@@ -56,27 +56,30 @@ async function withSize(context: Context, item: object): Promise<object> {
   return { ...item, SizeRw: writableBytes, SizeRootFs: totalBytes };
 }
 
+/** How to look among each kind, in the order in which a name is looked for. */
+const kinds: readonly (readonly [type: string, inspect: (context: Context, name: string) => Promise<object>])[] = [
+  ['container', async ({ engine }, name) => inspectContainer(engine, name)],
+  ['image', async ({ engine }, name) => (await import('../../engine/inspect-image.ts')).inspectImage(engine, name)],
+  [
+    'volume',
+    async ({ engine }, name) => {
+      const { volumeSummary, volumeView } = await import('../../engine/volumes/list-volumes.ts');
+      return volumeView(volumeSummary(engine, name));
+    },
+  ],
+  ['pod', async ({ engine }, name) => (await import('../../engine/pods/inspect-pod.ts')).inspectPod(engine, name)],
+];
+
 async function inspectAny(context: Context, name: string, type: string): Promise<object> {
-  if (type !== 'image' && type !== 'volume') {
+  const only = kinds.find(([kind]) => kind === type);
+  if (only !== undefined) return only[1](context, name);
+  for (const [kind, inspect] of kinds) {
     try {
-      return await inspectContainer(context.engine, name);
+      return await inspect(context, name);
     } catch (error) {
-      if (!isKind(error, 'not-found') || type === 'container') throw error;
+      // What is no name of a volume may be one of something else.
+      if (!isKind(error, 'not-found') && !(kind === 'volume' && isKind(error, 'invalid'))) throw error;
     }
   }
-  if (type !== 'volume') {
-    const { inspectImage } = await import('../../engine/inspect-image.ts');
-    try {
-      return await inspectImage(context.engine, name);
-    } catch (error) {
-      if (!isKind(error, 'not-found') || type === 'image') throw error;
-    }
-  }
-  const { volumeSummary, volumeView } = await import('../../engine/volumes/list-volumes.ts');
-  try {
-    return volumeView(volumeSummary(context.engine, name));
-  } catch (error) {
-    if (type === 'volume' || (!isKind(error, 'not-found') && !isKind(error, 'invalid'))) throw error;
-    throw new TareError('not-found', `Cannot inspect ${name}: no such container, image or volume`, { cause: error });
-  }
+  throw new TareError('not-found', `Cannot inspect ${name}: no such container, image, volume or pod`);
 }

@@ -1,4 +1,5 @@
 import { TareError } from '../../base/errors.ts';
+import { networkHolder } from '../../engine/holds-networks.ts';
 import { collectedContainers } from '../../engine/list.ts';
 import { resolveContainer } from '../../engine/names.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -28,7 +29,8 @@ export const verb = defineVerb({
     const id = resolveContainer(context.engine, name);
     await reconcile(context.engine, id);
     const record = readRecord(context.engine, id);
-    const lines = (record.net?.ports.length ?? 0) === 0 ? [] : await linesOf(context.engine, id);
+    const { net } = readRecord(context.engine, networkHolder(record));
+    const lines = (net?.ports.length ?? 0) === 0 ? [] : await linesOf(context.engine, id);
     if (wanted === undefined) {
       context.print(lines.map((line) => `${line}\n`).join(''));
       return 0;

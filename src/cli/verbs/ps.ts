@@ -21,13 +21,14 @@ const flags = {
   format: {
     type: 'text',
     value: 'json|table ...|TEMPLATE',
-    help: 'Print fields: ID, Image, Command, CreatedAt, RunningFor, Status, State, Size, Names, Labels, Mounts, Networks, Pid; json: one list',
+    help: 'Print fields: ID, Image, Command, CreatedAt, RunningFor, Status, State, Size, Names, Labels, Mounts, Networks, Pid, Pod, PodName; json: one list',
   },
   'no-trunc': { type: 'switch', help: 'Print ids and commands in full' },
   last: { type: 'integer', short: 'n', help: 'The N newest, running or not' },
   latest: { type: 'switch', short: 'l', help: 'The newest, running or not' },
   size: { type: 'switch', short: 's', help: 'Show how much each has written' },
   external: { type: 'switch', help: 'Also containers of the image store that other engines made (podman, buildah)' },
+  pod: { type: 'switch', short: 'p', help: 'Show the pod each is in' },
   ns: { type: 'switch', alias: 'namespace', help: 'Show the namespaces of the first process' },
   noheading: { type: 'switch', help: 'No line of headings' },
   sort: {
@@ -112,8 +113,10 @@ async function render(
     ...(wantsNamespaces ? more?.namespaceFields(container) : {}),
     ...(wants('Mounts') ? { Mounts: more?.mountsText(context, container) } : {}),
   }));
-  const columns =
-    values.ns === true ? (more?.nsColumns ?? []) : values.size === true ? [...psColumns, 'Size'] : psColumns;
+  const columns = [
+    ...(values.ns === true ? (more?.nsColumns ?? []) : values.size === true ? [...psColumns, 'Size'] : psColumns),
+    ...(values.pod === true ? ['Pod', 'PodName'] : []),
+  ];
   return renderRows([...rows, ...(external ?? [])], format, columns, psHeadings, values.noheading === true);
 }
 

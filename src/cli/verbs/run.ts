@@ -4,6 +4,7 @@ import { createFlags } from '../create-flags.ts';
 import { createOptions } from '../create-options.ts';
 import type { FlagTable } from '../flag-table.ts';
 import { idFile } from '../id-file.ts';
+import { inPod } from '../in-pod.ts';
 import { stayAttached, streamsOf } from '../stay-attached.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
@@ -44,7 +45,7 @@ export const verb = defineVerb({
     const stay = detach ? undefined : await stayAttached(streams, values.tty === true, values);
     using ids = idFile('--cidfile', values.cidfile, context.cwd);
     const container = await watched(context, values.quiet === true, (how) =>
-      runContainer(context.engine, options, { detach, ...how }),
+      inPod(context.engine, options, (all) => runContainer(context.engine, all, { detach, ...how })),
     );
     ids.write(container.id);
     if (values.pidfile !== undefined)

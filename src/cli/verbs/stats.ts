@@ -1,19 +1,9 @@
-import { containerStats, type StatsSample } from '../../engine/stats.ts';
+import { containerStats } from '../../engine/stats.ts';
 import { compileFormat } from '../format.ts';
-import { binarySize, humanSize } from '../human.ts';
 import { renderRows } from '../rows.ts';
+import { statsColumns, statsHeadings, statsRow } from '../stats-row.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
-
-const columns = ['ID', 'Name', 'CPUPerc', 'MemUsage', 'MemPerc', 'NetIO', 'BlockIO', 'PIDs'] as const;
-const headings = {
-  ID: 'CONTAINER ID',
-  CPUPerc: 'CPU %',
-  MemUsage: 'MEM USAGE / LIMIT',
-  MemPerc: 'MEM %',
-  NetIO: 'NET I/O',
-  BlockIO: 'BLOCK I/O',
-} as const;
 
 /** `tare stats`: one process samples all; on a terminal the table is drawn in place. */
 export const verb = defineVerb({
@@ -48,10 +38,10 @@ export const verb = defineVerb({
     const options = { all: values.all === true, intervalMs: seconds * 1000 };
     for await (const samples of containerStats(context.engine, names, options)) {
       const text = renderRows(
-        samples.map((sample) => row(sample, full)),
+        samples.map((sample) => statsRow(sample, full)),
         format,
-        columns,
-        headings,
+        statsColumns,
+        statsHeadings,
       );
       context.print(inPlace ? `\x1b[H${text.replaceAll('\n', '\x1b[K\n')}\x1b[J` : text);
       if (once) break;
@@ -59,22 +49,3 @@ export const verb = defineVerb({
     return 0;
   },
 });
-
-function row(sample: StatsSample, full: boolean): Readonly<Record<string, string>> {
-  const id = full ? sample.id : sample.id.slice(0, 12);
-  const shown = (text: string): string => (sample.up ? text : '--');
-  const share = sample.memoryLimitBytes > 0 ? (sample.memoryBytes / sample.memoryLimitBytes) * 100 : 0;
-  const pids = shown(String(sample.pids));
-  return {
-    ID: id,
-    Container: id,
-    Name: sample.name,
-    CPUPerc: shown(`${sample.cpuPercent.toFixed(2)}%`),
-    MemUsage: sample.up ? `${binarySize(sample.memoryBytes)} / ${binarySize(sample.memoryLimitBytes)}` : '-- / --',
-    MemPerc: shown(`${share.toFixed(2)}%`),
-    NetIO: sample.up ? `${humanSize(sample.netReceivedBytes)} / ${humanSize(sample.netSentBytes)}` : '-- / --',
-    BlockIO: sample.up ? `${humanSize(sample.blockReadBytes)} / ${humanSize(sample.blockWrittenBytes)}` : '-- / --',
-    PIDs: pids,
-    UpSince: sample.startedAt ?? '',
-  };
-}

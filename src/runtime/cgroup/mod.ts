@@ -13,6 +13,7 @@ export type { CgroupPlan, CgroupWrite } from './plan.ts';
 export { defaultCgroupParent, locateCgroup, locateFreezer, type CgroupPlace } from './locate.ts';
 export { planCgroup, type CgroupRequest } from './plan-cgroup.ts';
 export { createCgroup } from './create.ts';
+export { createParentCgroup } from './create-parent.ts';
 export { killCgroup, type KillOptions } from './kill.ts';
 export { removeCgroup } from './remove.ts';
 export { cgroupProcesses } from './members.ts';

@@ -266,3 +266,12 @@ test('the freezer found alone is that of the whole place', () => {
     assert.deepEqual(alone, unified === undefined ? { root, freezer } : { root, unified, freezer: '' });
   }
 });
+
+test('planCgroup: below the cgroup of a pod, the monitor lives beside that of the pod', () => {
+  const inPod = (host: typeof onV1): CgroupPlan =>
+    planCgroup(host, { cgroupPath: '/tare/pod/web', resources: open, monitorsIn: '/tare' });
+  assert.equal(inPod(onV2).monitors, 'tare/tare-monitors');
+  assert.deepEqual(inPod(onV2).leave, ['tare/tare-monitors/cgroup.procs']);
+  assert.ok(inPod(onV2).parentWrites.some(({ file }) => file === 'tare/pod/cgroup.subtree_control'));
+  assert.deepEqual(inPod(onV1).leave, plan(onV1, {}).leave);
+});

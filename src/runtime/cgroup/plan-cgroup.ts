@@ -22,6 +22,8 @@ export interface CgroupRequest {
   readonly resources: LinuxResources;
   /** Rules instead of `resources.devices`. The runtime's own (`runtimeDeviceRules`) follow them either way, and what no rule allows is denied. */
   readonly devices?: readonly DeviceCgroupRule[];
+  /** The cgroup in, or below, which the monitor lives; default: the parent. */
+  readonly monitorsIn?: string;
   /** Entries in addition to `resources.unified`. */
   readonly unified?: Readonly<Record<string, string>>;
 }
@@ -87,7 +89,7 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest): CgroupPlan
   if (devices.warning !== undefined) warnings.push(devices.warning);
 
   const order = [...v1, ...(v2 ? [v2] : [])];
-  const parent = ancestors.at(-1);
+  const parent = request.monitorsIn === undefined ? ancestors.at(-1) : cgroupComponents(request.monitorsIn).join('/');
   const monitors = v1.length === 0 && v2 !== undefined && parent !== undefined && join(v2.dir, `${parent}/${MONITORS}`);
   return {
     ...place,

@@ -185,6 +185,8 @@ export const initOps = {
   /** Write `text` to this process's own /proc attribute file (attr/exec, attr/keycreate) through the private procfs. */
   procAttr: op(133, { name: 'str', text: 'str' }),
   memoryPolicy: op(134, { mode: 'u32', flags: 'u32', nodes: 'blob' }),
+  /** Instead of `exec`: stays, reaps what is left to it, and ends by SIGTERM, SIGINT or SIGQUIT. */
+  pause: op(135, {}),
 } as const;
 
 /** All operations by name. */

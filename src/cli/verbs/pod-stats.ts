@@ -1,0 +1,63 @@
+import { listPods } from '../../engine/pods/list-pods.ts';
+import { resolvePod } from '../../engine/pods/pod.ts';
+import { containerStats } from '../../engine/stats.ts';
+import { podChoice } from '../choose-pods.ts';
+import { compileFormat } from '../format.ts';
+import { renderRows } from '../rows.ts';
+import { statsColumns, statsHeadings, statsRow } from '../stats-row.ts';
+import { UsageError } from '../usage-error.ts';
+import { defineVerb } from '../verb.ts';
+
+const columns = ['Pod', 'CID', ...statsColumns.filter((column) => column !== 'ID')];
+const allHeadings = { ...statsHeadings, CPU: 'CPU %', Mem: 'MEM %' };
+
+/** `tare pod stats`: what the containers of pods use, their sandboxes as well. */
+export const verb = defineVerb({
+  usage: '[OPTIONS] [POD...]',
+  flags: {
+    all: podChoice.all,
+    latest: podChoice.latest,
+    'no-stream': { type: 'switch', help: 'Print one sample (over one interval) and leave' },
+    'no-trunc': { type: 'switch', help: 'Print ids in full' },
+    interval: { type: 'number', short: 'i', value: 'SECONDS', standard: '1', help: 'Time between samples' },
+    format: {
+      type: 'text',
+      value: 'json|table ...|TEMPLATE',
+      help: 'Print fields: Pod, CID, Name, CPU, MemUsage, Mem, NetIO, BlockIO, PIDS; json: one object a line',
+    },
+  },
+  args: { min: 0 },
+  errorCode: 125,
+  examples: [['pod stats --no-stream web', 'One sample of each container of a pod']],
+  async run(context, values, names) {
+    if ((values.all === true || values.latest === true) && names.length > 0)
+      throw new UsageError('Cannot use --all or --latest together with the names of pods');
+    const seconds = values.interval ?? 1;
+    if (seconds < 0.1 || seconds > 86_400) throw new UsageError('Cannot use --interval: expected 0.1 to 86400 seconds');
+    const format = values.format === undefined || values.format === 'table' ? undefined : compileFormat(values.format);
+    const pods = await listPods(context.engine);
+    const ids = new Set(names.map((name) => resolvePod(context.engine, name)));
+    const wanted =
+      values.latest === true ? pods.slice(0, 1) : pods.filter(({ id }) => names.length === 0 || ids.has(id));
+    const podOf = new Map(
+      wanted.flatMap(({ id, containers }) => containers.map((one) => [one.id, { id, one }] as const)),
+    );
+    const full = values['no-trunc'] === true;
+    // Without names it would be of everybody.
+    if (podOf.size === 0) {
+      context.print(renderRows([], format, columns, allHeadings));
+      return 0;
+    }
+    for await (const samples of containerStats(context.engine, [...podOf.keys()], { intervalMs: seconds * 1000 })) {
+      const rows = samples.map((sample) => {
+        const { id = '', one } = podOf.get(sample.id) ?? {};
+        const row = statsRow({ ...sample, name: one?.name ?? sample.name }, full);
+        const { ID: CID, CPUPerc: CPU, MemPerc: Mem, PIDs: PIDS } = row;
+        return { ...row, Pod: full ? id : id.slice(0, 12), CID, CPU, Mem, PIDS };
+      });
+      context.print(renderRows(rows, format, columns, allHeadings));
+      if (values['no-stream'] === true) break;
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,24 @@
+import { podMembers } from '../../engine/pods/act-on-pod.ts';
+import { isUp } from '../../engine/list.ts';
+import { containerProcesses } from '../../engine/top.ts';
+import { printable, renderTable } from '../table.ts';
+import { defineVerb } from '../verb.ts';
+
+/** `tare pod top`: the processes of all its containers. */
+export const verb = defineVerb({
+  usage: '[OPTIONS] POD [DESCRIPTOR...|PS-OPTIONS]',
+  flags: {},
+  args: { min: 1 },
+  commandFollows: true,
+  errorCode: 125,
+  examples: [['pod top web pid user args', 'Chosen columns of the processes of a pod']],
+  async run(context, _, [name = '', ...words]) {
+    const { members } = await podMembers(context.engine, name);
+    const tables = await Promise.all(
+      members.filter(isUp).map(({ id }) => containerProcesses(context.engine, id, words)),
+    );
+    const rows = tables.flatMap((table) => table.rows.map((row) => row.map(printable)));
+    context.print(renderTable([tables[0]?.headings ?? [], ...rows]));
+    return 0;
+  },
+});

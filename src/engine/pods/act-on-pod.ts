@@ -1,0 +1,123 @@
+import { isKind, messageOf, TareError } from '../../base/errors.ts';
+import { parseSignal } from '../../spec/signals.ts';
+import type { Engine } from '../engine.ts';
+import { type ContainerSummary, isKept, isLive, isUp, summarize } from '../list.ts';
+import { pauseContainer, unpauseContainer } from '../pause.ts';
+import { reconcile } from '../reconcile.ts';
+import { findRecord } from '../record.ts';
+import { startAgain } from '../start-again.ts';
+import { killContainer, stopContainer, type StopOptions } from '../stop.ts';
+import { memberIds } from './members.ts';
+import { type PodRecord, readPod, resolvePod } from './pod.ts';
+import { runInitContainers } from './run-init-containers.ts';
+
+/**
+ * Starts a pod: its sandbox, the init containers one after the other, then all others; those that run are left alone. Returns the id.
+ *
+ * Errors: not-found; failed-precondition when some did not start, naming each, or an init container failed.
+ */
+export async function startPod(engine: Engine, nameOrId: string): Promise<string> {
+  const { id, record, members } = await podMembers(engine, nameOrId);
+  const how = { attach: false, stdin: false };
+  if (record.sandbox.infra) await startAgain(engine, id, how);
+  await runInitContainers(engine, id);
+  const waiting = members.filter((member) => !isLive(member) && !isInit(engine, member));
+  await forAll('start', record, waiting, (member) => startAgain(engine, member.id, how));
+  return id;
+}
+
+/** Stops the containers of a pod, then its sandbox. Each has its own grace period unless one is given. Returns the id. Errors: not-found; invalid signal; failed-precondition. */
+export async function stopPod(
+  engine: Engine,
+  nameOrId: string,
+  options: Pick<StopOptions, 'timeoutSeconds'> = {},
+): Promise<string> {
+  const { id, record, members } = await podMembers(engine, nameOrId);
+  await forAll('stop', record, members.filter(isKept), (member) =>
+    stopContainer(engine, member.id, { ...options, untilRemoved: true }),
+  );
+  await stopContainer(engine, id, {});
+  return id;
+}
+
+/** Stops a pod and starts it again. Returns the id. Errors: as of both. */
+export async function restartPod(
+  engine: Engine,
+  nameOrId: string,
+  options: Pick<StopOptions, 'timeoutSeconds'> = {},
+): Promise<string> {
+  const id = await stopPod(engine, nameOrId, options);
+  return startPod(engine, id);
+}
+
+/** Sends a signal to the first process of each container that runs, and to the sandbox. Returns the id. Errors: not-found; invalid signal; failed-precondition when none runs. */
+export async function killPod(engine: Engine, nameOrId: string, signal: string): Promise<string> {
+  parseSignal(signal);
+  const { id, record, members } = await podMembers(engine, nameOrId);
+  const own = summarize(engine, id);
+  const live = [...members, ...(own === undefined ? [] : [own])].filter(isUp);
+  if (live.length === 0)
+    throw new TareError('failed-precondition', `Cannot kill pod ${record.name}: none of its containers runs`);
+  await forAll('kill', record, live, (member) => killContainer(engine, member.id, signal));
+  return id;
+}
+
+/** Lets all containers of a pod stand still; those that do not run are left alone. Returns the id. Errors: not-found; failed-precondition. */
+export async function pausePod(engine: Engine, nameOrId: string): Promise<string> {
+  return onAll(engine, nameOrId, 'pause', 'running', (id) => pauseContainer(engine, id));
+}
+
+/** Lets those go on that stand still. Returns the id. Errors: not-found; failed-precondition. */
+export async function unpausePod(engine: Engine, nameOrId: string): Promise<string> {
+  return onAll(engine, nameOrId, 'unpause', 'paused', (id) => unpauseContainer(engine, id));
+}
+
+async function onAll(
+  engine: Engine,
+  nameOrId: string,
+  what: 'pause' | 'unpause',
+  wanted: ContainerSummary['state'],
+  act: (id: string) => Promise<void>,
+): Promise<string> {
+  const { id, record, members } = await podMembers(engine, nameOrId);
+  const own = summarize(engine, id);
+  const found = [...members, ...(own === undefined ? [] : [own])].filter(({ state }) => state === wanted);
+  await forAll(what, record, found, (member) => act(member.id));
+  return id;
+}
+
+/** A pod, collected, and its containers, oldest first. Errors: not-found. */
+export async function podMembers(
+  engine: Engine,
+  nameOrId: string,
+): Promise<{ readonly id: string; readonly record: PodRecord; readonly members: readonly ContainerSummary[] }> {
+  const id = resolvePod(engine, nameOrId);
+  await reconcile(engine, id);
+  for (const member of memberIds(engine, id)) await reconcile(engine, member);
+  const record = readPod(engine, id);
+  const members = memberIds(engine, id)
+    .flatMap((member) => summarize(engine, member) ?? [])
+    .toSorted((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
+  return { id, record, members };
+}
+
+function isInit(engine: Engine, { id }: ContainerSummary): boolean {
+  return findRecord(engine, id)?.pod?.init !== undefined;
+}
+
+/** All at once; what goes wrong with some does not keep the others. One that is gone meanwhile is fine. */
+async function forAll(
+  what: string,
+  { name }: PodRecord,
+  members: readonly ContainerSummary[],
+  act: (member: ContainerSummary) => Promise<unknown>,
+): Promise<void> {
+  const results = await Promise.allSettled(members.map((member) => act(member)));
+  const failed = results.flatMap((result, index) =>
+    result.status === 'fulfilled' || isKind(result.reason, 'not-found')
+      ? []
+      : [`${members[index]?.name}: ${messageOf(result.reason)}`],
+  );
+  if (failed.length > 0)
+    throw new TareError('failed-precondition', `Cannot ${what} all of pod ${name}: ${failed.join('; ')}`);
+}

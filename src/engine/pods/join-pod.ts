@@ -1,0 +1,115 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SANDBOX_SHM } from '../../runtime/compile/compile-sandbox.ts';
+import { readLifeState } from '../../runtime/state.ts';
+import type { Mount, Namespace, RuntimeConfig } from '../../spec/runtime-config.ts';
+import type { Fd } from '../../sys/fd.ts';
+import { cloneMountIn } from '../../sys/mount-namespace.ts';
+import type { Engine } from '../engine.ts';
+import { openInit } from '../init-process.ts';
+import type { JoinedNetworks } from '../join-networks.ts';
+import { openReadOnly } from '../open-read-only.ts';
+import { reconcile } from '../reconcile.ts';
+import { type ContainerRecord, containerDir } from '../record.ts';
+import { startContainer } from '../start.ts';
+import type { OpenedMount } from '../volumes/open-mounts.ts';
+import { holdMembers } from './members.ts';
+import { makePodCgroup } from './pod-cgroup.ts';
+import { type PodMembership, type PodRecord, podDir, readPod } from './pod.ts';
+import { namespaceOf } from './shares.ts';
+
+/** What a container that starts has of its pod. Until it is disposed nobody ends the pod's containers for its end. */
+export interface JoinedPod extends JoinedNetworks {
+  /** Mounts that are shared. */
+  readonly opened: readonly OpenedMount[];
+}
+
+/**
+ * Opens what a container shares with its pod; a pod that does not run is started first. Errors: not-found; LaunchError of the pod's start.
+ */
+export async function joinPod(
+  engine: Engine,
+  container: ContainerRecord,
+  { id, shares }: PodMembership,
+): Promise<JoinedPod> {
+  for (;;) {
+    // Before the lock: this may end what is left of the pod's last run, under the same one.
+    await reconcile(engine, id);
+    const pod = readPod(engine, id);
+    if (pod.sandbox.infra && !isRunning(engine, id)) await startContainer(engine, id, { attach: false, stdin: false });
+    using stack = new DisposableStack();
+    stack.use(await holdMembers(engine, id, 'read'));
+    if (!pod.sandbox.infra) return { ...nothing, warnings: makePodCgroup(engine, pod), ...kept(stack) };
+    using init = openInit(engine, id);
+    if (init === undefined || !isRunning(engine, id)) continue;
+    const open = (name: string): Fd => stack.use(openReadOnly(`/proc/${init.pid}/ns/${name}`, `join pod ${pod.name}`));
+    const joined = shares.filter((share) => !(share === 'net' && pod.network === 'host'));
+    const namespaces = joined.map((share) => ({ type: namespaceOf[share], fd: open(share) }));
+    const opened: OpenedMount[] = [];
+    if (shares.includes('ipc')) {
+      using mounts = open('mnt');
+      opened.push({ destination: SANDBOX_SHM, fd: stack.use(cloneMountIn(mounts, SANDBOX_SHM)), kind: 'directory' });
+    }
+    // The number may be another process's by now: what was opened is not, if ours still lives.
+    using again = openInit(engine, id);
+    if (again?.pid !== init.pid) continue;
+    takeFiles(engine, pod, container.id);
+    return {
+      warnings: [],
+      opened,
+      inside: (config) => inside(config, namespaces, opened.length > 0),
+      leave: async () => {},
+      ...kept(stack),
+    };
+  }
+}
+
+const nothing = { opened: [], inside: (config: RuntimeConfig) => config, leave: async () => {} };
+
+function kept(stack: DisposableStack): Disposable {
+  const all = stack.move();
+  return { [Symbol.dispose]: () => all.dispose() };
+}
+
+function isRunning(engine: Engine, pod: string): boolean {
+  const state = readLifeState(podDir(engine, pod));
+  return state?.held === true && state.phase === 'running';
+}
+
+function inside(
+  config: RuntimeConfig,
+  joined: readonly { readonly type: Namespace['type']; readonly fd: Fd }[],
+  sharesMemory: boolean,
+): RuntimeConfig {
+  const namespaces = config.linux?.namespaces?.map((one): Namespace => {
+    const found = joined.find(({ type }) => type === one.type);
+    return found === undefined ? one : { ...one, path: `/proc/self/fd/${found.fd.number}` };
+  });
+  const mounts = config.mounts?.map((mount): Mount =>
+    sharesMemory && mount.destination === SANDBOX_SHM && mount.type === 'tmpfs'
+      ? { ...mount, type: 'bind', source: SANDBOX_SHM, options: ['bind', 'nosuid', 'noexec', 'nodev'] }
+      : mount,
+  );
+  return {
+    ...config,
+    ...(mounts === undefined ? {} : { mounts }),
+    linux: { ...config.linux, ...(namespaces === undefined ? {} : { namespaces }) },
+  };
+}
+
+/** The files about names are mounted already: what is in them is copied. */
+function takeFiles(engine: Engine, { id, sandbox: { shares } }: PodRecord, container: string): void {
+  const names = [
+    ...(shares.includes('net') ? ['hosts', 'resolv.conf'] : []),
+    ...(shares.includes('uts') ? ['hostname'] : []),
+  ];
+  for (const name of names) {
+    let text = '';
+    try {
+      text = readFileSync(join(podDir(engine, id), name), 'utf8');
+    } catch {
+      // It has none: loopback needs no nameserver.
+    }
+    writeFileSync(join(containerDir(engine, container), name), text);
+  }
+}
