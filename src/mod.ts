@@ -37,6 +37,7 @@ import { runContainer } from './engine/run.ts';
 import type { PullEvent } from './image/pull.ts';
 import { Networks } from './networks.ts';
 import { Secrets } from './secrets.ts';
+import { Pods } from './pods.ts';
 import { nativeDir } from './sys/native.ts';
 import { Volumes } from './volumes.ts';
 
@@ -68,6 +69,9 @@ export type { ContainerUpdate } from './engine/update.ts';
 export type { Networks } from './networks.ts';
 export type { Network } from './network/network.ts';
 export type { NetworkWish } from './network/networks.ts';
+export type { Pods } from './pods.ts';
+export type { CreatePodOptions } from './engine/pods/create-pod.ts';
+export type { PodContainer, PodState, PodSummary } from './engine/pods/list-pods.ts';
 export type { Secrets } from './secrets.ts';
 export type { CreateSecretOptions, SecretRecord } from './engine/secrets/store.ts';
 export type { CreateVolumeOptions } from './engine/volumes/create-volume.ts';
@@ -143,12 +147,15 @@ export class Tare implements AsyncDisposable {
   readonly secrets: Secrets;
   /** Networks of this root, for `run` with `network`. */
   readonly networks: Networks;
+  /** Pods of this root, for `run` with `pod`. */
+  readonly pods: Pods;
 
   /** @internal */
   constructor(engine: Engine) {
     this.#engine = engine;
     this.secrets = new Secrets(engine);
     this.networks = new Networks(engine);
+    this.pods = new Pods(engine);
     this.volumes = new Volumes(engine);
   }
 

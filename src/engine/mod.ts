@@ -3,7 +3,7 @@
  *
  * A container is a directory with a phase and a life lock (docs/decisions/0004-life-is-a-lock.md). Read in this order: engine.ts (paths),
  * run.ts (the story of a start), create.ts, build-config.ts (image and flags to OCI config), launch.ts (config to monitor), reconcile.ts (what the
- * next command does about a crash), remove.ts; volumes/volume.ts and create-volume.ts;
+ * next command does about a crash), remove.ts; volumes/volume.ts and create-volume.ts; pods/pod.ts, create-pod.ts and join-pod.ts;
  * then the verbs: exec, attach, stop, wait, list, logs, inspect, diff, images.
  */
 export { attachContainer } from './attach.ts';
@@ -46,6 +46,13 @@ export { readLogs, type LogOptions, type LogRecord } from './logs.ts';
 export { resolveContainer } from './names.ts';
 export { pauseContainer, unpauseContainer } from './pause.ts';
 export { printContainerPlan } from './plan.ts';
+export { killPod, pausePod, restartPod, startPod, stopPod, unpausePod } from './pods/act-on-pod.ts';
+export { createPod, type CreatePodOptions } from './pods/create-pod.ts';
+export { inspectPod } from './pods/inspect-pod.ts';
+export { listPods, type PodContainer, type PodState, type PodSummary } from './pods/list-pods.ts';
+export { podExists } from './pods/pod-exists.ts';
+export { readPodLogs, type PodLogRecord } from './pods/pod-logs.ts';
+export { prunePods, removePod, type RemovePodOptions } from './pods/remove-pod.ts';
 export { pushImage, type PushedImage, type PushImageOptions } from './push.ts';
 export { readEvents, type EventOptions } from './read-events.ts';
 export { reconcile, reconcileAll } from './reconcile.ts';

@@ -16,7 +16,14 @@ const IMAGE = 'localhost/theirs';
 const AT_A_TIME = 3;
 
 /** Says nothing, and tells by its exit code. */
-const silent = new Set(['container exists', 'image exists', 'secret exists', 'network exists', 'volume exists']);
+const silent = new Set([
+  'container exists',
+  'image exists',
+  'secret exists',
+  'network exists',
+  'pod exists',
+  'volume exists',
+]);
 
 /** What the user may read and write. */
 interface Files {
