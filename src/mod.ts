@@ -70,6 +70,7 @@ export type { Networks } from './networks.ts';
 export type { Network } from './network/network.ts';
 export type { NetworkWish } from './network/networks.ts';
 export type { Pods } from './pods.ts';
+export type { ClonePodOptions } from './engine/pods/clone-pod.ts';
 export type { CreatePodOptions } from './engine/pods/create-pod.ts';
 export type { PodContainer, PodState, PodSummary } from './engine/pods/list-pods.ts';
 export type { Secrets } from './secrets.ts';

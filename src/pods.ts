@@ -1,4 +1,5 @@
 import type { Engine } from './engine/engine.ts';
+import type { ClonePodOptions } from './engine/pods/clone-pod.ts';
 import type { CreatePodOptions } from './engine/pods/create-pod.ts';
 import type { PodSummary } from './engine/pods/list-pods.ts';
 
@@ -17,6 +18,11 @@ export class Pods {
   async create(options: CreatePodOptions = {}): Promise<{ readonly id: string; readonly name: string }> {
     const { id, name } = await (await import('./engine/pods/create-pod.ts')).createPod(this.#engine, options);
     return { id, name };
+  }
+
+  /** Makes one like another one, with its containers; its id. Errors: not-found; already-exists; unsupported for containers run with --rm. */
+  async clone(nameOrId: string, options: ClonePodOptions = {}): Promise<string> {
+    return (await import('./engine/pods/clone-pod.ts')).clonePod(this.#engine, nameOrId, options);
   }
 
   /** All, newest first. */

@@ -81,6 +81,12 @@ export const podVerbs: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/pod-stats.ts')).verb,
   },
   {
+    name: 'pod clone',
+    group: 'pods',
+    summary: 'Create a pod like another one, with its containers',
+    load: async () => (await import('./verbs/pod-clone.ts')).verb,
+  },
+  {
     name: 'pod exists',
     group: 'pods',
     summary: 'Tell by the exit code whether there is such a pod',

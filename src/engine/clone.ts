@@ -15,6 +15,8 @@ export interface CloneOptions {
   readonly name?: string;
   /** Of another image; default the original's, also when its name has moved on since. */
   readonly image?: string;
+  /** The pod it is in; default the original's. */
+  readonly pod?: string;
   /** Limits that are to be others. */
   readonly resources?: ResourceLimits;
   /** Remove the original once the other one is there: one that does not run, or whichever state it is in. */
@@ -53,6 +55,7 @@ export async function cloneContainer(
     ...withoutPolicy(record.created),
     source: options.image ?? (await sourceOf(engine, record, record.created)),
     resources,
+    ...(options.pod === undefined ? {} : { pod: options.pod }),
     ...(record.restart === undefined ? {} : { restart: record.restart }),
     ...(options.image === undefined ? { pull: 'never' as const } : {}),
   };

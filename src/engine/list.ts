@@ -45,7 +45,7 @@ export interface ContainerSummary {
   readonly pid?: number;
   readonly labels: Readonly<Record<string, string>>;
   /** The pod it is in. */
-  readonly pod?: { readonly id: string; readonly name: string };
+  readonly pod?: { readonly id: string; readonly name: string; readonly init?: 'always' | 'once' };
   /** It is the sandbox of a pod. */
   readonly sandbox?: true;
   readonly network: string;
@@ -169,13 +169,17 @@ function summaryOf(engine: Engine, id: string, life: LifeState | undefined): Con
     ...(startedAt === undefined ? {} : { startedAt }),
     state,
     labels: record.labels,
-    ...(record.pod === undefined ? {} : { pod: { id: record.pod.id, name: record.pod.name } }),
+    ...(record.pod === undefined ? {} : { pod: memberOf(record.pod) }),
     ...(record.sandbox === undefined ? {} : { sandbox: true }),
     network: record.network,
     ...networksOf(networkHolder(record) === id ? record.net : findRecord(engine, networkHolder(record))?.net),
     ...(health === undefined ? {} : { health: health.status }),
     ...(record.restart === undefined ? {} : { restartPolicy: record.restart.policy }),
   };
+}
+
+function memberOf({ id, name, init }: NonNullable<ContainerRecord['pod']>): NonNullable<ContainerSummary['pod']> {
+  return { id, name, ...(init === undefined ? {} : { init }) };
 }
 
 function networksOf(net: ContainerRecord['net']): Pick<ContainerSummary, 'networks' | 'ports'> {

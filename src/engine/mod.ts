@@ -47,6 +47,7 @@ export { resolveContainer } from './names.ts';
 export { pauseContainer, unpauseContainer } from './pause.ts';
 export { printContainerPlan } from './plan.ts';
 export { killPod, pausePod, restartPod, startPod, stopPod, unpausePod } from './pods/act-on-pod.ts';
+export { clonePod, type ClonePodOptions } from './pods/clone-pod.ts';
 export { createPod, type CreatePodOptions } from './pods/create-pod.ts';
 export { inspectPod } from './pods/inspect-pod.ts';
 export { listPods, type PodContainer, type PodState, type PodSummary } from './pods/list-pods.ts';

@@ -12,7 +12,7 @@ export interface PruneContainersOptions extends PruneWish {
 }
 
 /**
- * Removes all containers that do not run. One that somebody starts, or removes, at that moment is left to them. Returns the ids, newest first, and with `measure` the bytes
+ * Removes all containers that do not run, but those of pods. One that somebody starts, or removes, at that moment is left to them. Returns the ids, newest first, and with `measure` the bytes
  * freed. Errors: denied.
  */
 export async function pruneContainers(
@@ -23,6 +23,8 @@ export async function pruneContainers(
   let freedBytes = 0;
   for (const container of await collectedContainers(engine)) {
     if (!['created', 'initialized', 'exited'].includes(container.state) || !isWished(container, options)) continue;
+    // The pod decides when it runs again.
+    if (container.pod !== undefined) continue;
     const record = findRecord(engine, container.id);
     const size = options.measure === true && record !== undefined ? await containerDiskSize(engine, record) : undefined;
     try {

@@ -7,6 +7,7 @@ import { reconcileAll } from './reconcile.ts';
 
 /** What a clean-up removed. */
 export interface PrunedSystem {
+  readonly pods: readonly string[];
   readonly containers: readonly string[];
   readonly images: readonly string[];
   /** Names. */
@@ -15,7 +16,7 @@ export interface PrunedSystem {
 }
 
 /**
- * Removes what nobody uses: containers that do not run (with `volumes` also anonymous volumes, those with names too when `all` is said), images without a name (with `all` every image that no container is of), kept blobs whose layers are gone, and what killed
+ * Removes what nobody uses: pods that have ended, containers that do not run (with `volumes` also anonymous volumes, those with names too when `all` is said), images without a name (with `all` every image that no container is of), kept blobs whose layers are gone, and what killed
  * processes left. Errors: denied; those of the store.
  */
 export async function pruneSystem(
@@ -23,6 +24,7 @@ export async function pruneSystem(
   options: { readonly all?: boolean; readonly volumes?: boolean } = {},
 ): Promise<PrunedSystem> {
   await reconcileAll(engine);
+  const pods = await (await import('./pods/remove-pod.ts')).prunePods(engine);
   const containers = await pruneContainers(engine, { measure: true });
   const volumes =
     options.volumes === true
@@ -35,5 +37,5 @@ export async function pruneSystem(
   const images = await pruneImages(engine, { all: options.all === true });
   await pruneBlobs(engine, store);
   const freedBytes = containers.freedBytes + volumes.freedBytes + Math.max(0, before - (await measure()));
-  return { containers: containers.removed, images, volumes: volumes.removed, freedBytes };
+  return { pods, containers: containers.removed, images, volumes: volumes.removed, freedBytes };
 }

@@ -287,6 +287,7 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
     );
     assert.equal(await lab.ok('pod', 'logs', '-n', 'p'), 'a from a\nb from b');
     assert.equal(await lab.ok('pod', 'logs', '-c', 'b', 'p'), 'from b');
+    assert.match(await lab.refused(125, 'pod', 'logs', '-c', 'none', 'p'), /Cannot find container none in pod p/);
     assert.equal(
       (await lab.ok('pod', 'stats', '--no-stream', '--format', '{{.Pod}} {{.Name}}', 'p')).split('\n').length,
       3,
@@ -357,6 +358,7 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
     await lab.ok('pod', 'restart', '-t', '0', 'p');
     await until(() => noted().endsWith('always main'), 5000, 'it runs again');
     assert.equal(noted(), 'once always main always main');
+    assert.equal(await lab.state('p'), 'Running');
     await lab.ok('pod', 'stop', '-t', '0', 'p');
     await lab.ok('create', '--pod', 'p', '--init-ctr', 'always', '--name', 'bad', 'box', 'false');
     assert.match(
@@ -367,6 +369,46 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
     await lab.ok('pod', 'rm', '-f', 'p');
     await lab.clean();
   });
+
+  test(
+    'pod clone: a pod and containers like others, with other limits',
+    { skip: hasController('memory') },
+    async () => {
+      await using lab = new PodLab();
+      await lab.ok('pod', 'create', '--name', 'p', '-m', '64m', '-l', 'a=b');
+      await lab.ok('create', '--pod', 'p', '--name', 'a', '--stop-timeout', '0', 'box', 'sleep', '1000');
+      const id = await lab.ok('pod', 'clone', '--start', '-m', '128m', 'p');
+      assert.equal(
+        await lab.ok(
+          'pod',
+          'ps',
+          '--filter',
+          `id=${id}`,
+          '--format',
+          '{{.Name}} {{.Status}} {{.ContainerNames}} {{.Labels}}',
+        ),
+        `p-clone Running ${id.slice(0, 12)}-infra,a-clone a=b`,
+      );
+      assert.equal(
+        await lab.ok('pod', 'inspect', '--format', '{{.memory_limit}}', 'p-clone'),
+        String(128 * 1024 * 1024),
+      );
+      assert.equal(await lab.state('p'), 'Created');
+      await lab.ok('pod', 'clone', '--destroy', 'p', 'q');
+      assert.match(await lab.refused(125, 'pod', 'clone', 'q', 'p-clone'), /Cannot use name p-clone/);
+      assert.deepEqual(
+        (await listPods(lab.engine)).map(({ name }) => name),
+        ['q', 'p-clone'],
+      );
+      // What is of a pod is not pruned apart from it.
+      await lab.ok('pod', 'stop', 'p-clone');
+      await lab.ok('container', 'prune', '-f');
+      assert.equal((await lab.pod('p-clone')).containers.length, 2);
+      assert.match(await lab.ok('system', 'prune', '-f'), new RegExp(`Deleted Pods:\n${id}`));
+      await lab.ok('pod', 'rm', '-fa');
+      await lab.clean();
+    },
+  );
 
   test('run --pod new:NAME makes the pod, and takes it back when the container cannot be made', async () => {
     await using lab = new PodLab();

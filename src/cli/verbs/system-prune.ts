@@ -15,14 +15,16 @@ export const verb = defineVerb({
     force: { type: 'switch', short: 'f', help: 'Do not ask' },
   },
   args: { min: 0, max: 0 },
-  examples: [['system prune -f', 'Remove ended containers, images without a name, and blobs of layers that are gone']],
+  examples: [
+    ['system prune -f', 'Remove ended pods and containers, images without a name, and blobs of layers that are gone'],
+  ],
   async run(context, values) {
     const all = values.all === true;
     const volumes = values.volumes === true;
     const lost = volumes
       ? `\t- all ${all ? '' : 'anonymous '}volumes without a container, with all that is in them\n`
       : '';
-    const warning = `WARNING! This command removes:\n\t- all non running containers\n${lost}\t- ${
+    const warning = `WARNING! This command removes:\n\t- all pods that have ended\n\t- all non running containers\n${lost}\t- ${
       all ? 'all images without a container' : 'all images without a name and a container'
     }\n\t- kept blobs of layers that are gone\n\n`;
     if (!(await confirm(context, values.force === true, warning))) return 0;
@@ -30,7 +32,8 @@ export const verb = defineVerb({
     const section = (title: string, ids: readonly string[]): string =>
       ids.length === 0 ? '' : `${title}:\n${ids.map((id) => `${id}\n`).join('')}\n`;
     context.print(
-      section('Deleted Containers', pruned.containers) +
+      section('Deleted Pods', pruned.pods) +
+        section('Deleted Containers', pruned.containers) +
         section('Deleted Volumes', pruned.volumes) +
         section('Deleted Images', pruned.images),
     );

@@ -4,7 +4,6 @@ import type { Engine } from '../engine.ts';
 import { type ContainerSummary, isKept, isLive, isUp, summarize } from '../list.ts';
 import { pauseContainer, unpauseContainer } from '../pause.ts';
 import { reconcile } from '../reconcile.ts';
-import { findRecord } from '../record.ts';
 import { startAgain } from '../start-again.ts';
 import { killContainer, stopContainer, type StopOptions } from '../stop.ts';
 import { memberIds } from './members.ts';
@@ -21,7 +20,7 @@ export async function startPod(engine: Engine, nameOrId: string): Promise<string
   const how = { attach: false, stdin: false };
   if (record.sandbox.infra) await startAgain(engine, id, how);
   await runInitContainers(engine, id);
-  const waiting = members.filter((member) => !isLive(member) && !isInit(engine, member));
+  const waiting = members.filter((member) => !isLive(member) && member.pod?.init === undefined);
   await forAll('start', record, waiting, (member) => startAgain(engine, member.id, how));
   return id;
 }
@@ -99,10 +98,6 @@ export async function podMembers(
     .flatMap((member) => summarize(engine, member) ?? [])
     .toSorted((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
   return { id, record, members };
-}
-
-function isInit(engine: Engine, { id }: ContainerSummary): boolean {
-  return findRecord(engine, id)?.pod?.init !== undefined;
 }
 
 /** All at once; what goes wrong with some does not keep the others. One that is gone meanwhile is fine. */

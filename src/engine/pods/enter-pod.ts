@@ -45,7 +45,7 @@ export async function enterPod(engine: Engine, asked: CreateOptions): Promise<En
         name: pod.name,
         shares,
         ...(pod.sandbox.cgroupPath === undefined ? {} : { cgroupPath: pod.sandbox.cgroupPath }),
-        ...(pod.sandbox.exitPolicy === 'stop' ? { stops: true } : {}),
+        ...(pod.sandbox.exitPolicy === 'stop' && init === undefined ? { stops: true } : {}),
         ...(init === undefined ? {} : { init }),
       },
       options: dropUndefined({

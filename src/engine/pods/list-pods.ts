@@ -60,7 +60,7 @@ function summarizePod(engine: Engine, own: ContainerSummary, members: readonly C
   return {
     id: own.id,
     name: own.name,
-    state: podState(containers.map(({ state }) => state)),
+    state: podState([...(infra ? [own] : []), ...members.filter(counts)].map(({ state }) => state)),
     createdAt: own.createdAt,
     labels: own.labels,
     shares,
@@ -70,6 +70,11 @@ function summarizePod(engine: Engine, own: ContainerSummary, members: readonly C
     networks: own.networks ?? [],
     containers,
   };
+}
+
+/** An init container that has ended has done its part. */
+function counts({ pod, state }: ContainerSummary): boolean {
+  return pod?.init === undefined || state !== 'exited';
 }
 
 /** What podman calls the container that we do not need. */

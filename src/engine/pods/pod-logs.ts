@@ -1,4 +1,6 @@
+import { TareError } from '../../base/errors.ts';
 import type { Engine } from '../engine.ts';
+import type { ContainerSummary } from '../list.ts';
 import { type LogOptions, type LogRecord, readLogs } from '../logs.ts';
 import { podMembers } from './act-on-pod.ts';
 
@@ -14,7 +16,7 @@ interface Next {
 }
 
 /**
- * Reads the logs of a pod's containers as one: by time, with `follow` as they come. `only`: the name or id of one of them. Errors: not-found; as `readLogs`.
+ * Reads the logs of a pod's containers as one: by time, with `follow` as they come. `only`: the name or id of one of them. Errors: not-found; invalid; as `readLogs`.
  */
 export async function* readPodLogs(
   engine: Engine,
@@ -23,9 +25,7 @@ export async function* readPodLogs(
 ): AsyncGenerator<PodLogRecord> {
   const { only, ...how } = options;
   const { members } = await podMembers(engine, nameOrId);
-  const chosen = members.filter(
-    ({ id, name }) => only === undefined || name === only || (only !== '' && id.startsWith(only)),
-  );
+  const chosen = only === undefined ? members : [memberNamed(members, only, nameOrId)];
   const logs = chosen.map(({ id }) => readLogs(engine, id, how));
   const take = async (index: number): Promise<Next> => ({
     index,
@@ -46,6 +46,17 @@ export async function* readPodLogs(
   } finally {
     await Promise.all(logs.map((log) => log.return(undefined)));
   }
+}
+
+/** A name wins over the beginning of an id. */
+function memberNamed(members: readonly ContainerSummary[], wanted: string, pod: string): ContainerSummary {
+  const named = members.find(({ name }) => name === wanted);
+  const found = named === undefined ? members.filter(({ id }) => id.startsWith(wanted)) : [named];
+  if (found.length === 1 && found[0] !== undefined && wanted !== '') return found[0];
+  throw new TareError(
+    found.length > 1 ? 'invalid' : 'not-found',
+    `Cannot find container ${wanted} in pod ${pod}: ${found.length > 1 ? `${found.length} ids begin with it` : 'no such container'}`,
+  );
 }
 
 /** What has ended comes first: it is not waited for again. */
