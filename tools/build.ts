@@ -256,14 +256,18 @@ async function bundle(): Promise<void> {
     'engine/join-networks.js',
     'engine/leave-networks.js',
   );
+  const pod = staticClosure('engine/pods/enter-pod.js', 'engine/pods/join-pod.js');
+  // Small, and of networks and pods alike: neither is to load the other.
+  const both = ['engine/init-process.js', 'engine/open-read-only.js'];
   for (const name of bundleNames) {
     // What the verb loads in any case is one file, because each further one costs a quarter of a millisecond; what an image needs besides is another.
     const verbs = hotVerbs.includes(name) ? [`cli/verbs/${name}.js`] : [];
-    const core = staticClosure('cli/cli.js', 'engine/engine.js', ...verbs);
+    const core = staticClosure('cli/cli.js', 'engine/engine.js', ...both, ...verbs);
     await write('entry.js', join(next, name), [
       { name: 'core', test: (id) => core.has(id) },
       { name: 'store', test: (id) => store.has(id) },
       { name: 'network', test: (id) => network.has(id) },
+      { name: 'pod', test: (id) => pod.has(id) },
     ]);
     for (const file of readdirSync(join(next, name))) finish(join(next, name, file), true);
   }

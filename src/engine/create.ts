@@ -20,8 +20,16 @@ import { generatedName, newId } from './ids.ts';
 import { mountRootfs } from './mount-rootfs.ts';
 import { checkName, releaseName, reserveName } from './names.ts';
 import type { NamespaceRequest } from './namespace-request.ts';
+import type { NetworkRequest } from './network-request.ts';
 import { type PreparedSource, prepareSource, resolveSource } from './prepare-source.ts';
-import { type ContainerRecord, containerDir, diskDir, type RecordedMount, writeRecord } from './record.ts';
+import {
+  type ContainerRecord,
+  containerDir,
+  diskDir,
+  type RecordedMount,
+  type RecordedNetwork,
+  writeRecord,
+} from './record.ts';
 import { checkSupervised, supervised } from './supervised.ts';
 import { deleteContainer } from './delete.ts';
 import { mappedIds } from './rootless.ts';
@@ -171,12 +179,7 @@ export async function prepareContainer(
       ...(made === undefined ? {} : { userns: made.recorded }),
       ...(network === undefined
         ? { network: options.network?.includes('host') === true ? 'host' : 'none' }
-        : {
-            network: network.mode,
-            net: await (
-              await import('./network-ports.ts')
-            ).recordedNetwork(network, [...(image?.exposedPorts ?? []), ...(options.expose ?? [])]),
-          }),
+        : { network: network.mode, net: pod?.net ?? (await recordNetwork(network, options, image?.exposedPorts)) }),
       ...(names === undefined ? {} : { names }),
       ...recordedMounts(options, taken?.recorded),
       stopSignal: stopSignal ?? parseSignal(image?.stopSignal ?? 'TERM'),
@@ -218,6 +221,14 @@ export function withDefaultNetwork(engine: Engine, options: CreateOptions): Crea
   if (options.network !== undefined || options.source.startsWith('bundle:')) return options;
   if (engine.rootless !== undefined || asksForNamespace(options)) return options;
   return asksForNetwork(options) ? options : { ...options, network: engine.defaultNetwork ?? 'bridge' };
+}
+
+async function recordNetwork(
+  network: NetworkRequest,
+  { expose = [] }: CreateOptions,
+  exposed: readonly string[] = [],
+): Promise<RecordedNetwork> {
+  return (await import('./network-ports.ts')).recordedNetwork(network, [...exposed, ...expose]);
 }
 
 type NetworkOptions = Pick<

@@ -150,7 +150,7 @@ export async function cleanUp(engine: Engine, record: ContainerRecord, owned: bo
   if ((record.autoRemove || owned) && !isRestarting(containerDir(engine, record.id)))
     await deleteContainer(engine, record.id, record);
   else await letGo(engine, record);
-  if (record.pod !== undefined) await (await import('./pods/settle-pod.ts')).settlePod(engine, record);
+  if (record.pod?.stops === true) await (await import('./pods/settle-pod.ts')).settlePod(engine, record);
 }
 
 async function letGo(engine: Engine, record: ContainerRecord): Promise<void> {

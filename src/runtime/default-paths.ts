@@ -27,3 +27,6 @@ export const readonlyPaths: readonly string[] = [
   '/proc/sys',
   '/proc/sysrq-trigger',
 ];
+
+/** Where a sandbox has the shared memory of those who share its ipc namespace, below a root that is empty otherwise. */
+export const SANDBOX_SHM = '/dev/shm';

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
-import { SANDBOX_SHM } from '../../runtime/compile/compile-sandbox.ts';
+import { SANDBOX_SHM } from '../../runtime/default-paths.ts';
 import { changePhase } from '../../runtime/state.ts';
 import type { RuntimeConfig } from '../../spec/runtime-config.ts';
 import { applicableLimits } from '../applicable-limits.ts';

@@ -6,6 +6,7 @@ import { asksForNames, asksForNetwork } from '../create.ts';
 import type { CreateOptions } from '../create-options.ts';
 import type { Engine } from '../engine.ts';
 import type { NetworkRequest } from '../network-request.ts';
+import type { RecordedNetwork } from '../record.ts';
 import { reconcile } from '../reconcile.ts';
 import { addMember, holdMembers } from './members.ts';
 import { type PodMembership, type PodRecord, podDir, readPod, resolvePod } from './pod.ts';
@@ -15,8 +16,9 @@ export interface EnteredPod extends Disposable {
   readonly membership: PodMembership;
   /** What was asked for, with what the pod says. */
   readonly options: CreateOptions;
-  /** The pod's network, where it is shared. */
+  /** The pod's network, where it is shared: as a request, and as the record has it. */
   readonly network: NetworkRequest | undefined;
+  readonly net: RecordedNetwork | undefined;
   /** Notes a container whose directory is there. */
   add(id: string): void;
   /** Where its cgroup is, when `own` is where it would be otherwise. */
@@ -38,6 +40,7 @@ export async function enterPod(engine: Engine, asked: CreateOptions): Promise<En
     const { shares } = pod.sandbox;
     refuseShared(asked, pod);
     const sharesNet = shares.includes('net');
+    const net = sharesNet && pod.network !== 'host' ? { join: [], ports: [], of: id } : undefined;
     const { initContainer: init } = asked;
     return {
       membership: {
@@ -55,10 +58,8 @@ export async function enterPod(engine: Engine, asked: CreateOptions): Promise<En
         restart:
           asked.restart ?? (asked.autoRemove === true || init !== undefined ? undefined : pod.sandbox.created.restart),
       }),
-      network:
-        sharesNet && pod.network !== 'host'
-          ? { mode: 'container', join: [], publish: [], publishAll: false, of: id }
-          : undefined,
+      network: net && { mode: 'container', publish: [], publishAll: false, join: net.join, of: id },
+      net,
       add: (container) => addMember(engine, id, container),
       cgroupPath: (own, container) =>
         pod.sandbox.cgroupPath === undefined ? own : `${pod.sandbox.cgroupPath}/${container}`,

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SANDBOX_SHM } from '../../runtime/compile/compile-sandbox.ts';
+import { SANDBOX_SHM } from '../../runtime/default-paths.ts';
 import { readLifeState } from '../../runtime/state.ts';
 import type { Mount, Namespace, RuntimeConfig } from '../../spec/runtime-config.ts';
 import type { Fd } from '../../sys/fd.ts';
@@ -11,10 +11,8 @@ import type { JoinedNetworks } from '../join-networks.ts';
 import { openReadOnly } from '../open-read-only.ts';
 import { reconcile } from '../reconcile.ts';
 import { type ContainerRecord, containerDir } from '../record.ts';
-import { startContainer } from '../start.ts';
 import type { OpenedMount } from '../volumes/open-mounts.ts';
 import { holdMembers } from './members.ts';
-import { makePodCgroup } from './pod-cgroup.ts';
 import { type PodMembership, type PodRecord, podDir, readPod } from './pod.ts';
 import { namespaceOf } from './shares.ts';
 
@@ -36,10 +34,13 @@ export async function joinPod(
     // Before the lock: this may end what is left of the pod's last run, under the same one.
     await reconcile(engine, id);
     const pod = readPod(engine, id);
-    if (pod.sandbox.infra && !isRunning(engine, id)) await startContainer(engine, id, { attach: false, stdin: false });
+    if (pod.sandbox.infra && !isRunning(engine, id)) await startSandbox(engine, id);
     using stack = new DisposableStack();
     stack.use(await holdMembers(engine, id, 'read'));
-    if (!pod.sandbox.infra) return { ...nothing, warnings: makePodCgroup(engine, pod), ...kept(stack) };
+    if (!pod.sandbox.infra) {
+      const { makePodCgroup } = await import('./pod-cgroup.ts');
+      return { ...nothing, warnings: makePodCgroup(engine, pod), ...kept(stack) };
+    }
     using init = openInit(engine, id);
     if (init === undefined || !isRunning(engine, id)) continue;
     const open = (name: string): Fd => stack.use(openReadOnly(`/proc/${init.pid}/ns/${name}`, `join pod ${pod.name}`));
@@ -69,6 +70,11 @@ const nothing = { opened: [], inside: (config: RuntimeConfig) => config, leave: 
 function kept(stack: DisposableStack): Disposable {
   const all = stack.move();
   return { [Symbol.dispose]: () => all.dispose() };
+}
+
+async function startSandbox(engine: Engine, pod: string): Promise<void> {
+  const { startContainer } = await import('../start.ts');
+  await startContainer(engine, pod, { attach: false, stdin: false });
 }
 
 function isRunning(engine: Engine, pod: string): boolean {

@@ -14,13 +14,10 @@ const PLAIN_FILES = 0x2 | 0x4 | 0x8;
 const MOUNT_ATTR_RDONLY = 1;
 const KEEP_UMASK = 0xffffffff;
 
-/** Where a sandbox has the shared memory of those who share its ipc namespace, below a root that is empty otherwise. */
-export const SANDBOX_SHM = '/dev/shm';
-
 /**
  * The Plan of a sandbox: a process that executes nothing, has no rights and an empty root, and whose namespaces others join. As process 1 of its pid namespace it reaps.
  *
- * Of the configuration it takes namespaces, hostname, sysctls and the mount on `SANDBOX_SHM`. Errors: as `compile`.
+ * Of the configuration it takes namespaces, hostname, sysctls and mounts, of temporary file systems. Errors: as `compile`.
  */
 export function compileSandbox(config: RuntimeConfig, options: CompileOptions): CompiledPlan {
   const { linux, hostname = '' } = config;
