@@ -113,7 +113,7 @@ export function resolvText(
   const asked =
     nameserver !== undefined
       ? [nameserver]
-      : (options.dns ?? words('nameserver').filter((address) => !/^(127\.|::1$|0\.0\.0\.0$)/.test(address)));
+      : (options.dns ?? words('nameserver').filter((address) => !isMachineOnly(address)));
   const search = options.dnsSearch ?? words('search');
   const wanted = [...(options.dnsOptions ?? words('options'))];
   if (nameserver !== undefined && options.dnsOptions?.some(isNdots) !== true) {
@@ -135,11 +135,17 @@ export function resolvText(
 
 const isNdots = (option: string): boolean => option.startsWith('ndots:');
 
-/** Whom the machine asks, also where only it can. */
-export function machineNameservers(): string[] {
-  const lines = textOf(RESOLV_CONF)
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/));
+/** Whom the machine asks, also where only it can; with `reachable` only whom others can ask, too. */
+export function machineNameservers(reachable = false): string[] {
+  const all = nameserversIn(reachable ? machineResolvConf() : textOf(RESOLV_CONF));
+  return reachable ? all.filter((address) => !isMachineOnly(address)) : all;
+}
+
+/** 127.0.0.0/8 and ::1, where only the machine itself is asked. */
+const isMachineOnly = (address: string): boolean => /^(127\.|::1$|0\.0\.0\.0$)/.test(address);
+
+function nameserversIn(text: string): string[] {
+  const lines = text.split('\n').map((line) => line.trim().split(/\s+/));
   return lines.flatMap(([first, address = '']) =>
     first === 'nameserver' && readAddress(address) !== undefined && !/^(0\.0\.0\.0|::)$/.test(address) ? [address] : [],
   );

@@ -32,7 +32,8 @@ export function networkPlaces(engine: Engine): NetworkPlaces {
     records: join(engine.root, 'networks'),
     run: join(engine.runRoot, 'networks'),
     table: engine.root === STANDARD_ROOT ? 'tare' : `tare_${digestOf(engine.root)}`,
-    nameservers: machineNameservers,
+    // A user's resolver is not in the machine's own namespace.
+    nameservers: () => machineNameservers(engine.rootless !== undefined),
     cgroupFiles: () => resolverCgroupFiles(engine),
     isAlive: (container) => isLifeHeld(containerDir(engine, container)) === true,
   };

@@ -79,6 +79,10 @@ test(
     assert.equal(ground.ask(b, 'fd01::1'), 'fd01::2');
     assert.equal(ground.ask(c, '10.100.7.2', 80, 'tcp', 0.5), 'no: TimeoutError');
     assert.match(ground.ask(d, '192.0.2.1', 80, 'tcp', 0.5), /^no: /);
+    // By name, too, and from no other network.
+    const byName = ['sh', '-c', 'nc -w 5 a 80 </dev/null'];
+    assert.match(await lab.ok('exec', 'b', ...byName), /^(10\.100\.7\.3|fd.*::3)$/);
+    assert.notEqual((await lab.tare('exec', 'c', ...byName)).code, 0);
     assert.match(await lab.ok('exec', 'b', 'cat', '/etc/hosts'), /^192\.0\.2\.2\thost\.containers\.internal /m);
     // Nothing of it is in the machine's own namespace.
     assert.doesNotMatch(ground.run(ground.machine, 'ip', '-o', 'link'), /tare|veth|tap/);
