@@ -16,6 +16,7 @@ import {
   flushChain,
   joined,
 } from '../sys/nftables/objects.ts';
+import { acceptForward, forgetForward } from './forward-policy.ts';
 import { LAYOUT, networkChain, networkRules, tableRequests, usesOf } from './firewall-table.ts';
 
 /** What the firewall knows of a network. */
@@ -77,6 +78,7 @@ export class Firewall implements Disposable {
    * Errors: by errno of the netlink requests.
    */
   ensure(network: NetworkRules, contents: () => FirewallContents): void {
+    acceptForward(this.#nft, [network]);
     const chain = networkChain(network.bridge);
     const expected = new Map(usesOf(network));
     const found = this.#nft.chains(this.#table, [...expected.keys()]);
@@ -93,6 +95,7 @@ export class Firewall implements Disposable {
 
   /** Throws our table away and makes it again. Nobody sees a moment without. */
   rebuild({ networks, ports }: FirewallContents): void {
+    acceptForward(this.#nft, networks);
     this.#nft.commit([
       // Deleting what is not there fails: so it is there.
       addTable(this.#table),
@@ -105,6 +108,7 @@ export class Firewall implements Disposable {
 
   /** Forgets a network. Idempotent. */
   removeNetwork(network: NetworkRules): void {
+    forgetForward(this.#nft, network.bridge);
     const chain = networkChain(network.bridge);
     if (this.#nft.chains(this.#table, [chain]).length === 0) return;
     const sets = networkElements(network);

@@ -130,6 +130,11 @@ export function dnat(family: number, address: number, port: number): Expression 
   );
 }
 
+/** Counts what comes to it, as rules of iptables do. */
+export function counter(): Expression {
+  return expression('counter');
+}
+
 /** The connection gets an address of the link it leaves by. */
 export function masquerade(): Expression {
   return expression('masq');

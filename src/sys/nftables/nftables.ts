@@ -2,7 +2,7 @@ import type { FdLike } from '../fd.ts';
 import { Attributes, malformed, text } from '../netlink/attributes.ts';
 import type { Request } from '../netlink/socket.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { type Element, isDeletion, nftRequest, NFPROTO_INET, readComment } from './objects.ts';
+import { type Element, isDeletion, nftRequest, NFPROTO_INET, type OthersChain, readComment } from './objects.ts';
 
 const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
@@ -17,7 +17,16 @@ export interface Chain {
   readonly uses: number;
 }
 
-/** The packet filter of a network namespace, as far as it is of the family inet (NFPROTO_INET). */
+/** A rule of somebody else's chain. */
+export interface CommentedRule {
+  /** Its number, as the kernel has it. */
+  readonly handle: Buffer;
+  readonly comment: string;
+}
+
+const NF_DROP = 0;
+
+/** The packet filter of a network namespace: what is of the family inet (NFPROTO_INET), and chains of others by name. */
 export class Nftables implements Disposable {
   readonly #socket: NetlinkSocket;
   #hasDeleted = false;
@@ -61,6 +70,42 @@ export class Nftables implements Disposable {
     });
   }
 
+  /** Those of the chains that are there and drop what no rule of theirs accepts. */
+  dropping(chains: readonly OthersChain[]): OthersChain[] {
+    const answers = this.#socket.request(
+      chains.map(({ family, table, chain }) => ({
+        ...nftRequest('getChain', 'find chain', chain, [text(1, table), text(3, chain)], 0, family),
+        allow: ['ENOENT'],
+      })),
+    );
+    const found = new Set(
+      answers.flatMap(({ payload }) => (readTable(payload, 'any').be32(5) === NF_DROP ? [payload[0]] : [])),
+    );
+    return chains.filter(({ family }) => found.has(family));
+  }
+
+  /** The rules of a chain that have a comment; nothing when there is no such chain. */
+  commented({ family, table, chain }: OthersChain): CommentedRule[] {
+    const request = nftRequest('getRule', 'list rules', chain, [text(1, table), text(2, chain)], 0, family);
+    try {
+      return this.#socket
+        .dump(request, (payload) => {
+          const rule = readTable(payload, 'any');
+          const handle = rule.bytes(3);
+          const words = readComment(rule.bytes(7));
+          // Not every kernel looks only at what was asked for.
+          const isAsked = payload[0] === family && rule.text(1) === table && rule.text(2) === chain;
+          return handle === undefined || words === undefined || !isAsked
+            ? undefined
+            : { handle: Buffer.from(handle), comment: words };
+        })
+        .filter((rule) => rule !== undefined);
+    } catch (error) {
+      if ((error as { code?: string }).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+
   /** What is in a set or map, verdicts left out; nothing when there is none. */
   elements(table: string, set: string): Element[] {
     const request = nftRequest('getElements', 'list set', set, [text(1, table), text(2, set)]);
@@ -73,8 +118,9 @@ export class Nftables implements Disposable {
   }
 }
 
-function readTable(payload: Buffer): Attributes {
-  if (payload.length < GENMSG_BYTES || payload[0] !== NFPROTO_INET) throw malformed('nothing of the family inet');
+function readTable(payload: Buffer, family: 'inet' | 'any' = 'inet'): Attributes {
+  if (payload.length < GENMSG_BYTES || (family === 'inet' && payload[0] !== NFPROTO_INET))
+    throw malformed('nothing of the family inet');
   return new Attributes(payload.subarray(GENMSG_BYTES));
 }
 

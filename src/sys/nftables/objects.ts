@@ -61,15 +61,16 @@ export interface Element {
   readonly comment?: string;
 }
 
-/** A request about something of the family inet. */
+/** A request about something of a family; ours is inet. */
 export function nftRequest(
   message: keyof typeof messageTypes,
   what: string,
   of: string,
   attributes: readonly Uint8Array[],
   flags = 0,
+  family: number = NFPROTO_INET,
 ): Request {
-  const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
+  const header = Uint8Array.of(family, 0, 0, 0);
   return {
     type: (NFNL_SUBSYS_NFTABLES << 8) | messageTypes[message],
     flags,
@@ -123,6 +124,30 @@ export function deleteChain(table: string, name: string): Request {
 export function addRule(table: string, chain: string, expressions: readonly Expression[]): Request {
   const attributes = [text(1, table), text(2, chain), nested(4, ...expressions)];
   return nftRequest('newRule', 'add rule', chain, attributes, NLM_F_CREATE | NLM_F_APPEND);
+}
+
+/** A chain of somebody else's. */
+export interface OthersChain {
+  /** NFPROTO_IPV4, NFPROTO_IPV6. */
+  readonly family: number;
+  readonly table: string;
+  readonly chain: string;
+}
+
+/** Adds a rule at the end of somebody else's chain, with a comment by which it is found again. */
+export function appendRule(
+  { family, table, chain }: OthersChain,
+  expressions: readonly Expression[],
+  words: string,
+): Request {
+  const attributes = [text(1, table), text(2, chain), nested(4, ...expressions), comment(7, words)];
+  return nftRequest('newRule', 'add rule', chain, attributes, NLM_F_CREATE | NLM_F_APPEND, family);
+}
+
+/** Deletes one rule of somebody else's chain. */
+export function deleteRule({ family, table, chain }: OthersChain, handle: Uint8Array): Request {
+  const attributes = [text(1, table), text(2, chain), attribute(3, handle)];
+  return nftRequest('deleteRule', 'delete rule', chain, attributes, 0, family);
 }
 
 /** Deletes all rules of a chain. */
