@@ -17,7 +17,7 @@ import { type PodMembership, type PodRecord, podDir, readPod } from './pod.ts';
 import { namespaceOf } from './shares.ts';
 
 /** What a container that starts has of its pod. Until it is disposed nobody ends the pod's containers for its end. */
-export interface JoinedPod extends JoinedNetworks {
+export interface JoinedPod extends Omit<JoinedNetworks, 'held'> {
   /** Mounts that are shared. */
   readonly opened: readonly OpenedMount[];
 }
