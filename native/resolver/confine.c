@@ -1,4 +1,4 @@
-/* What is left of root: the right to listen on port 53. */
+/* What is left of root: the right to listen on port 53; the keeper also has that to the packet filter. */
 #include <errno.h>
 #include <grp.h>
 #include <linux/audit.h>
@@ -15,10 +15,10 @@
 /* Nobody else's: above what systems give to people and services (systemd: up to 65519), below `nobody`. */
 enum { RESOLVER_ID = 65530 };
 
-static int keep_capability(unsigned capability) {
+/* Of these, all below 32. */
+static int keep_capabilities(uint32_t capabilities) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {0};
-  data[capability / 32].effective = data[capability / 32].permitted = 1u << capability % 32;
+  struct __user_cap_data_struct data[2] = {{.effective = capabilities, .permitted = capabilities}};
   return (int)syscall(SYS_capset, &header, data);
 }
 
@@ -29,7 +29,9 @@ int confine_keeper(void) {
       setresgid(RESOLVER_ID, RESOLVER_ID, RESOLVER_ID) < 0 ||
       setresuid(RESOLVER_ID, RESOLVER_ID, RESOLVER_ID) < 0)
     return -1;
-  if (keep_capability(CAP_NET_BIND_SERVICE) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
+  if (keep_capabilities(1u << CAP_NET_BIND_SERVICE | 1u << CAP_NET_ADMIN) < 0 ||
+      prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    return -1;
   return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -92,11 +94,12 @@ enum { CALLS = sizeof calls / sizeof *calls };
 /* A sanitizer calls what we do not. */
 #ifdef __SANITIZE_ADDRESS__
 int confine_worker(void) {
-  return CALLS ? 0 : -1;
+  return CALLS ? keep_capabilities(1u << CAP_NET_BIND_SERVICE) : -1;
 }
 #else
 int confine_worker(void) {
   struct sock_filter filter[CALLS * 2 + 5];
+  if (keep_capabilities(1u << CAP_NET_BIND_SERVICE) < 0) return -1;
   size_t n = 0;
   filter[n++] = (struct sock_filter)LOAD(arch);
   filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);

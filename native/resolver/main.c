@@ -25,18 +25,38 @@ static void pause_ms(uint64_t ms) {
   nanosleep(&time, NULL);
 }
 
+/* What the worker wants to be let through, until it is gone. */
+static void serve(int worker, int netlink, const char *table) {
+  static struct admit_request request;
+  for (;;) {
+    ssize_t n = recv(worker, &request, sizeof request, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    size_t whole = offsetof(struct admit_request, list) + (size_t)request.count * sizeof request.list[0];
+    int32_t error = request.count <= ADMISSIONS_MAX && (size_t)n == whole ? 0 : EINVAL;
+    if (!error) error = filter_admit(netlink, table, &request);
+    if (send(worker, &error, sizeof error, MSG_NOSIGNAL) < 0) return;
+  }
+}
+
 /* A worker that dies, of whatever, is followed by the next one. */
-static _Noreturn void keep(void) {
+static _Noreturn void keep(int netlink, int denied, const char *table) {
   uint64_t pause = 0;
   for (;;) {
     uint64_t began = now_ms();
+    int status = 0, pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) _exit(125);
     pid_t keeper = getpid(), pid = fork();
-    int status = 0;
     if (pid == 0) {
+      close(netlink);
+      close(pair[0]);
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != keeper || confine_worker() < 0) _exit(EXIT_AGAIN);
-      worker_main();
+      worker_main(pair[1], denied);
     }
+    close(pair[1]);
+    if (pid > 0) serve(pair[0], netlink, table);
+    close(pair[0]);
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
       ;
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE) _exit(0);
@@ -47,7 +67,21 @@ static _Noreturn void keep(void) {
   }
 }
 
+/* The name of our table in the packet filter, a space, and the number that it logs under. */
+static bool read_name(char *name, uint16_t *group) {
+  int fd = openat(FD_DIR, "filter", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, name, TABLE_NAME_MAX);
+  close(fd);
+  char *space = n > 0 ? strchr(name, ' ') : NULL;
+  if (!space) return false;
+  *space = 0;
+  *group = (uint16_t)strtoul(space + 1, NULL, 10);
+  return true;
+}
+
 int main(int argc, char **argv) {
+  static char table[TABLE_NAME_MAX + 1];
+  uint16_t group;
   struct rlimit files = {OPEN_FILES, OPEN_FILES};
   if (argc != 1 || strcmp(argv[0], "tare-resolver")) {
     static const char usage[] = "tare-resolver: started by tare only (docs/decisions/0040-names.md)\n";
@@ -58,10 +92,10 @@ int main(int argc, char **argv) {
   leave_session();
   setrlimit(RLIMIT_NOFILE, &files);
   fcntl(FD_CONTROL, F_SETFL, O_NONBLOCK);
-  if (setns(FD_NETNS, CLONE_NEWNET) < 0 || fchdir(FD_DIR) < 0 || chroot(".") < 0 || confine_keeper() < 0)
-    return 125;
-  for (int fd = FD_NETNS; fd < FD_CGROUPS + 8; fd++)
-    close(fd);
-  close(FD_DIR);
-  keep();
+  if (setns(FD_NETNS, CLONE_NEWNET) < 0 || !read_name(table, &group)) return 125;
+  int netlink = filter_open(), denied = filter_listen(group);
+  if (netlink < 0 || fchdir(FD_DIR) < 0 || chroot(".") < 0 || confine_keeper() < 0) return 125;
+  for (int fd = FD_DIR; fd < FD_CGROUPS + 8; fd++)
+    if (fd != FD_CONTROL && fd != FD_EVENTS && fd != netlink && fd != denied) close(fd);
+  keep(netlink, denied, table);
 }

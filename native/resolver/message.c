@@ -222,6 +222,31 @@ size_t reply_cut(uint8_t *reply, size_t len, size_t question_end, size_t max) {
   return question_end;
 }
 
+uint32_t answer_addresses(const uint8_t *bytes, size_t len, struct found *out, uint32_t max) {
+  uint32_t count = 0;
+  if (len < HEADER_BYTES) return 0;
+  size_t at = HEADER_BYTES;
+  for (uint16_t left = get16(bytes + 4); left > 0; left--) {
+    at = skip_name(bytes, len, at);
+    if (at == 0 || len - at < 4) return 0;
+    at += 4;
+  }
+  for (uint16_t left = get16(bytes + 6); left > 0 && count < max; left--) {
+    at = skip_name(bytes, len, at);
+    if (at == 0 || len - at < RECORD_BYTES) break;
+    uint16_t type = get16(bytes + at), class = get16(bytes + at + 2), data = get16(bytes + at + 8);
+    uint32_t seconds = (uint32_t)get16(bytes + at + 4) << 16 | get16(bytes + at + 6);
+    at += RECORD_BYTES;
+    if (len - at < data) break;
+    if (class == CLASS_IN && ((type == TYPE_A && data == 4) || (type == TYPE_AAAA && data == 16))) {
+      out[count] = (struct found){.address.len = (uint8_t)data, .seconds = seconds};
+      memcpy(out[count++].address.bytes, bytes + at, data);
+    }
+    at += data;
+  }
+  return count;
+}
+
 /* Where a name is found: the network it was asked in comes first, then the container's others. */
 static const struct entry *find_name(const struct table *t, const struct container *c, uint32_t network,
                                      const struct query *q) {

@@ -49,6 +49,14 @@ size_t answer_error(uint8_t *bytes, const uint8_t *query, enum rcode rcode);
 /* Cuts what is too long for a UDP client down to its question, marked as truncated; bytes. */
 size_t reply_cut(uint8_t *reply, size_t len, size_t question_end, size_t max);
 
+/* An address in an answer, and how long it is good. */
+struct found {
+  struct address address;
+  uint32_t seconds;
+};
+/* The addresses in the answer section; how many of them there was room for. */
+uint32_t answer_addresses(const uint8_t *bytes, size_t len, struct found *out, uint32_t max);
+
 /* What containers are called: answers it, or returns 0 where that is for others to say. `network` is where
  * it was asked. */
 size_t answer_local(const struct table *t, const struct container *c, uint32_t network, const uint8_t *query,

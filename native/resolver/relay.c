@@ -150,7 +150,14 @@ static void answered(struct resolver *r, struct relay *y, uint8_t *bytes, size_t
   uint8_t rcode = bytes[3] & RCODE_BITS;
   call_sick(r, &y->tries[y->tried - 1], false);
   bool helpless = rcode == RCODE_FAILED || rcode == RCODE_REFUSED || rcode == RCODE_UNKNOWN;
-  if (!helpless || y->tried >= y->tries_count) return finish(r, y, bytes, len);
+  if (!helpless || y->tried >= y->tries_count) {
+    const struct container *c = asking_container(r, &y->asker);
+    struct query q;
+    if (c && c->limited && query_read(y->query, y->query_len, &q) == RCODE_OK &&
+        !egress_admit(r, c, &q, bytes, len))
+      return fail(r, y);
+    return finish(r, y, bytes, len);
+  }
   uint8_t *copy = malloc(len);
   if (copy) {
     memcpy(copy, bytes, len);

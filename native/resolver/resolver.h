@@ -5,16 +5,19 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "admit.h"
+#include "denial.h"
 #include "message.h"
 
 #define DNS_PORT 53
 
 /* What the starter gave us. */
-enum { FD_LIFE = 3, FD_DIR, FD_CONTROL, FD_NETNS, FD_CGROUPS };
+enum { FD_LIFE = 3, FD_DIR, FD_CONTROL, FD_NETNS, FD_EVENTS, FD_CGROUPS };
 
 enum source_kind {
   SOURCE_CONTROL,
   SOURCE_WATCH,
+  SOURCE_DENIED,
   SOURCE_DATAGRAMS,
   SOURCE_ACCEPT,
   SOURCE_STREAM,
@@ -93,8 +96,9 @@ struct relay {
 #define SICK_SERVERS 64
 
 struct resolver {
-  int epoll;
-  struct source control, watch;
+  int epoll, keeper;
+  struct source control, watch, denied;
+  struct denials denials;
   struct table *table;
   struct listener *listeners;
   struct stream *streams;
@@ -113,11 +117,19 @@ struct resolver {
 /* main.c */
 /* Ends all of the resolver: there is nobody to be answered, or a newer one is to do it. */
 enum { EXIT_DONE = 0, EXIT_AGAIN = 1 };
-_Noreturn void worker_main(void);
+/* `denied`: where the packet filter tells of packets, or -1. */
+_Noreturn void worker_main(int keeper, int denied);
 
 /* confine.c: everything but what the worker does becomes impossible. 0 or -1. */
 int confine_keeper(void);
 int confine_worker(void);
+
+/* egress.c */
+/* Whether a container with a list may ask others for that name. */
+bool egress_asks(const struct container *c, const struct query *q);
+/* Lets it reach the addresses in an answer, if the name is on its list. False: they could not be told. */
+bool egress_admit(const struct resolver *r, const struct container *c, const struct query *q,
+                  const uint8_t *answer, size_t len);
 
 /* worker.c */
 uint64_t now_ms(void);
@@ -133,6 +145,8 @@ void timed_end(struct timed_list *list, struct timed *t);
 /* One that did not end; NULL: none is over. */
 void *timed_over(const struct timed_list *list, uint64_t now);
 /* Answers a question, or has it relayed; false: it is not worth an answer. */
+/* The container that asks; NULL: none that may. */
+const struct container *asking_container(const struct resolver *r, const struct asker *from);
 bool question(struct resolver *r, const struct asker *from, const uint8_t *bytes, size_t len);
 void reply(struct resolver *r, const struct asker *to, uint8_t *bytes, size_t len);
 struct address address_of(const struct sockaddr_storage *from);

@@ -153,14 +153,30 @@ static bool read_place(struct table *t, struct reader *r, struct container *c, u
       if (!add(t, e)) return false;
     }
   }
-  for (uint8_t i = 0; i < addresses; i++)
-    if (!add(t, own[i])) return false;
+  for (uint8_t i = 0; i < addresses; i++) {
+    if (!add(t, own[i]) || !grow((void **)&c->own, c->own_count, sizeof *c->own)) return false;
+    c->own[c->own_count++] = own[i].address;
+  }
   if (!grow((void **)&c->places, c->place_count, sizeof *c->places)) return false;
   c->places[c->place_count++] = (struct place){(uint32_t)network, named};
   return true;
 }
 
-enum { RELAYS = 1, OWN_SERVERS = 2 };
+enum { RELAYS = 1, OWN_SERVERS = 2, LIMITED = 4, BELOW = 1 };
+
+static bool read_domains(struct reader *r, struct container *c) {
+  uint32_t count = take_number(r, 2);
+  for (uint32_t i = 0; r->ok && i < count; i++) {
+    if (!grow((void **)&c->domains, c->domain_count, sizeof *c->domains)) return false;
+    struct domain *d = &c->domains[c->domain_count++];
+    d->below = take_number(r, 1) & BELOW;
+    d->port = (uint16_t)take_number(r, 2);
+    d->name = take_string(r, &d->name_len);
+  }
+  c->actor_len = (uint16_t)take_number(r, 2);
+  c->actor = (const char *)take(r, c->actor_len);
+  return r->ok;
+}
 
 static bool read_container(struct table *t, struct reader *all, const struct servers *machine) {
   uint32_t size = take_number(all, 4);
@@ -174,6 +190,8 @@ static bool read_container(struct table *t, struct reader *all, const struct ser
   uint32_t flags = take_number(&r, 1);
   c->relays = flags & RELAYS;
   c->servers = flags & OWN_SERVERS ? take_servers(&r) : *machine;
+  c->limited = flags & LIMITED;
+  if (c->limited && !read_domains(&r, c)) return false;
   uint32_t places = take_number(&r, 2);
   for (uint32_t i = 0; r.ok && i < places; i++)
     if (!read_place(t, &r, c, which)) return false;
@@ -232,8 +250,11 @@ struct table *table_read(uint8_t *bytes, size_t size) {
 
 void table_free(struct table *t) {
   int saved = errno;
-  for (uint32_t i = 0; i < t->container_count; i++)
+  for (uint32_t i = 0; i < t->container_count; i++) {
+    free(t->containers[i].domains);
     free(t->containers[i].places);
+    free(t->containers[i].own);
+  }
   free(t->containers);
   free(t->networks);
   free(t->entries);

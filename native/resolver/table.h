@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define TABLE_MAGIC 0x4e524154u /* "TARN" */
-#define TABLE_VERSION 1u
+#define TABLE_VERSION 2u
 #define TABLE_MAX_BYTES (64u * 1024 * 1024)
 #define SERVERS_MAX 3
 #define LINK_NAME_MAX 15
@@ -28,13 +28,26 @@ struct place {
   bool named;
 };
 
+/* A name that a container may ask others for, and reach by a port; 0: by any. */
+struct domain {
+  const uint8_t *name;
+  uint8_t name_len;
+  bool below; /* not itself, but all names that end so */
+  uint16_t port;
+};
+
 struct container {
   const char *id;
   uint8_t id_len;
-  bool relays; /* what we do not know is asked of others */
+  bool relays;       /* what we do not know is asked of others */
+  bool limited;      /* but only for these names */
+  const char *actor; /* what events say of it; not terminated */
+  uint16_t actor_len;
   struct servers servers;
+  struct domain *domains;
   struct place *places;
-  uint32_t place_count;
+  struct address *own;
+  uint32_t domain_count, place_count, own_count;
 };
 
 struct gateway {

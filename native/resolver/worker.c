@@ -1,6 +1,9 @@
 /* The worker: its loop, its table, and what becomes of a question. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_log.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,28 +116,34 @@ void reply(struct resolver *r, const struct asker *to, uint8_t *bytes, size_t le
            to->peer.len == 4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 }
 
+const struct container *asking_container(const struct resolver *r, const struct asker *from) {
+  const struct entry *who =
+      table_find(r->table, ENTRY_ADDRESS, from->listener->network, from->peer.bytes, from->peer.len);
+  return who ? &r->table->containers[who->container] : NULL;
+}
+
 bool question(struct resolver *r, const struct asker *from, const uint8_t *bytes, size_t len) {
   static uint8_t out[MESSAGE_MAX];
   struct query q;
   struct answer a;
   /* Containers alone are answered, each in the networks it lives in. */
-  const struct entry *who =
-      table_find(r->table, ENTRY_ADDRESS, from->listener->network, from->peer.bytes, from->peer.len);
-  int rcode = who ? query_read(bytes, len, &q) : -1;
+  const struct container *c = asking_container(r, from);
+  int rcode = c ? query_read(bytes, len, &q) : -1;
   if (rcode < 0) return false;
   if (rcode != RCODE_OK) {
     reply(r, from, out, answer_error(out, bytes, (enum rcode)rcode));
     return true;
   }
-  const struct container *c = &r->table->containers[who->container];
   size_t room = from->stream ? sizeof out : q.udp_bytes < UDP_EDNS ? q.udp_bytes : UDP_EDNS;
   size_t size = answer_local(r->table, c, from->listener->network, bytes, &q, out, room);
-  if (size == 0 && c->relays) {
+  if (size && c->limited && !egress_admit(r, c, &q, out, size)) return false;
+  if (size == 0 && c->relays && (!c->limited || egress_asks(c, &q))) {
     relay_begin(r, from, c, bytes, len, &q);
     return true;
   }
   if (size == 0) {
-    /* Its networks lead nowhere, and so do their names. */
+    /* It may not go there, by its networks or by its list. */
+    if (c->limited) denial_name(&r->denials, c, q.name, q.name_len);
     answer_begin(&a, out, room, bytes, &q);
     size = answer_end(&a, RCODE_NO_NAME, &q);
   }
@@ -162,13 +171,33 @@ static void load(struct resolver *r) {
   listeners_settle(r);
 }
 
+/* With the first byte comes the file of events as it is now: it is another one from time to time. */
+static void take_events(struct resolver *r, int fd) {
+  const struct timeval patience = {0, 200000};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  char byte;
+  struct iovec part = {&byte, 1};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) <= 0) return;
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return;
+  if (r->denials.events >= 0) close(r->denials.events);
+  memcpy(&r->denials.events, CMSG_DATA(head), sizeof(int));
+}
+
 /* Somebody changed the table and wants to know when it holds: a line for each gateway that nobody can ask,
  * "BRIDGE ERRNO", and a last one. */
 static void serve_control(struct resolver *r) {
   char text[4096];
   size_t len = 0;
-  int fd = accept4(r->control.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  int fd = accept4(r->control.fd, NULL, NULL, SOCK_CLOEXEC);
   if (fd < 0) return;
+  take_events(r, fd);
   load(r);
   for (const struct listener *l = r->listeners; l; l = l->next)
     if (l->error && len < sizeof text - 64)
@@ -176,6 +205,22 @@ static void serve_control(struct resolver *r) {
   text[len++] = '.';
   send(fd, text, len, MSG_NOSIGNAL);
   close(fd);
+}
+
+/* Packets that were refused. */
+static void read_denials(struct resolver *r) {
+  _Alignas(struct nlmsghdr) uint8_t bytes[8192];
+  struct denied_packet packet;
+  for (int i = 0; i < EVENTS; i++) {
+    ssize_t n = recv(r->denied.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    /* ENOBUFS: more than we could read; what is left is told. */
+    if (n < 0 && errno != ENOBUFS) return;
+    for (const struct nlmsghdr *h = (const void *)bytes; n > 0 && NLMSG_OK(h, (size_t)n);
+         h = NLMSG_NEXT(h, n))
+      if (h->nlmsg_type == (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) &&
+          denial_read(NLMSG_DATA(h), h->nlmsg_len - NLMSG_HDRLEN, &packet))
+        denial_packet(&r->denials, r->table, &packet);
+  }
 }
 
 /* The table lost its name, or the directory its place. */
@@ -196,6 +241,9 @@ static void dispatch(struct resolver *r, struct source *s, uint32_t events) {
     break;
   case SOURCE_WATCH:
     see_changes(r);
+    break;
+  case SOURCE_DENIED:
+    read_denials(r);
     break;
   case SOURCE_DATAGRAMS:
     listener_read(r, s->owner);
@@ -220,10 +268,13 @@ static int wait_ms(const struct resolver *r, uint64_t now) {
   return next > now ? (int)(next - now) : 0;
 }
 
-void worker_main(void) {
+void worker_main(int keeper, int denied) {
   static struct resolver r;
   struct epoll_event events[EVENTS];
   r.epoll = epoll_create1(EPOLL_CLOEXEC);
+  r.keeper = keeper;
+  r.denied = (struct source){denied, SOURCE_DENIED, NULL};
+  r.denials.events = FD_EVENTS;
   r.idle.after_ms = IDLE_MS;
   r.limits.after_ms = LIMIT_MS;
   r.control = (struct source){FD_CONTROL, SOURCE_CONTROL, NULL};
@@ -232,6 +283,7 @@ void worker_main(void) {
       inotify_add_watch(r.watch.fd, "/", IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0 ||
       source_add(&r, &r.control, EPOLLIN) < 0 || source_add(&r, &r.watch, EPOLLIN) < 0)
     _exit(EXIT_AGAIN);
+  if (denied >= 0 && source_add(&r, &r.denied, EPOLLIN) < 0) _exit(EXIT_AGAIN);
   load(&r);
   for (;;) {
     void *over;

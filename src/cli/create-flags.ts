@@ -73,6 +73,12 @@ export const createFlags = {
   ip6: { type: 'text', value: 'ADDRESS', help: 'IPv6 address in its network' },
   'mac-address': { type: 'text', value: 'ADDRESS', help: 'Hardware address in its network' },
   'network-alias': { type: 'list', value: 'NAME', help: 'Another name in its network' },
+  egress: {
+    type: 'list',
+    value: 'none|allow=ITEM,...',
+    offers: ['none', 'allow='],
+    help: 'What it may reach, and nothing else: DOMAIN, *.DOMAIN, ADDRESS or ADDRESS/BITS, each with :PORT; names are asked of the resolver of containers alone',
+  },
   publish: {
     type: 'list',
     short: 'p',

@@ -67,6 +67,7 @@ export function createOptions(flags: CreateFlagValues, positionals: readonly str
     ip6: flags.ip6,
     macAddress: flags['mac-address'],
     networkAliases: nonEmpty(flags['network-alias']),
+    egress: nonEmpty(flags.egress),
     publish: nonEmpty(flags.publish),
     publishAll: flags['publish-all'],
     expose: nonEmpty(flags.expose),

@@ -131,6 +131,8 @@ export interface CreateOptions {
   readonly ip6?: string;
   readonly macAddress?: string;
   readonly networkAliases?: readonly string[];
+  /** What it may reach: `none`, or `allow=ITEM,...` with DOMAIN, *.DOMAIN, ADDRESS or ADDRESS/BITS, each with :PORT. Default: everything. */
+  readonly egress?: readonly string[];
   /** `[[ADDRESS:][HOSTPORT]:]PORT[/PROTOCOL]`, ranges as well. */
   readonly publish?: readonly string[];
   /** Also what the image exposes, on ports that are free. */

@@ -233,14 +233,14 @@ async function recordNetwork(
 
 type NetworkOptions = Pick<
   CreateOptions,
-  'network' | 'publish' | 'publishAll' | 'ip' | 'ip6' | 'macAddress' | 'networkAliases'
+  'network' | 'publish' | 'publishAll' | 'ip' | 'ip6' | 'macAddress' | 'networkAliases' | 'egress'
 >;
 
 /** Whether it is to have more of networks than none, or the machine's. */
 export function asksForNetwork(options: NetworkOptions): boolean {
-  const { network, publish, publishAll, ip, ip6, macAddress, networkAliases } = options;
+  const { network, publish, publishAll, ip, ip6, macAddress, networkAliases, egress } = options;
   const isPlain = network === undefined || network === 'none' || network === 'host';
-  return !isPlain || (publish ?? publishAll ?? ip ?? ip6 ?? macAddress ?? networkAliases) !== undefined;
+  return !isPlain || (publish ?? publishAll ?? ip ?? ip6 ?? macAddress ?? networkAliases ?? egress) !== undefined;
 }
 
 /** Whether it is to find names in another way than the machine does. */

@@ -26,7 +26,8 @@ export type ContainerAction =
   | 'checkpoint'
   | 'restore'
   | 'destroy'
-  | 'prune';
+  | 'prune'
+  | 'deny';
 export type ImageAction = 'pull' | 'push' | 'tag' | 'untag' | 'remove' | 'import' | 'load' | 'save' | 'build' | 'prune';
 
 /** Something that happened. */

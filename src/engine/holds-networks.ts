@@ -24,8 +24,13 @@ export function holdsNetworks(engine: Engine, id: string): boolean {
 export function lacksResolver(engine: Engine): boolean {
   const dir = `${engine.runRoot}/networks/names`;
   if (!existsSync(`${dir}/table`)) return false;
-  using life = Fd.adopt(openSync(`${dir}/life`, 'a+', 0o600));
-  return !isLocked(life);
+  try {
+    using life = Fd.adopt(openSync(`${dir}/life`, 'a+', 0o600));
+    return !isLocked(life);
+  } catch {
+    // The last container took all of it away meanwhile.
+    return false;
+  }
 }
 
 /** Whether any has. */

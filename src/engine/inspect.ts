@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { readExit } from '../runtime/state.ts';
+import { formatEgress } from '../network/egress.ts';
 import { scopeOf } from '../runtime/cgroup/scope-path.ts';
 import type { IdMapping, RuntimeConfig } from '../spec/runtime-config.ts';
 import { signalName } from '../spec/signals.ts';
@@ -80,6 +81,7 @@ export async function inspectContainer(engine: Engine, nameOrId: string): Promis
       NetworkMode: networkMode(record),
       ...sharedModes(record),
       ...(record.net === undefined ? {} : { PortBindings: portBindings(record.net) }),
+      ...(record.net?.egress === undefined ? {} : { Egress: formatEgress(record.net.egress) }),
       Binds: bindsView(engine, record),
       AutoRemove: record.autoRemove,
       Privileged: record.privileged,

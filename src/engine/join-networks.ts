@@ -8,6 +8,7 @@ import type { Fd } from '../sys/fd.ts';
 import { networkNamespace } from '../sys/network-namespace.ts';
 import { isCniNetwork } from './cni/cni-names.ts';
 import { openInit } from './init-process.ts';
+import { actorMembers, containerActor } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import { leaveNetworks } from './leave-networks.ts';
@@ -54,6 +55,7 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
         held.push(stack.use(fd));
       },
       names: namesOf(engine, record),
+      ...(net.egress === undefined ? {} : { egress: net.egress, actor: actorMembers(containerActor(record)) }),
       ...(record.names?.dns === undefined ? {} : { servers: record.names.dns }),
     });
     attachment = attached;

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import type { Attachment } from '../network/attachment.ts';
+import type { Attachment, Joined } from '../network/attachment.ts';
 import { isNamed } from '../network/names.ts';
 import { readAddress } from '../spec/ip.ts';
 import type { CreateOptions } from './create-options.ts';
@@ -90,13 +90,14 @@ export function hostsText(
   ].join('\n');
 }
 
-/** Whom a container asks that has names of others: the gateway of its first network in which there are any. */
+/** Whom a container asks that has names of others, or may ask for some alone: the gateway of its first network in which it can. */
 export function nameserverOf(
-  attachment: Pick<Attachment, 'networks' | 'names'>,
+  { networks, names, egress }: Pick<Attachment, 'networks' | 'names' | 'egress'>,
   nameless?: ReadonlyMap<string, string>,
 ): string | undefined {
-  if (attachment.names === undefined) return undefined;
-  return attachment.networks.find((one) => isNamed(one) && nameless?.has(one.network) !== true)?.addresses[0]?.gateway;
+  if (names === undefined && egress === undefined) return undefined;
+  const asks = (one: Joined): boolean => (egress !== undefined || isNamed(one)) && nameless?.has(one.network) !== true;
+  return networks.find(asks)?.addresses[0]?.gateway;
 }
 
 /**

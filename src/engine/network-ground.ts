@@ -1,8 +1,10 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NetworkPlaces } from '../network/network-places.ts';
 import type { Purpose } from '../network/reach-keeper.ts';
 import { isLifeHeld } from '../runtime/state.ts';
 import type { Fd } from '../sys/fd.ts';
+import { EVENTS_NAME } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { machineNameservers } from './network-files.ts';
 import { containerDir } from './record.ts';
@@ -34,6 +36,10 @@ export function networkPlaces(engine: Engine): NetworkPlaces {
     table: engine.root === STANDARD_ROOT ? 'tare' : `tare_${digestOf(engine.root)}`,
     // A user's resolver is not in the machine's own namespace.
     nameservers: () => machineNameservers(engine.rootless !== undefined),
+    events: () => {
+      mkdirSync(engine.eventsDir, { recursive: true, mode: 0o700 });
+      return join(engine.eventsDir, EVENTS_NAME);
+    },
     cgroupFiles: () => resolverCgroupFiles(engine),
     isAlive: (container) => isLifeHeld(containerDir(engine, container)) === true,
   };

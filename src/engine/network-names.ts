@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Attached } from '../network/attach.ts';
 import type { Attachment } from '../network/attachment.ts';
 import { lacksResolver, renameAttached, reviveNames } from '../network/names.ts';
+import { actorMembers, containerActor } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { holdsNetworks } from './holds-networks.ts';
 import { shortId } from './ids.ts';
@@ -40,14 +41,19 @@ export const namelessWarnings = ({ nameless }: Pick<Attached, 'nameless'>): stri
 export async function renameInNetworks(engine: Engine, record: ContainerRecord): Promise<void> {
   if (!holdsNetworks(engine, record.id)) return;
   using ground = await openGround(engine, 'look');
-  await renameAttached(ground.places, record.id, namesOf(engine, record));
+  const actor = record.net?.egress === undefined ? undefined : actorMembers(containerActor(record));
+  await renameAttached(ground.places, record.id, namesOf(engine, record), actor);
 }
 
 /** Brings back the resolver, which was killed. */
 export async function reviveResolver(engine: Engine): Promise<void> {
   if (!lacksResolver(networkPlaces(engine))) return;
-  using ground = await openGround(engine, 'look');
-  await reviveNames(ground.places);
+  try {
+    using ground = await openGround(engine, 'look');
+    await reviveNames(ground.places);
+  } catch {
+    // Whoever lists containers is not told: whoever starts one is.
+  }
 }
 
 /** A running container is in other networks than `before`: writes its files about names anew, unless it changed them itself. */

@@ -29,11 +29,13 @@ export async function recordedNetwork(request: NetworkRequest, exposed: readonly
     taken.add(key);
     ports.push(wish);
   }
+  const { join, of, pasta, egress } = request;
   return {
-    join: request.join,
+    join,
     ports,
-    ...(request.of === undefined ? {} : { of: request.of }),
-    ...(request.pasta === undefined ? {} : { pasta: request.pasta }),
+    ...(of === undefined ? {} : { of }),
+    ...(pasta === undefined ? {} : { pasta }),
+    ...(egress === undefined ? {} : { egress }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { TareError } from '../base/errors.ts';
 import type { JoinWish } from '../network/attach.ts';
+import { type EgressList, parseEgress } from '../network/egress.ts';
 import { parseMac } from '../network/mac-address.ts';
 import { checkNetworkName } from '../network/network.ts';
 import { DEFAULT_NETWORK, networkName } from '../network/networks.ts';
@@ -24,6 +25,7 @@ export interface NetworkRequest {
   readonly of?: string;
   /** With `pasta`: its options. */
   readonly pasta?: readonly string[];
+  readonly egress?: EgressList;
 }
 
 /**
@@ -32,6 +34,18 @@ export interface NetworkRequest {
  * Errors: invalid; not-found container or namespace; unsupported for what this user, or this container, cannot have.
  */
 export function networkRequest(engine: Engine, options: CreateOptions): NetworkRequest | undefined {
+  if (options.egress === undefined) return placeRequest(engine, options);
+  const egress = parseEgress(options.egress);
+  const request = placeRequest(engine, { ...options, network: options.network ?? DEFAULT_NETWORK });
+  if (request?.mode === 'bridge' && !request.join.some(({ network }) => isCniNetwork(network)))
+    return { ...request, egress };
+  throw new TareError(
+    'invalid',
+    `Cannot use --egress with --network ${String(options.network)}: it says what is reached from a network of containers`,
+  );
+}
+
+function placeRequest(engine: Engine, options: CreateOptions): NetworkRequest | undefined {
   const asked = options.network === undefined ? [] : [options.network].flat();
   const publish = (options.publish ?? []).flatMap(parsePublish);
   const publishes = publish.length > 0 || options.publishAll === true;

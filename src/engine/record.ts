@@ -5,6 +5,7 @@ import type { Healthcheck } from '../spec/image-config.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { writeDurably } from '../runtime/state.ts';
+import type { EgressList } from '../network/egress.ts';
 import type { JoinWish, PortWish } from '../network/attach.ts';
 import type { CreateOptions, MountRequest } from './create-options.ts';
 import type { Engine } from './engine.ts';
@@ -48,6 +49,8 @@ export interface RecordedNetwork {
   readonly of?: string;
   /** Options of its own pasta. */
   readonly pasta?: readonly string[];
+  /** What it may reach; absent: whatever its networks lead to. */
+  readonly egress?: EgressList;
 }
 
 /** A mount of the user's or the image's as it was made: volumes have their names, images their ids. */

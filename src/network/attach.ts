@@ -10,6 +10,7 @@ import {
   type Attachment,
   attachedContainers,
   deleteAttachment,
+  egressRules,
   endAttachment,
   formerAttachment,
   type Joined,
@@ -20,10 +21,11 @@ import {
 } from './attachment.ts';
 import { leaveToDie, sweepDyingLinks } from './dying-links.ts';
 import { ensureBridge } from './bridge.ts';
+import type { EgressList } from './egress.ts';
 import { Firewall, type FirewallContents, isTaken } from './firewall.ts';
 import { lease, releaseLeases } from './leases.ts';
 import { formatMac, macOf, parseMac } from './mac-address.ts';
-import { isNamed, publishNames, withdrawNames } from './names.ts';
+import { isAsked, publishNames, withdrawNames } from './names.ts';
 import { isRouted, mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
 import { portTaken, reservePorts } from './reserve-ports.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
@@ -59,6 +61,10 @@ export interface AttachOptions {
   readonly names?: readonly string[];
   /** Whom its questions go to that are not of our names; default: whom the machine asks. */
   readonly servers?: readonly string[];
+  /** What it may reach, and nothing else, in whatever network; names are asked of our resolver alone. */
+  readonly egress?: EgressList;
+  /** With it: who it is, as members of a JSON object without braces, for events about what it was refused. */
+  readonly actor?: string;
 }
 
 /** What a container has of networks, and by network why it cannot ask for names there. */
@@ -78,7 +84,7 @@ export async function attach(
   netns: FdLike,
   wishes: readonly JoinWish[],
   ports: readonly PortWish[] = [],
-  { keep, names, servers }: AttachOptions = {},
+  { keep, names, servers, egress, actor }: AttachOptions = {},
 ): Promise<Attached> {
   using _lock = await lockNetworks(places);
   sweepDyingLinks(places);
@@ -88,6 +94,7 @@ export async function attach(
   const networks = wishes.map(({ network }) => findOrMakeNetwork(places, network));
   const twice = networks.find((network, at) => networks.findIndex(({ id }) => id === network.id) < at);
   if (twice !== undefined) throw new TareError('invalid', `Cannot join network ${twice.name} twice`);
+  if (egress !== undefined) networks.forEach(refuseUnfiltered);
   const intent: Attachment = {
     version: 1,
     networkIds: networks.map(({ id }) => id),
@@ -95,6 +102,8 @@ export async function attach(
     ports: [],
     ...(names === undefined ? {} : { names }),
     ...(servers === undefined ? {} : { servers }),
+    ...(egress === undefined ? {} : { egress }),
+    ...(actor === undefined ? {} : { actor }),
   };
   writeAttachment(places, container, intent);
   try {
@@ -113,6 +122,7 @@ export async function attach(
       const network = networks[at];
       if (network !== undefined) await makeLink(places, { outside, inside, firewall, netns, container }, network, one);
     }
+    limit(firewall, container, attachment);
     routeOut(inside, joined);
     const patienceMs = isFollowed ? LEAVING_MS : 0;
     if (places.keeper !== undefined && published.length > 0) {
@@ -153,6 +163,7 @@ export async function connect(
   const network = findOrMakeNetwork(places, wish.network);
   if (before.networks.some(({ networkId }) => networkId === network.id))
     throw new TareError('already-exists', `Cannot connect to network ${network.name}: the container is in it`);
+  if (before.egress !== undefined) refuseUnfiltered(network);
   writeAttachment(places, container, { ...before, networkIds: [...before.networkIds, network.id] });
   let joined: Joined | undefined;
   try {
@@ -174,7 +185,9 @@ export async function connect(
     writeAttachment(places, container, after);
     using outside = NetlinkSocket.open('route', places.netns);
     using firewall = new Firewall(places.table, places.netns);
-    await makeLink(places, { outside, inside, firewall, netns, container }, network, joined);
+    await makeLink(places, { outside, inside, firewall, netns }, network, joined, () =>
+      limit(firewall, container, after, before),
+    );
     if (!before.networks.some(leadsOut)) routeOut(inside, [joined]);
     return { ...after, nameless: await publishNames(places, container, after) };
   } catch (error) {
@@ -202,10 +215,14 @@ export async function disconnect(
       'failed-precondition',
       `Cannot disconnect from network ${network.name}: the container's published ports are reached by it`,
     );
-  leave(places, container, network.id, joined, netns);
   const networks = before.networks.filter((one) => one !== joined);
   const networkIds = before.networkIds.filter((id) => id !== network.id);
   const after = { ...before, networkIds, networks };
+  if (before.egress !== undefined) {
+    using firewall = new Firewall(places.table, places.netns);
+    limit(firewall, container, after, before);
+  }
+  leave(places, container, network.id, joined, netns);
   writeAttachment(places, container, after);
   const nameless = await publishNames(places, container, after);
   if (netns !== undefined) {
@@ -224,6 +241,7 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
       ? []
       : [{ container, attachment }];
   });
+  const isThere = linkLook(places);
   const used = new Set(live.flatMap(({ attachment }) => attachment.networkIds));
   return {
     networks: [...used].flatMap((id) => {
@@ -231,6 +249,9 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
       return network === undefined || network.driver !== 'bridge' ? [] : [rulesOf(network)];
     }),
     ports: live.flatMap(({ container, attachment }) => portRules(container, attachment.ports)),
+    egress: live
+      .flatMap(({ container, attachment }) => egressRules(container, attachment) ?? [])
+      .map((rules) => ({ ...rules, links: rules.links.filter(({ link }) => isThere(link)) })),
   };
 }
 
@@ -238,10 +259,12 @@ export function contentsOf(places: NetworkPlaces, without?: string): FirewallCon
 export function withdraw(places: NetworkPlaces, container: string): void {
   const attachment = readAttachment(places, container);
   if (attachment === undefined) return;
-  if (attachment.networks.some(isNamed)) withdrawNames(places, container);
-  if (attachment.ports.length > 0) {
+  if (isAsked(attachment)) withdrawNames(places, container);
+  const limits = egressRules(container, attachment);
+  if (attachment.ports.length > 0 || limits !== undefined) {
     using firewall = new Firewall(places.table, places.netns);
-    firewall.removePorts(container);
+    if (attachment.ports.length > 0) firewall.removePorts(container);
+    if (limits !== undefined) firewall.unlimit(limits);
   }
   leaveToDie(
     places,
@@ -249,6 +272,33 @@ export function withdraw(places: NetworkPlaces, container: string): void {
   );
   for (const id of attachment.networkIds) releaseLeases(places, id, container);
   endAttachment(places, container);
+}
+
+/** A list holds before the container's first process is there, or before its new link is up. */
+function limit(firewall: Firewall, container: string, attachment: Attachment, before?: Attachment): void {
+  const rules = egressRules(container, attachment);
+  if (rules !== undefined) firewall.limit(rules, before === undefined ? undefined : egressRules(container, before));
+}
+
+/** What goes by links of the machine's own network never meets its packet filter. */
+function refuseUnfiltered({ name, driver }: Network): void {
+  if (driver !== 'bridge')
+    throw new TareError(
+      'unsupported',
+      `Cannot limit what is reached in network ${name}: packets of ${driver} do not pass this machine's filter; use a network with a bridge`,
+    );
+}
+
+/** Tells whether a link is there, of those that were when it was first asked. */
+function linkLook(places: NetworkPlaces): (name: string) => boolean {
+  let names: Set<string> | undefined;
+  return (name) => {
+    if (names === undefined) {
+      using socket = NetlinkSocket.open('route', places.netns);
+      names = new Set(links(socket).map((link) => link.name));
+    }
+    return names.has(name);
+  };
 }
 
 const LOOPBACK = 1;
@@ -260,7 +310,8 @@ interface Ground {
   readonly inside: NetlinkSocket;
   readonly firewall: Firewall;
   readonly netns: FdLike;
-  readonly container: string;
+  /** One whose rules are not there yet. */
+  readonly container?: string;
 }
 
 /** Leases addresses and chooses names: nothing of the kernel's is made yet. */
@@ -319,11 +370,18 @@ function planned(
   };
 }
 
-/** A container's link in a network, with its addresses. */
-async function makeLink(places: NetworkPlaces, ground: Ground, network: Network, joined: Joined): Promise<void> {
+/** A container's link in a network, with its addresses. `before`: what comes before anything can go by it. */
+async function makeLink(
+  places: NetworkPlaces,
+  ground: Ground,
+  network: Network,
+  joined: Joined,
+  before: () => void = () => {},
+): Promise<void> {
   const { outside, inside, netns } = ground;
   if (network.driver === 'bridge') makePair(places, ground, network, joined);
   else addSubLink(outside, netns, network, joined);
+  before();
   const link = findLink(inside, joined.interface);
   if (link === undefined)
     throw new TareError('unavailable', `Cannot join network ${network.name}: its link was deleted`);

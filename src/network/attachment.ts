@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseAddress } from '../spec/ip.ts';
+import { parseAddress, subnetOf } from '../spec/ip.ts';
+import type { EgressList } from './egress.ts';
+import type { EgressRules } from './egress-rules.ts';
 import type { PortRule, Protocol } from './firewall.ts';
 import { attachmentsDir, formerDir, type NetworkPlaces } from './network-places.ts';
 
@@ -49,6 +51,10 @@ export interface Attachment {
   readonly names?: readonly string[];
   /** Whom to ask for names that are not ours; absent: whom the machine asks. */
   readonly servers?: readonly string[];
+  /** What it may reach; absent: whatever its networks lead to. */
+  readonly egress?: EgressList;
+  /** With it: who it is, as members of a JSON object without braces, for events about what it was refused. */
+  readonly actor?: string;
 }
 
 const pathOf = (places: NetworkPlaces, container: string): string => join(attachmentsDir(places), container);
@@ -101,6 +107,20 @@ export function attachedContainers(places: NetworkPlaces): string[] {
   } catch {
     return [];
   }
+}
+
+/** What a container may reach as the firewall has it; undefined: whatever its networks lead to. */
+export function egressRules(container: string, { egress, networks }: Attachment): EgressRules | undefined {
+  if (egress === undefined) return undefined;
+  const links = networks.map(({ hostLink, addresses }) => ({
+    link: hostLink,
+    addresses: addresses.map(({ address, prefix, gateway }) => ({
+      own: parseAddress(address),
+      subnet: subnetOf(parseAddress(address), prefix),
+      gateway: parseAddress(gateway),
+    })),
+  }));
+  return { container, list: egress, links };
 }
 
 /** A container's ports as the firewall has them. */

@@ -25,10 +25,11 @@ import {
   word,
 } from '../sys/nftables/expressions.ts';
 import { addChain, addRule, addSet, addTable, type Hook, type SetShape } from '../sys/nftables/objects.ts';
+import { egressJump, egressSets } from './egress-rules.ts';
 import type { NetworkRules } from './firewall.ts';
 
 /** The comment of the table: a table with another one is of another Tare, and is made again. */
-export const LAYOUT = 'tare networks 1';
+export const LAYOUT = 'tare networks 2';
 
 const sets: readonly SetShape[] = [
   { name: 'bridges', key: ['ifname'] },
@@ -40,6 +41,7 @@ const sets: readonly SetShape[] = [
   { name: 'any4', key: ['protocol', 'service'], data: ['ipv4', 'service'] },
   { name: 'ports6', key: ['ipv6', 'protocol', 'service'], data: ['ipv6', 'service'] },
   { name: 'any6', key: ['protocol', 'service'], data: ['ipv6', 'service'] },
+  ...egressSets,
 ];
 
 const RTN_LOCAL = 2;
@@ -102,10 +104,20 @@ const chains: readonly ChainShape[] = [
     ]),
   },
   {
+    name: 'egress',
+    rules: egressJump,
+  },
+  {
+    name: 'input',
+    hook: { type: 'filter', at: 'input', priority: 0 },
+    rules: [[...hasBits('state', CT_KNOWN), verdict('accept')], [verdict({ jump: 'egress' })]],
+  },
+  {
     name: 'forward',
     hook: { type: 'filter', at: 'forward', priority: 0 },
     rules: [
       [...hasBits('state', CT_KNOWN), verdict('accept')],
+      [verdict({ jump: 'egress' })],
       [meta('iifname'), meta('oifname', REGISTER_2), inSet('within'), verdict('accept')],
       [...cameIn('internal'), verdict('drop')],
       [...goesOut('internal'), verdict('drop')],
@@ -172,7 +184,9 @@ export function networkRules({ bridge, masquerade: outside }: NetworkRules): Exp
 
 /** How many rules and jumps each chain has when nobody took any away, this network's among them. */
 export function usesOf(network: NetworkRules): [chain: string, uses: number][] {
-  const jumps = chains.flatMap(({ name, rules }) => (name === 'publish' ? [[name, rules.length + 2] as const] : []));
+  const jumps = chains.flatMap(({ name, rules }) =>
+    name === 'publish' || name === 'egress' ? [[name, rules.length + 2] as const] : [],
+  );
   const fixed = new Map(chains.map(({ name, rules }) => [name, rules.length] as const));
   for (const [name, uses] of jumps) fixed.set(name, uses);
   const families = new Set(network.subnets.map(({ address }) => isV6(address)));

@@ -60,7 +60,7 @@ const ports: PortRule[] = [
 /** What it should be, written by a person. */
 const written = `
 table inet tare {
-  comment "tare networks 1"
+  comment "tare networks 2"
   set bridges { type ifname; elements = { "tare0", "tare1" } }
   set internal { type ifname; elements = { "tare1" } }
   set within { type ifname . ifname; elements = { "tare0" . "tare0", "tare1" . "tare1" } }
@@ -85,6 +85,19 @@ table inet tare {
     type inet_proto . inet_service : ipv6_addr . inet_service
     elements = { tcp . 8080 comment "abc" : fd00:90::2 . 80 }
   }
+  map egress4 { type ipv4_addr : verdict; }
+  map egress6 { type ipv6_addr : verdict; }
+  set reach4 { type ipv4_addr . ipv4_addr . inet_service; flags timeout; }
+  set reach6 { type ipv6_addr . ipv6_addr . inet_service; flags timeout; }
+  chain egress {
+    ip saddr vmap @egress4
+    ip6 saddr vmap @egress6
+  }
+  chain input {
+    type filter hook input priority filter; policy accept;
+    ct state established,related accept
+    jump egress
+  }
   chain guard {
     type filter hook prerouting priority raw; policy accept;
     iifname @bridges ip saddr 127.0.0.0/8 drop
@@ -93,6 +106,7 @@ table inet tare {
   chain forward {
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
+    jump egress
     iifname . oifname @within accept
     iifname @internal drop
     oifname @internal drop

@@ -17,6 +17,7 @@ import {
   joined,
 } from '../sys/nftables/objects.ts';
 import { acceptForward, forgetForward } from './forward-policy.ts';
+import { addEgress, egressChains, type EgressRules, removeEgress, sourcesOf } from './egress-rules.ts';
 import { LAYOUT, networkChain, networkRules, tableRequests, usesOf } from './firewall-table.ts';
 
 /** What the firewall knows of a network. */
@@ -49,8 +50,10 @@ export interface PortRule {
 export interface FirewallContents {
   readonly networks: readonly NetworkRules[];
   readonly ports: readonly PortRule[];
+  readonly egress?: readonly EgressRules[];
 }
 
+const SETTLE_TRIES = 5;
 const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const;
 const portMaps = ['ports4', 'any4', 'ports6', 'any6'] as const;
 type PortMap = (typeof portMaps)[number];
@@ -94,16 +97,67 @@ export class Firewall implements Disposable {
   }
 
   /** Throws our table away and makes it again. Nobody sees a moment without. */
-  rebuild({ networks, ports }: FirewallContents): void {
+  rebuild({ networks, ports, egress = [] }: FirewallContents): void {
     acceptForward(this.#nft, networks);
-    this.#nft.commit([
+    const reached = egress.length === 0 ? [] : this.#reached();
+    const requests = (told: boolean): Request[] => [
       // Deleting what is not there fails: so it is there.
       addTable(this.#table),
       deleteTable(this.#table),
       ...tableRequests(this.#table),
       ...networks.flatMap((network) => networkRequests(this.#table, network)),
       ...this.#portRequests(ports),
-    ]);
+      ...egress.flatMap((rules) => addEgress(this.#table, rules, told)),
+      ...reached,
+    ];
+    this.#commitSettled(requests);
+  }
+
+  /** What names led to, and still does. */
+  #reached(): Request[] {
+    return ['reach4', 'reach6'].flatMap((set) => {
+      const left = this.#nft.elements(this.#table, set).filter(({ timeoutMs = 0 }) => timeoutMs > 0);
+      return chunks(left).map((some) => addElements(this.#table, set, some));
+    });
+  }
+
+  /** A container may reach what is on its list, and nothing else. What there is of it is replaced in the same step; one that runs, with these links `before`, keeps what its names led to. */
+  limit(rules: EgressRules, before?: EgressRules): void {
+    const links = before?.links.filter(({ link }) => !rules.links.some((one) => one.link === link)) ?? [];
+    const all = { ...rules, links: [...rules.links, ...links] };
+    const sets = before === undefined ? (['egress', 'reach'] as const) : (['egress'] as const);
+    this.#commitSettled((told) => [...this.#unlimited(all, sets), ...addEgress(this.#table, rules, told)]);
+  }
+
+  /** Takes its list away: the container has ended. Idempotent. */
+  unlimit(rules: EgressRules): void {
+    this.#commitSettled(() => this.#unlimited(rules, ['egress', 'reach']));
+  }
+
+  #unlimited(rules: EgressRules, sets: readonly ('egress' | 'reach')[]): Request[] {
+    const there = new Set(this.#nft.chains(this.#table, egressChains(rules)).map(({ name }) => name));
+    const elements = [false, true].flatMap((v6) => {
+      const own = new Set(sourcesOf(rules, v6).map((key) => Buffer.from(key).toString('hex')));
+      const isOwn = ({ key }: Element): boolean => own.has(Buffer.from(key.subarray(0, v6 ? 16 : 4)).toString('hex'));
+      return sets.flatMap((kind) => {
+        const set = `${kind}${v6 ? 6 : 4}`;
+        const found = this.#nft.elements(this.#table, set).filter(isOwn);
+        return found.map(({ key }) => ({ set, key }));
+      });
+    });
+    const chains = egressChains(rules).filter((name) => there.has(name));
+    return removeEgress(this.#table, chains, elements);
+  }
+
+  /** Deletes what was seen a moment ago: an element whose time is over, or a link's chain, may be gone meanwhile. A kernel without nfnetlink_log refuses to tell of packets: then nobody is told. */
+  #commitSettled(requests: (told: boolean) => Request[]): void {
+    for (let left = SETTLE_TRIES; ; left--) {
+      try {
+        return this.#nft.commit(requests(left > 0));
+      } catch (error) {
+        if (left === 0 || !isErrno(error, 'ENOENT', 'EOPNOTSUPP', 'EPROTONOSUPPORT')) throw error;
+      }
+    }
   }
 
   /** Forgets a network. Idempotent. */

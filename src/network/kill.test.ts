@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import { canNet, Ground } from './_ground.suite.ts';
 import { Firewall } from './firewall.ts';
 import { leases } from './leases.ts';
 import { createNetwork, findNetwork } from './networks.ts';
-import { lockNetworks } from './network-places.ts';
+import { lockNetworks, namesDir } from './network-places.ts';
 
 /** Attaches and detaches one container without end, in the namespace that is its descriptor 3. */
 const program = (places: object, id: string): string => `
@@ -21,7 +21,10 @@ const program = (places: object, id: string): string => `
   console.log('ready');
   for (;;) {
     using netns = networkNamespace();
-    await attach(places, ${JSON.stringify(id)}, netns, [{ network: 'web' }, { network: 'back' }], ports);
+    await attach(places, ${JSON.stringify(id)}, netns, [{ network: 'web' }, { network: 'back' }], ports, {
+      names: ['n${id[0]}'],
+      egress: { addresses: [{ subnet: '192.0.2.0/24' }], domains: [{ name: 'a.org', below: false }] },
+    });
     await detach(places, ${JSON.stringify(id)}, { forget: false });
   }
 `;
@@ -58,6 +61,8 @@ test(
       await ground.links(1);
       using firewall = new Firewall('tare', machine);
       assert.deepEqual([...firewall.publishers()], []);
+      assert.doesNotMatch(ground.run(machine, 'nft', 'list', 'ruleset'), /chain (to|near|by)-|: jump to-/);
+      assert.equal(existsSync(join(namesDir(ground.places), 'table')), false);
       assert.deepEqual([...leases(ground.places, findNetwork(ground.places, 'web').id)], kept);
       assert.equal(leases(ground.places, findNetwork(ground.places, 'back').id).size, 0);
       assert.deepEqual(readdirSync(join(ground.places.run, 'attached')), ['f'.repeat(64)]);

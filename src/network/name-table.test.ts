@@ -6,7 +6,9 @@ const container = (id: string, ...names: string[]): Buffer =>
   encodeContainer({
     id,
     relays: true,
-    places: [{ bridge: 'br0', addresses: [{ address: '10.0.0.2', prefix: 24, gateway: '10.0.0.1' }], names }],
+    places: [
+      { bridge: 'br0', named: true, addresses: [{ address: '10.0.0.2', prefix: 24, gateway: '10.0.0.1' }], names },
+    ],
   });
 
 test('splitTable gives back the sections that encodeTable joined, whatever the machine asks', () => {

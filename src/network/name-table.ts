@@ -1,5 +1,6 @@
 import { TareError } from '../base/errors.ts';
 import { parseAddress } from '../spec/ip.ts';
+import type { AllowedDomain } from './egress.ts';
 
 /** A container as the resolver knows it. */
 export interface NamedContainer {
@@ -8,12 +9,18 @@ export interface NamedContainer {
   readonly relays: boolean;
   /** Whom to ask for them, three at most; absent: the machine's. */
   readonly servers?: readonly string[];
+  /** The only names that others are asked for; absent: all. */
+  readonly domains?: readonly AllowedDomain[];
+  /** With them: members of a JSON object, without braces, that say in an event who was refused something. */
+  readonly actor?: string;
   readonly places: readonly NamedPlace[];
 }
 
 /** What it is called in one network. */
 export interface NamedPlace {
   readonly bridge: string;
+  /** False: it finds nobody there by name, but may ask for others. */
+  readonly named: boolean;
   /** One of each family at most. */
   readonly addresses: readonly { readonly address: string; readonly prefix: number; readonly gateway: string }[];
   /** In lower case; the first is what its address is called. */
@@ -25,7 +32,7 @@ export type Sections = ReadonlyMap<string, Buffer>;
 
 /** "TARN". A resolver that reads another version ends, and makes room for one that knows it. */
 const MAGIC = 0x4e52_4154;
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 16;
 /** resolv.conf(5) takes no more. */
 export const MAX_SERVERS = 3;
@@ -34,6 +41,8 @@ const MAX_NAME = 253;
 const MAX_BYTES = 64 * 1024 * 1024;
 const RELAYS = 1;
 const OWN_SERVERS = 2;
+const LIMITED = 4;
+const BELOW = 1;
 const NAMED = 1;
 
 const number16 = (number: number): Buffer => Buffer.from([number & 255, number >> 8]);
@@ -46,6 +55,10 @@ const text = (word: string): Buffer => {
   const bytes = Buffer.from(word);
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
 };
+const longText = (words: string): Buffer => {
+  const bytes = Buffer.from(words);
+  return Buffer.concat([number16(bytes.length), bytes]);
+};
 const address = (word: string): Buffer => {
   const bytes = parseAddress(word);
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
@@ -56,23 +69,28 @@ const serverList = (servers: readonly string[]): Buffer => {
 };
 
 /** A container's section of the table. Errors: invalid for an address that is none. */
-export function encodeContainer({ id, relays, servers, places }: NamedContainer): Buffer {
-  const flags = (relays ? RELAYS : 0) | (servers === undefined ? 0 : OWN_SERVERS);
+export function encodeContainer({ id, relays, servers, domains, actor = '', places }: NamedContainer): Buffer {
+  const flags =
+    (relays ? RELAYS : 0) | (servers === undefined ? 0 : OWN_SERVERS) | (domains === undefined ? 0 : LIMITED);
   const body = Buffer.concat([
     text(id),
     Buffer.of(flags),
     ...(servers === undefined ? [] : [serverList(servers)]),
+    ...(domains === undefined ? [] : [number16(domains.length), ...domains.map(domain), longText(actor)]),
     number16(places.length),
     ...places.flatMap(encodePlace),
   ]);
   return Buffer.concat([number32(body.length), body]);
 }
 
-function encodePlace({ bridge, addresses, names }: NamedPlace): Buffer[] {
+const domain = ({ name, below, port = 0 }: AllowedDomain): Buffer =>
+  Buffer.concat([Buffer.of(below ? BELOW : 0), number16(port), text(name)]);
+
+function encodePlace({ bridge, named, addresses, names }: NamedPlace): Buffer[] {
   const usable = names.filter((name) => Buffer.byteLength(name) <= MAX_NAME);
   return [
     text(bridge),
-    Buffer.of(NAMED, addresses.length),
+    Buffer.of(named ? NAMED : 0, addresses.length),
     ...addresses.flatMap((one) => [address(one.address), address(one.gateway), Buffer.of(one.prefix)]),
     number16(usable.length),
     ...usable.map(text),

@@ -8,6 +8,10 @@ import { lockNetworks, namesDir, type NetworkPlaces } from './network-places.ts'
 import { DEFAULT_NETWORK } from './networks.ts';
 import { isServed, pokeResolver, tellResolver } from './resolver.ts';
 
+/** Whether a container asks our resolver: where there are names, or where it may ask only for some. */
+export const isAsked = ({ names, egress, networks }: Attachment): boolean =>
+  (names !== undefined && networks.some(isNamed)) || (egress !== undefined && networks.length > 0);
+
 /** Whether containers find each other by name there: not on the default network, as docker has it, nor where this machine has no address to be asked at, nor in somebody else's. */
 export const isNamed = ({
   network,
@@ -26,15 +30,17 @@ export async function publishNames(
   container: string,
   attachment: Attachment,
 ): Promise<ReadonlyMap<string, string>> {
-  const named = attachment.networks.filter(isNamed);
-  if (attachment.names === undefined || named.length === 0) {
+  if (!isAsked(attachment)) {
     withdrawNames(places, container);
     return new Map();
   }
   const sections = readSections(places) ?? liveSections(places);
   sections.set(container, encodeContainer(namedContainer(container, attachment)));
   writeTable(places, sections);
-  return obstacles(places, named);
+  return obstacles(
+    places,
+    attachment.networks.filter((one) => attachment.egress !== undefined || isNamed(one)),
+  );
 }
 
 /** Forgets a container's names. Idempotent; the caller has the lock. With the last one the resolver ends. */
@@ -58,11 +64,12 @@ export async function renameAttached(
   places: NetworkPlaces,
   container: string,
   names: readonly string[],
+  actor?: string,
 ): Promise<void> {
   using _lock = await lockNetworks(places);
   const attachment = readAttachment(places, container);
   if (attachment?.names === undefined) return;
-  const renamed = { ...attachment, names };
+  const renamed = { ...attachment, names, ...(actor === undefined ? {} : { actor }) };
   writeAttachment(places, container, renamed);
   await publishNames(places, container, renamed);
 }
@@ -79,16 +86,19 @@ export async function reviveNames(places: NetworkPlaces): Promise<void> {
   await rebuildNames(places);
 }
 
-function namedContainer(id: string, { networks, names = [], servers }: Attachment): NamedContainer {
+function namedContainer(id: string, { networks, names = [], servers, egress, actor }: Attachment): NamedContainer {
   return {
     id,
     relays: networks.some(({ internal }) => !internal),
     ...(servers === undefined ? {} : { servers }),
-    places: networks.filter(isNamed).map(({ network, bridge, addresses, aliases }) => {
+    ...(egress === undefined ? {} : { domains: egress.domains, ...(actor === undefined ? {} : { actor }) }),
+    places: networks.map((place) => {
+      const { network, bridge, addresses, aliases } = place;
+      if (!isNamed(place)) return { bridge, named: false, addresses, names: [] };
       const own = [...names, ...aliases].map((name) => name.toLowerCase());
       // As docker has it, NAME.NETWORK is one of them.
       const all = [...own, ...own.map((name) => `${name}.${network.toLowerCase()}`)];
-      return { bridge, addresses, names: [...new Set(all)] };
+      return { bridge, named: true, addresses, names: [...new Set(all)] };
     }),
   };
 }
@@ -110,7 +120,7 @@ function liveSections(places: NetworkPlaces): Map<string, Buffer> {
   const sections = new Map<string, Buffer>();
   for (const container of attachedContainers(places)) {
     const attachment = readAttachment(places, container);
-    if (attachment?.names !== undefined && attachment.networks.some(isNamed) && places.isAlive(container))
+    if (attachment !== undefined && isAsked(attachment) && places.isAlive(container))
       sections.set(container, encodeContainer(namedContainer(container, attachment)));
   }
   return sections;

@@ -20,6 +20,8 @@ export interface NetworkPlaces {
   isAlive(container: string): boolean;
   /** Whom the machine asks for names, in its order; default: nobody. */
   nameservers?(): readonly string[];
+  /** The file that events are appended to, of what containers were refused; default: nobody is told. */
+  events?(): string;
   /** The program that answers for names; default: ours. */
   readonly resolver?: string;
   /** Files of cgroups that the resolver enters, so that the end of its starter's session is not its own. */

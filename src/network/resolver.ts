@@ -1,4 +1,4 @@
-import { openSync, rmSync } from 'node:fs';
+import { openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { TareError } from '../base/errors.ts';
@@ -8,7 +8,8 @@ import { Fd } from '../sys/fd.ts';
 import { isLocked, tryLock } from '../sys/lock.ts';
 import { openDirectory } from '../sys/open.ts';
 import { resolverPath, sealedProgram, spawnHelper } from '../sys/process.ts';
-import { connectUnix, listenUnix, recvFds, setReceiveTimeout } from '../sys/socket.ts';
+import { connectUnix, listenUnix, recvFds, sendFds, setReceiveTimeout } from '../sys/socket.ts';
+import { logGroup } from './egress-rules.ts';
 import { namesDir, type NetworkPlaces } from './network-places.ts';
 
 /** A resolver that is leaving, or being restarted by its keeper, is asked again for so long. */
@@ -62,6 +63,8 @@ export function pokeResolver(places: NetworkPlaces): void {
 /** One line for each bridge that cannot be asked on, `BRIDGE ERRNO`, and the end. Errors: by errno; deadline; unavailable when it ended meanwhile. */
 function readAnswer(places: NetworkPlaces): ReadonlyMap<string, string> {
   using connection = connectUnix(controlPath(places));
+  using events = eventsFile(places);
+  sendFds(connection, Buffer.of(0), [events]);
   setReceiveTimeout(connection, ANSWER_MS);
   let answer = '';
   while (!answer.endsWith(END)) {
@@ -78,14 +81,25 @@ function readAnswer(places: NetworkPlaces): ReadonlyMap<string, string> {
   );
 }
 
+function eventsFile(places: NetworkPlaces): Fd {
+  try {
+    return Fd.adopt(openSync(places.events?.() ?? '/dev/null', 'a', 0o600));
+  } catch {
+    // Told to nobody.
+    return Fd.adopt(openSync('/dev/null', 'a'));
+  }
+}
+
 /** Nothing happens while one lives. Its life begins here, and is its own as soon as it runs. */
 function startResolver(places: NetworkPlaces): void {
   using life = Fd.adopt(openSync(lifePath(places), 'a+', 0o600));
   if (!tryLock(life, 'write')) return;
   rmSync(controlPath(places), { force: true });
+  writeFileSync(join(namesDir(places), 'filter'), `${places.table} ${logGroup(places.table)}`);
   using control = listenUnix(controlPath(places));
   using dir = openDirectory(namesDir(places));
   using own = places.netns === undefined ? Fd.adopt(openSync('/proc/self/ns/net', 'r')) : undefined;
+  using events = eventsFile(places);
   using program = sealedProgram(places.resolver ?? resolverPath());
   using stack = new DisposableStack();
   const cgroups = (places.cgroupFiles?.() ?? []).flatMap((path) => {
@@ -96,5 +110,5 @@ function startResolver(places: NetworkPlaces): void {
       return [];
     }
   });
-  spawnHelper('resolver', [life, dir, control, places.netns ?? own ?? 0, ...cgroups], { program });
+  spawnHelper('resolver', [life, dir, control, places.netns ?? own ?? 0, events, ...cgroups], { program });
 }

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "denial.h"
 #include "message.h"
+#include "resolver.h"
 
 static volatile size_t sink;
 
@@ -54,7 +56,8 @@ static void ask(const uint8_t *data, size_t size) {
     if (len > room) abort();
     /* What we answer is an answer to that. */
     if (len && !reply_fits(small, len, query, size, q.id)) abort();
-    sink += query_address(&q, &address);
+    struct found found[8];
+    sink += query_address(&q, &address) + answer_addresses(small, len, found, 8);
     free(small);
   }
   free(query);
@@ -70,17 +73,34 @@ static void compare(const uint8_t *data, size_t size) {
   memcpy(reply, data + 1 + query_len, len);
   if (reply_fits(reply, len, query, query_len, (uint16_t)(data[1] << 8 | data[2]))) {
     if (query_read(query, query_len, &q) != RCODE_OK) abort();
+    struct found found[8];
+    sink += answer_addresses(reply, len, found, 8);
     sink += reply_cut(reply, len, q.question_end, 512);
   }
   free(query);
   free(reply);
 }
 
+uint64_t now_ms(void) {
+  return 0;
+}
+
+static void read_denial(const uint8_t *data, size_t size) {
+  struct denied_packet packet;
+  uint8_t *message = malloc(size);
+  memcpy(message, data, size);
+  /* Its id may have no end. */
+  if (denial_read(message, size, &packet) && packet.container_len > 0)
+    sink += packet.to.len + packet.port + (unsigned char)packet.container[0];
+  free(message);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 1) return 0;
-  if (data[0] % 3 == 0) walk_table(data + 1, size - 1);
-  if (data[0] % 3 == 1) ask(data + 1, size - 1);
-  if (data[0] % 3 == 2) compare(data + 1, size - 1);
+  if (data[0] % 4 == 0) walk_table(data + 1, size - 1);
+  if (data[0] % 4 == 1) ask(data + 1, size - 1);
+  if (data[0] % 4 == 2) compare(data + 1, size - 1);
+  if (data[0] % 4 == 3) read_denial(data + 1, size - 1);
   return 0;
 }

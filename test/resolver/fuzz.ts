@@ -21,9 +21,14 @@ const container = (id: string): Buffer =>
     id,
     relays: true,
     servers: ['9.9.9.9'],
+    domains: [
+      { name: 'a', below: false, port: 80 },
+      { name: 'example.org', below: true },
+    ],
+    actor: '"id":"a"',
     places: [
-      { bridge: 'br', addresses, names: ['a', 'b', 'a.net'] },
-      { bridge: 'other', addresses: addresses.slice(0, 1), names: [id] },
+      { bridge: 'br', named: true, addresses, names: ['a', 'b', 'a.net'] },
+      { bridge: 'other', named: false, addresses: addresses.slice(0, 1), names: [id] },
     ],
   });
 const table = encodeTable(['9.9.9.9', 'fd00::1'], new Map(['a', 'c'].map((id) => [id, container(id)])));
@@ -47,6 +52,13 @@ function seeds(): Buffer[] {
     question.subarray(12, 19),
     Buffer.from('c00c000100010000000000040a090002', 'hex'),
   ]);
+  const attribute = (type: number, data: Buffer): Buffer =>
+    Buffer.concat([Buffer.of(4 + data.length, 0, type, 0), data, Buffer.alloc(-data.length & 3)]);
+  const packet = Buffer.concat([
+    Buffer.of(2, 0, 0, 5),
+    attribute(10, Buffer.from('abc\0')),
+    attribute(9, Buffer.from('4500003c00004000400600000a0900020a090003d43100500000000000000000', 'hex')),
+  ]);
   return [
     Buffer.concat([Buffer.of(0), table.subarray(12)]),
     ...[
@@ -56,6 +68,7 @@ function seeds(): Buffer[] {
       query('2.0.9.10.in-addr.arpa', 12),
       query(`2.${'0.'.repeat(27)}9.0.d.f.ip6.arpa`, 12),
     ].map((one) => Buffer.concat([Buffer.of(1), one])),
+    Buffer.concat([Buffer.of(3), packet]),
     Buffer.concat([Buffer.of(2, question.length), question, reply]),
   ];
 }
@@ -73,7 +86,7 @@ try {
       '-o',
       join(dir, 'fuzz'),
       join(import.meta.dirname, 'fuzz-target.c'),
-      ...['table.c', 'message.c'].map((name) => join(native, name)),
+      ...['table.c', 'message.c', 'denial.c'].map((name) => join(native, name)),
     ],
     { stdio: 'inherit' },
   );

@@ -1,5 +1,5 @@
 """A DNS server for tests, on one address: prints a line for each question (unless `quiet`), and misbehaves for names that ask for it."""
-import socket, struct, sys, threading, time
+import os, socket, struct, sys, threading, time
 
 ADDRESS = sys.argv[1]
 FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
@@ -13,10 +13,10 @@ def name_of(query):
     return ".".join(labels).lower(), at + 5
 
 
-def answer(query, end, kind, count=1, rcode=0, identity=None, flags=0x8180):
+def answer(query, end, kind, count=1, rcode=0, identity=None, flags=0x8180, address=None):
     records = b""
     for i in range(count):
-        data = socket.inet_aton(f"203.0.113.{7 + i % 200}") if kind == 1 else socket.inet_pton(socket.AF_INET6, "2001:db8::7")
+        data = socket.inet_aton(address or f"203.0.113.{7 + i % 200}") if kind == 1 else socket.inet_pton(socket.AF_INET6, "2001:db8::7")
         records += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
     identity = query[:2] if identity is None else identity
     return identity + struct.pack(">HHHHH", flags | rcode, 1, count, 0, 0) + query[12:end] + records
@@ -26,11 +26,14 @@ def replies(query, tcp):
     name, end = name_of(query)
     kind = struct.unpack(">H", query[end - 4 : end - 2])[0]
     if "quiet" not in sys.argv:
-        print(name, kind, "tcp" if tcp else "udp", flush=True)
+        # Whole, in one write: others do so at the same time.
+        os.write(1, f"{name} {kind} {'tcp' if tcp else 'udp'}\n".encode())
     if name.startswith("silent"):
         return []
     if name.startswith("slow"):
         time.sleep(0.4)
+    if name.startswith("at-"):
+        return [answer(query, end, kind, address=name[3:].split(".")[0].replace("-", "."))]
     if name.startswith("broken"):
         return [answer(query, end, kind, 0, 2)]
     if name.startswith("missing"):

@@ -80,9 +80,47 @@ export function ct(key: keyof typeof ctKeys, register: number = REGISTER): Expre
   return expression('ct', be32(1, register), be32(2, ctKeys[key]));
 }
 
-/** Goes on only when the register holds these bytes, or does not. */
-export function compare(how: 'is' | 'is not', bytes: Uint8Array, register: number = REGISTER): Expression {
-  return expression('cmp', be32(1, register), be32(2, how === 'is' ? 0 : 1), value(3, bytes));
+const comparisons = { is: 0, 'is not': 1, 'at most': 3, 'at least': 5 } as const;
+
+/** Goes on only when the register's bytes compare so with these. */
+export function compare(how: keyof typeof comparisons, bytes: Uint8Array, register: number = REGISTER): Expression {
+  return expression('cmp', be32(1, register), be32(2, comparisons[how]), value(3, bytes));
+}
+
+/** Goes on no more often than so many times a second, and some more at a time. */
+export function rate(perSecond: number, burst: number): Expression {
+  return expression('limit', be64(1, perSecond), be64(2, 1), be32(3, burst), be32(4, 0), be32(5, 0));
+}
+
+/** Tells nfnetlink_log of the packet, its first bytes and some words, under a number. */
+export function log(group: number, words: string, packetBytes: number): Expression {
+  return expression(
+    'log',
+    attribute(1, Uint8Array.of(group >> 8, group & 255)),
+    text(2, words),
+    be32(3, packetBytes),
+    attribute(4, Uint8Array.of(0, 1)),
+  );
+}
+
+function be64(type: number, number: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(number));
+  return attribute(type, bytes);
+}
+
+/** Ends it with an answer: `reset` of a TCP connection, or `prohibited` by ICMP of the packet's family. */
+export function reject(how: 'reset' | 'prohibited'): Expression {
+  const NFT_REJECT_TCP_RST = 1;
+  const NFT_REJECT_ICMPX_UNREACH = 2;
+  const NFT_REJECT_ICMPX_ADMIN_PROHIBITED = 3;
+  return how === 'reset'
+    ? expression('reject', be32(1, NFT_REJECT_TCP_RST), attribute(2, Uint8Array.of(0)))
+    : expression(
+        'reject',
+        be32(1, NFT_REJECT_ICMPX_UNREACH),
+        attribute(2, Uint8Array.of(NFT_REJECT_ICMPX_ADMIN_PROHIBITED)),
+      );
 }
 
 /** register & mask. */

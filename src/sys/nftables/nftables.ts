@@ -134,11 +134,13 @@ export function readElements(payload: Buffer): Element[] {
       if (key === undefined) throw malformed('an element without a key');
       const data = element.nested(2)?.bytes(1);
       const words = readComment(element.bytes(6));
+      const left = element.bytes(5);
       return {
         key: Buffer.from(key),
         ...(data === undefined ? {} : { data: Buffer.from(data) }),
         ...((element.be32(3) ?? 0) & 1 ? { isEnd: true } : {}),
         ...(words === undefined ? {} : { comment: words }),
+        ...(left === undefined ? {} : { timeoutMs: Number(left.readBigUInt64BE()) }),
       };
     });
 }

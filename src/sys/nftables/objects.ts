@@ -29,6 +29,7 @@ const TYPE_BITS = 6;
 const NFT_DATA_VERDICT = 0xffff_ff00;
 const NFT_SET_INTERVAL = 0x4;
 const NFT_SET_MAP = 0x8;
+const NFT_SET_TIMEOUT = 0x10;
 const NFT_SET_ELEM_INTERVAL_END = 0x1;
 
 /** What keys and values of a set consist of. */
@@ -41,15 +42,19 @@ export interface SetShape {
   readonly data?: readonly ValueType[] | 'verdict';
   /** Keys are ranges. */
   readonly interval?: true;
+  /** Elements may have a time after which they are gone. */
+  readonly timeout?: true;
 }
 
 /** Where a packet meets a chain. */
 export interface Hook {
   readonly type: 'filter' | 'nat';
-  readonly at: 'prerouting' | 'forward' | 'output' | 'postrouting';
+  readonly at: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting' | 'ingress';
   readonly priority: number;
+  /** With ingress: all that comes in by this link, also what its bridge does not pass up. */
+  readonly device?: string;
 }
-const hooks = { prerouting: 0, forward: 2, output: 3, postrouting: 4 } as const;
+const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4, ingress: 5 } as const;
 
 /** One element of a set or map. */
 export interface Element {
@@ -59,6 +64,8 @@ export interface Element {
   readonly isEnd?: true;
   /** At most 126 bytes. */
   readonly comment?: string;
+  /** So long it is there, from now on. */
+  readonly timeoutMs?: number;
 }
 
 /** A request about something of a family; ours is inet. */
@@ -111,7 +118,16 @@ export function addChain(table: string, name: string, hook?: Hook): Request {
   const base =
     hook === undefined
       ? []
-      : [nested(4, be32(1, hooks[hook.at]), be32(2, hook.priority)), be32(5, NF_ACCEPT), text(7, hook.type)];
+      : [
+          nested(
+            4,
+            be32(1, hooks[hook.at]),
+            be32(2, hook.priority),
+            ...(hook.device === undefined ? [] : [text(3, hook.device)]),
+          ),
+          be32(5, NF_ACCEPT),
+          text(7, hook.type),
+        ];
   return nftRequest('newChain', 'add chain', name, [text(1, table), text(3, name), ...base], NLM_F_CREATE);
 }
 
@@ -171,8 +187,11 @@ const lengthOf = (parts: readonly ValueType[]): number =>
     : parts.reduce((sum, part) => sum + ((valueBytes[part] + 3) & ~3), 0);
 
 /** Makes a set or map. `id`: another one for each of a batch. */
-export function addSet(table: string, { name, key, data, interval }: SetShape, id: number): Request {
-  const flags = (interval === true ? NFT_SET_INTERVAL : 0) | (data === undefined ? 0 : NFT_SET_MAP);
+export function addSet(table: string, { name, key, data, interval, timeout }: SetShape, id: number): Request {
+  const flags =
+    (interval === true ? NFT_SET_INTERVAL : 0) |
+    (timeout === true ? NFT_SET_TIMEOUT : 0) |
+    (data === undefined ? 0 : NFT_SET_MAP);
   const values =
     data === undefined
       ? []
@@ -213,13 +232,20 @@ function elementList(table: string, set: string, elements: readonly Element[]): 
   return [text(1, table), text(2, set), nested(3, ...elements.map((element) => nested(1, ...elementParts(element))))];
 }
 
-function elementParts({ key, data, isEnd, comment: words }: Element): Buffer[] {
+function elementParts({ key, data, isEnd, comment: words, timeoutMs }: Element): Buffer[] {
   return [
     nested(1, attribute(1, key)),
     ...(data === undefined ? [] : [data instanceof Uint8Array ? nested(2, attribute(1, data)) : verdictValue(2, data)]),
+    ...(timeoutMs === undefined ? [] : [attribute(4, milliseconds(timeoutMs))]),
     ...(isEnd === true ? [be32(3, NFT_SET_ELEM_INTERVAL_END)] : []),
     ...(words === undefined ? [] : [comment(6, words)]),
   ];
+}
+
+function milliseconds(number: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(Math.floor(number)));
+  return bytes;
 }
 
 /** Parts of a key or value side by side, each padded to 4 bytes. */
