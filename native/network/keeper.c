@@ -15,7 +15,7 @@
 /* Ours by number, from who started us. */
 enum { FD_LISTENER = 3, FD_NETNS = 4 };
 /* Nobody uses the networks for so long: then they go. */
-enum { IDLE_MS = 3000, EXPIRE_MS = 5000, MAX_CLIENTS = 4096, MAX_FORWARDS = 65535, FDS_PER_STREAM = 6 };
+enum { IDLE_MS = 3000, EXPIRE_MS = 5000, MAX_FORWARDS = 65535, FDS_PER_STREAM = 6 };
 
 /* What a client sends, with at most one descriptor; it is answered by an errno. */
 struct request {
@@ -264,6 +264,8 @@ static void on_listener(struct source *source, uint32_t events) {
 }
 
 void keeper_accepts(struct keeper *keeper, bool accepts) {
+  if (keeper->accepts == accepts) return;
+  keeper->accepts = accepts;
   for (struct client *c = keeper->clients; c; c = c->next)
     for (struct forward *f = c->forwards; f; f = f->next)
       if (!f->sessions) source_want(&f->source, accepts ? EPOLLIN : 0);
@@ -272,6 +274,7 @@ void keeper_accepts(struct keeper *keeper, bool accepts) {
 static void expire(struct keeper *keeper) {
   if (keeper->now_ms - keeper->expired_ms < EXPIRE_MS) return;
   keeper->expired_ms = keeper->now_ms;
+  keeper_accepts(keeper, keeper->streams < keeper->max_streams);
   for (struct client *c = keeper->clients; c; c = c->next)
     for (struct forward *f = c->forwards; f; f = f->next)
       datagram_expire(f, keeper->now_ms);
@@ -290,7 +293,7 @@ _Noreturn void keeper_main(void) {
   if (setns(FD_NETNS, CLONE_NEWNET) < 0) _exit(125);
   /* To speak with a client's address and port. */
   drop_capabilities(1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE);
-  struct keeper keeper = {.epoll = epoll_create1(EPOLL_CLOEXEC), .netns = FD_NETNS};
+  struct keeper keeper = {.epoll = epoll_create1(EPOLL_CLOEXEC), .netns = FD_NETNS, .accepts = true};
   keeper.max_streams = raise_limit();
   keeper.now_ms = keeper.idle_since_ms = now_ms();
   struct source listener = {.fd = FD_LISTENER, .on = on_listener};

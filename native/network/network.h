@@ -76,12 +76,14 @@ struct keeper {
   void **garbage;
   unsigned garbage_count, garbage_room;
   unsigned streams, max_streams;
+  bool accepts;
   int spare_pipes[64][2];
   unsigned spare_count;
   int64_t now_ms, expired_ms, idle_since_ms;
 };
 
-/* Every forwarded port listens again, or none does: there are as many streams as can be. */
+/* Every forwarded port listens again, or none does: there are as many streams as can be. It is tried again
+ * when one ends, and after a while. */
 void keeper_accepts(struct keeper *keeper, bool accepts);
 
 void drop_capabilities(uint32_t keep);

@@ -75,7 +75,8 @@ static void stream_end(struct stream *stream, bool reset) {
     at = &(*at)->next;
   *at = stream->next;
   later_free(keeper, stream);
-  if (keeper->streams-- == keeper->max_streams) keeper_accepts(keeper, true);
+  keeper->streams--;
+  keeper_accepts(keeper, true);
 }
 
 enum moved { MOVED_ALL, MOVED_SHARE, MOVED_FAILED };
@@ -226,6 +227,7 @@ static void on_forward(struct source *source, uint32_t events) {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     int fd = accept4(source->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) keeper_accepts(source->keeper, false);
     if (fd < 0) return;
     stream_begin((struct forward *)source, fd, &address);
   }
@@ -235,7 +237,8 @@ bool stream_start(struct forward *forward) {
   int flags = fcntl(forward->source.fd, F_GETFL);
   forward->source.on = on_forward;
   return flags >= 0 && fcntl(forward->source.fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
-         source_add(forward->source.keeper, &forward->source, EPOLLIN) == 0;
+         source_add(forward->source.keeper, &forward->source,
+                    forward->source.keeper->accepts ? EPOLLIN : 0) == 0;
 }
 
 void stream_end_all(struct forward *forward) {
