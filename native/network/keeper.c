@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 /* Ours by number, from who started us. */
@@ -166,6 +167,11 @@ static void on_process(struct source *source, uint32_t events) {
   client_end((struct client *)((char *)source - offsetof(struct client, process)));
 }
 
+/* Anything else would never end, and its client with it. */
+static bool is_process(int fd) {
+  return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == EPERM || errno == ESRCH;
+}
+
 static int obey(struct client *client) {
   SCOPED_FD given = client->pending;
   client->pending = -1;
@@ -174,7 +180,7 @@ static int obey(struct client *client) {
   case ASK_DATAGRAM:
     return given < 0 ? EBADF : forward_add(client, &given);
   case ASK_PROCESS:
-    if (given < 0 || client->process.fd >= 0) return EINVAL;
+    if (given < 0 || client->process.fd >= 0 || !is_process(given)) return EINVAL;
     client->process = (struct source){.fd = given, .on = on_process};
     if (source_add(client->source.keeper, &client->process, EPOLLIN) < 0) {
       client->process.fd = -1;

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Fd } from '../sys/fd.ts';
+import type { Fd } from '../sys/fd.ts';
 import { bindPort, listenOn } from '../sys/inet.ts';
 import { connectUnix, sendFds, socketpair } from '../sys/socket.ts';
 import { canNet, Ground } from './_ground.suite.ts';
@@ -11,8 +10,9 @@ import { Keeper } from './keeper.ts';
 import { reachKeeper } from './reach-keeper.ts';
 
 const socketOf = ({ places }: Ground): string => join(places.run, 'keeper');
+const everywhere = Uint8Array.of(0, 0, 0, 0);
 
-/** A keeper without a way out, and a listening socket of the machine's. */
+/** A keeper without a way out. */
 async function kept(ground: Ground): Promise<Keeper> {
   const reached = await reachKeeper({ places: ground.places, monitorOf: () => undefined, pasta: undefined }, 'join');
   assert.match(reached?.warnings.join() ?? '', /pasta is not installed/);
@@ -20,8 +20,19 @@ async function kept(ground: Ground): Promise<Keeper> {
   return reached.keeper;
 }
 
+/** Waits until there is none. To look is to be connected for a moment, after which it stays for a while. */
+async function ended(ground: Ground): Promise<void> {
+  for (let tries = 0; tries < 3; tries++) {
+    await sleep(4_000);
+    using left = Keeper.connect(socketOf(ground));
+    if (left === undefined) return;
+  }
+  throw new Error('the keeper does not end');
+}
+
+/** A listening socket of the machine's. */
 function listening(ground: Ground, port: number): Fd {
-  const socket = bindPort('tcp', Uint8Array.of(0, 0, 0, 0), port, ground.machine, true);
+  const socket = bindPort('tcp', everywhere, port, ground.machine, true);
   listenOn(socket);
   return socket;
 }
@@ -29,7 +40,7 @@ function listening(ground: Ground, port: number): Fd {
 const target = { protocol: 'tcp', hostPort: 8080, address: '127.0.0.1', port: 80 } as const;
 
 test(
-  'keeper: it forwards as long as the connection is open somewhere, and ends when nobody is connected',
+  'keeper: it forwards while the connection is open somewhere, and ends when nobody is connected',
   canNet,
   async () => {
     using ground = new Ground();
@@ -44,9 +55,7 @@ test(
           another.forward(target, socket, false);
         }
         assert.equal(ground.ask(ground.machine, '127.0.0.1', 8080), '127.0.0.1');
-        assert.throws(() => bindPort('tcp', Uint8Array.of(0, 0, 0, 0), 8080, ground.machine, true), {
-          code: 'EADDRINUSE',
-        });
+        assert.throws(() => bindPort('tcp', everywhere, 8080, ground.machine, true), { code: 'EADDRINUSE' });
       }
       await sleep(50);
       assert.equal(ground.ask(ground.machine, '127.0.0.1', 8080), 'no: ConnectionRefusedError');
@@ -55,18 +64,17 @@ test(
       using same = Keeper.connect(socketOf(ground));
       assert.ok(same);
     }
-    for (const end = performance.now() + 10_000; ; await sleep(100)) {
-      using left = Keeper.connect(socketOf(ground));
-      if (left === undefined) break;
-      assert.ok(performance.now() < end, 'it has ended');
-      left[Symbol.dispose]();
-      await sleep(4_000);
-    }
+    await ended(ground);
   },
 );
 
-test('keeper: whatever it is sent, it answers others', canNet, async () => {
+test('keeper: whatever it is sent, it answers others, and ends', canNet, async () => {
   using ground = new Ground();
+  await sendNonsense(ground);
+  await ended(ground);
+});
+
+async function sendNonsense(ground: Ground): Promise<void> {
   using keeper = await kept(ground);
   await ground.serve(keeper.netns);
   let seed = 7;
@@ -74,14 +82,14 @@ test('keeper: whatever it is sent, it answers others', canNet, async () => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
     return (seed >>> 8) % below;
   };
-  const open: Disposable[] = [];
+  using open = new DisposableStack();
   for (let round = 0; round < 600; round++) {
     using stack = new DisposableStack();
     const connection = stack.use(connectUnix(socketOf(ground)));
     const [one, other] = socketpair();
+    stack.use(one);
     stack.use(other);
     const given = [one, stack.use(listening(ground, 20_000 + round)), keeper.netns][random(3)] ?? one;
-    stack.use(one);
     try {
       for (let times = random(6); times >= 0; times--) {
         const bytes = Buffer.from(Array.from({ length: 1 + random(60) }, () => random(256)));
@@ -94,7 +102,7 @@ test('keeper: whatever it is sent, it answers others', canNet, async () => {
       // It has hung up.
       assert.match(String((error as { code?: string }).code), /EPIPE|ECONNRESET/);
     }
-    if (random(8) === 0) open.push(stack.move());
+    if (random(8) === 0) open.use(stack.move());
   }
   using another = Keeper.connect(socketOf(ground));
   assert.ok(another);
@@ -102,8 +110,6 @@ test('keeper: whatever it is sent, it answers others', canNet, async () => {
   another.forward(target, socket, false);
   assert.throws(() => another.forward({ ...target, protocol: 'udp' }, socket, false), { code: 'EINVAL' });
   assert.throws(() => another.forward({ ...target, address: '::1' }, socket, false), { code: 'EINVAL' });
-  using file = Fd.adopt(openSync('/proc/self/status', 'r'));
-  assert.throws(() => another.endWith(file), { code: 'EPERM' });
+  assert.throws(() => another.endWith(socket), { code: 'EINVAL' });
   assert.equal(ground.ask(ground.machine, '127.0.0.1', 8080), '127.0.0.1');
-  for (const one of open) one[Symbol.dispose]();
-});
+}
