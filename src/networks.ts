@@ -1,3 +1,4 @@
+import type { ListedCni } from './engine/cni/list-cni.ts';
 import type { Engine } from './engine/engine.ts';
 import type { JoinWish } from './network/attach.ts';
 import type { Network } from './network/network.ts';
@@ -22,6 +23,11 @@ export class Networks {
   /** All, by name. */
   async list(): Promise<readonly Network[]> {
     return (await engineNetworks()).listNetworks(this.#engine);
+  }
+
+  /** Those of CNI plugins that the machine has configurations of, by name: `cni:NAME`, as `run` takes it. */
+  async listCni(): Promise<readonly ListedCni[]> {
+    return (await engineNetworks()).listCniNetworks(this.#engine);
   }
 
   /** One and who is in it, in the shape docker prints. Errors: not-found. */

@@ -5,7 +5,7 @@ import { type EgressList, parseEgress } from '../network/egress.ts';
 import { parseMac } from '../network/mac-address.ts';
 import { checkNetworkName } from '../network/network.ts';
 import { DEFAULT_NETWORK, networkName } from '../network/networks.ts';
-import { isCniName } from '../network/cni/cni-network.ts';
+import { isCniName } from '../network/cni/cni-name.ts';
 import { isV6, parseAddress } from '../spec/ip.ts';
 import { cniName, isCniNetwork } from './cni/cni-names.ts';
 import type { CreateOptions } from './create-options.ts';

@@ -178,6 +178,30 @@ test('addCni: a plugin that fails undoes the chain, in reverse order, and nothin
   await assert.rejects(addCni(cni, failing, { ...wish, args: [['A', 'b;C=d']] }), { kind: 'invalid' });
 });
 
+test('addCni: containers do not wait for each other, a container for itself', canCni, async () => {
+  using machine = new CniMachine();
+  const { ground, cni } = machine;
+  const digits = ['a', 'b', 'c', 'd', 'e', 'f'];
+  // Each waits until all are there.
+  machine.plugin(
+    'meet',
+    `while [ $(wc -l < ${machine.dir}/calls) -lt ${digits.length} ]; do sleep 0.02; done; echo '{}'`,
+  );
+  const netns = machine.path(ground.namespace());
+  await Promise.all(
+    digits.map((digit) =>
+      addCni(cni, machine.network('all', [{ type: 'meet' }]), { containerId: id(digit), ifname: 'eth0', netns }),
+    ),
+  );
+  machine.plugin('slow', `sleep 0.3; echo '{}'`);
+  const network = machine.network('web', [{ type: 'slow' }]);
+  const wish = { containerId: id('1'), ifname: 'eth0', netns };
+  const [first, second] = await Promise.allSettled([addCni(cni, network, wish), addCni(cni, network, wish)]);
+  assert.deepEqual([first.status, second.status].sort(), ['fulfilled', 'rejected']);
+  await Promise.all([deleteAllCni(cni, id('1')), deleteAllCni(cni, id('1'))]);
+  assert.deepEqual(machine.calls.slice(digits.length), ['slow ADD', 'slow DEL']);
+});
+
 test(
   'deleteCni: where a plugin fails, the DEL stays due; with the result of the ADD; code 3 is as good as done',
   canCni,

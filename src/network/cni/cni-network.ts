@@ -1,4 +1,5 @@
 import { TareError } from '../../base/errors.ts';
+import { isCniName, MAX_CNI_NAME } from './cni-name.ts';
 import { asFlag, asList, asObject, asText, type JsonObject, JsonProblem, parseObject, unexpected } from './json.ts';
 import { type CniVersion, CNI_VERSIONS, FIRST_VERSION, isCniVersion, newestFirst } from './spec-version.ts';
 
@@ -29,16 +30,11 @@ export interface CniNetwork {
   readonly text: string;
 }
 
-const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-const MAX_NAME = 128;
 const MAX_PLUGINS = 64;
 const MAX_VERSIONS = 32;
 const MAX_CAPABILITIES = 64;
 /** More than any configuration has. */
 export const MAX_CONF_BYTES = 1024 * 1024;
-
-/** Whether this can be the name of a network, or of a plugin's program: no path, and nothing that a shell or a terminal would take for something else. */
-export const isCniName = (name: string): boolean => name.length <= MAX_NAME && NAME.test(name);
 
 /**
  * Reads a network configuration (CNI 0.1 to 1.1): a list (`plugins`) or a single plugin's.
@@ -87,7 +83,7 @@ function pluginOf(value: unknown, where: string): CniPlugin {
 
 function nameOf(value: unknown, where: string): string {
   if (typeof value !== 'string' || !isCniName(value))
-    throw unexpected(where, `a name of letters, digits, _ . -, of at most ${MAX_NAME} characters`);
+    throw unexpected(where, `a name of letters, digits, _ . -, of at most ${MAX_CNI_NAME} characters`);
   return value;
 }
 

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
-import { isCniName } from './cni-network.ts';
+import { isCniName } from './cni-name.ts';
 
 /** Where plugins are: upstream's directory, and Debian's. */
 export const CNI_PLUGIN_DIRS: readonly string[] = ['/opt/cni/bin', '/usr/lib/cni'];
