@@ -3,13 +3,19 @@ import { test } from 'node:test';
 import type { CreateOptions } from './create-options.ts';
 import { createEngine } from './engine.ts';
 import { networkRequest, parseNetworkFlag } from './network-request.ts';
+import { createNetwork, listCniNetworks } from './networks.ts';
 
-const engine = createEngine({
+const places = {
   root: '/none',
   runRoot: '/none',
   storageRoot: '/none',
   storageRunRoot: '/none',
   self: [],
+};
+const engine = createEngine(places);
+const ofUser = createEngine({
+  ...places,
+  rootless: { uid: 1000, gid: 1000, holder: 0, dataHome: '/none', configHome: '/none', runtimeDir: '/none' },
 });
 const ask = (options: Partial<CreateOptions>): ReturnType<typeof networkRequest> =>
   networkRequest(engine, { source: 'host:', argv: [], ...options });
@@ -88,4 +94,17 @@ test('networkRequest: what does not go together is refused', () => {
     [{ network: 'a', userns: 'auto' }, 'unsupported'],
   ] as const)
     assert.throws(() => ask(options), { kind, message: /^Cannot / }, JSON.stringify(options));
+});
+
+test('CNI, macvlan and ipvlan are for root: where networks of users are, there is no link of the machine', async () => {
+  assert.throws(() => networkRequest(ofUser, { source: 'host:', argv: [], network: ['bridge', 'cni:web'] }), {
+    kind: 'unsupported',
+    message: 'Cannot use --network cni:web: CNI plugins need root; use --network bridge',
+  });
+  for (const driver of ['macvlan', 'ipvlan'] as const)
+    await assert.rejects(createNetwork(ofUser, { name: 'lan', driver, options: { parent: 'eth0' } }), {
+      kind: 'unsupported',
+      message: /^Cannot create network lan: driver (mac|ip)vlan needs root: /,
+    });
+  assert.deepEqual(await listCniNetworks(ofUser), []);
 });

@@ -112,6 +112,9 @@ function bridged(
   publish: readonly PublishRequest[],
 ): NetworkRequest {
   refuseUserNamespace(options, names.join(', '));
+  const plugged = names.find(isCniNetwork);
+  if (engine.rootless !== undefined && plugged !== undefined)
+    throw new TareError('unsupported', `Cannot use --network ${plugged}: CNI plugins need root; use --network bridge`);
   const places = networkPlaces(engine);
   const join = names.map(parseNetworkFlag).map((wish) => ({ ...wish, network: networkName(places, wish.network) }));
   const { ip, ip6, macAddress: mac, networkAliases: aliases } = options;

@@ -29,9 +29,15 @@ import { reconcile } from './reconcile.ts';
 import { findRecord, readRecord } from './record.ts';
 
 /**
- * Makes a network. Errors: already-exists; invalid; failed-precondition for a subnet that is in use; exhausted.
+ * Makes a network. Errors: already-exists; invalid; failed-precondition for a subnet that is in use, or a parent that cannot be shared; exhausted; unsupported driver for an unprivileged user.
  */
 export async function createNetwork(engine: Engine, wish: NetworkWish): Promise<Network> {
+  const { name, driver = 'bridge' } = wish;
+  if (engine.rootless !== undefined && driver !== 'bridge')
+    throw new TareError(
+      'unsupported',
+      `Cannot create network ${name}: driver ${driver} needs root: networks of users are where no link of this machine is`,
+    );
   const places = networkPlaces(engine);
   using _lock = await lockNetworks(places);
   const network = create(places, wish);
