@@ -40,6 +40,9 @@ import { needs, type Need } from '../support/needs.ts';
 /** How much longer everything takes than on a usual machine: 10 or more where the processor is emulated. Whoever waits for something, waits so much longer. */
 export const slowness = Number(process.env['TARE_TEST_SLOWNESS'] ?? 1);
 
+// A test that is run by itself leaves the machine's links alone, as in a lane.
+process.env['TARE_DEFAULT_NETWORK'] ??= 'none';
+
 /** The launcher of this checkout. */
 export const launcher = join(import.meta.dirname, '../../bin/tare');
 

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { openSync } from 'node:fs';
 import { test } from 'node:test';
+import { canNet, Ground, netnsFlag } from '../../src/network/_ground.suite.ts';
+import { Fd } from '../../src/sys/fd.ts';
+import { needs } from '../support/needs.ts';
 import { canBeUser, UserLab } from './lab.ts';
 
 test(
@@ -35,12 +39,29 @@ test(
     await lab.ok('pod', 'stop', '-t', '0', 'p');
     await lab.ok('pod', 'start', 'p');
     assert.equal(await lab.ok('exec', 'a', 'cat', '/dev/shm/x'), 'hi');
-    const { code, stderr } = await lab.tare('pod', 'create', '-p', '80');
-    assert.equal(code, 125);
-    assert.match(stderr, /networks of containers need root so far/);
     await lab.ok('pod', 'create', '--name', 'open', '--network', 'host');
     await lab.ok('run', '--rm', '--pod', 'open', lab.source, 'true');
     await lab.ok('pod', 'rm', '-fa');
     assert.deepEqual(await lab.leftovers(), []);
   },
 );
+
+const canPublish = canBeUser || canNet.skip || needs.program('pasta');
+
+test('ports of a pod of an unprivileged user', { skip: canPublish }, async () => {
+  using ground = new Ground();
+  await using lab = new UserLab({ net: netnsFlag(ground.machine), tun: true });
+  for (const network of ['bridge', 'pasta']) {
+    await lab.ok('pod', 'create', '--name', 'web', '--network', network, '-p', '8080:80');
+    await lab.ok('run', '-d', '--pod', 'web', '--name', 'a', lab.source, 'sleep', '1000');
+    if (network === 'bridge') {
+      const pid = await lab.ok('inspect', '--format', '{{.State.Pid}}', 'a');
+      using netns = Fd.adopt(openSync(`/proc/${pid}/ns/net`, 'r'));
+      await ground.serve(netns);
+      assert.match(ground.ask(ground.outside, '192.0.2.2', 8080), /^\d+\.\d+\.\d+\.\d+$/);
+      assert.match(await lab.ok('ps', '--format', '{{.Ports}}'), /:8080->80\/tcp/);
+      // It looks like the machine's.
+    } else assert.match(await lab.ok('exec', 'a', 'ip', 'address'), /192\.0\.2\.2/);
+    await lab.ok('pod', 'rm', '-f', 'web');
+  }
+});

@@ -8,7 +8,7 @@ import { applicableLimits } from '../applicable-limits.ts';
 import { sysctls } from '../build-config.ts';
 import { cgroupPathOf } from '../cgroups.ts';
 import { configFiles } from '../config-files.ts';
-import { asksForNames, asksForNetwork, makeStateDir, nameFor } from '../create.ts';
+import { asksForNames, asksForNetwork, makeStateDir, nameFor, withDefaultNetwork } from '../create.ts';
 import type { CreateOptions } from '../create-options.ts';
 import { deleteContainer } from '../delete.ts';
 import { containerActor, emit } from '../emit.ts';
@@ -68,22 +68,23 @@ const SHM_BYTES = 64 * 1024 * 1024;
  */
 export async function createPod(
   engine: Engine,
-  options: CreatePodOptions = {},
+  asked: CreatePodOptions = {},
 ): Promise<{ readonly id: string; readonly name: string; readonly warnings: readonly string[] }> {
+  const infra = asked.infra !== false;
+  if (!infra && asked.share !== undefined && asked.share !== 'none' && asked.share !== '')
+    throw new TareError('invalid', `Cannot use --share ${asked.share} without --infra: there is nobody to hold it`);
+  const shares = infra ? parseShares(asked.share) : [];
+  refuseUnshared(asked, shares);
+  const options = shares.includes('net') ? withDefaultNetwork(engine, asContainer(asked)) : asContainer(asked);
   if (options.name !== undefined) checkName(options.name);
   if (engine.cgroups.problem !== undefined) throw new TareError('unsupported', engine.cgroups.problem);
   if (options.restart !== undefined) checkPolicy(options.restart, 'create');
-  const infra = options.infra !== false;
-  if (!infra && options.share !== undefined && options.share !== 'none' && options.share !== '')
-    throw new TareError('invalid', `Cannot use --share ${options.share} without --infra: there is nobody to hold it`);
-  const shares = infra ? parseShares(options.share) : [];
-  refuseUnshared(options, shares);
-  const network = asksForNetwork(options) ? networkRequest(engine, asContainer(options)) : undefined;
-  const names = asksForNames(options) ? nameOptions(asContainer(options)) : undefined;
+  const network = asksForNetwork(options) ? networkRequest(engine, options) : undefined;
+  const names = asksForNames(options) ? nameOptions(options) : undefined;
   const inScopes = engine.cgroups.manager === 'systemd';
   const limits = applicableLimits(engine, options.resources ?? {}, undefined);
   const hasLimits = Object.keys(limits.resources).length > 0;
-  if (hasLimits && (inScopes || options.shareParent === false))
+  if (hasLimits && (inScopes || asked.shareParent === false))
     throw new TareError(
       'unsupported',
       `Cannot limit a pod ${inScopes ? 'with --cgroup-manager systemd' : 'with --share-parent=false'}: it has no cgroup of its own; limit its containers`,
@@ -110,7 +111,7 @@ export async function createPod(
         ? {}
         : { hosts: hostsText([hostname], undefined, names), resolvConf: resolvText(names).text }),
     });
-    const podCgroup = inScopes || options.shareParent === false ? undefined : cgroupPathOf(engine, id);
+    const podCgroup = inScopes || asked.shareParent === false ? undefined : cgroupPathOf(engine, id);
     const record: PodRecord = {
       version: 1,
       id,
@@ -136,13 +137,13 @@ export async function createPod(
       sandbox: {
         shares,
         infra,
-        exitPolicy: options.exitPolicy ?? 'continue',
+        exitPolicy: asked.exitPolicy ?? 'continue',
         ...(podCgroup === undefined ? {} : { cgroupPath: podCgroup }),
         resources: limits.resources,
-        created: options,
+        created: asked,
       },
     };
-    writeRecord(dir, record, sandboxConfig(options, shares, hostNetwork, hostname));
+    writeRecord(dir, record, sandboxConfig(asked, shares, hostNetwork, hostname));
     emit(engine, { ...containerActor(record), action: 'create' });
     changePhase(dir, 'creating', 'created');
     return { id, name, warnings: limits.warnings };
@@ -154,7 +155,11 @@ export async function createPod(
 }
 
 /** The options of a pod are read as those of a container that has them all. */
-const asContainer = (options: CreatePodOptions): CreateOptions => ({ ...options, source: '', argv: [] });
+const asContainer = (options: CreatePodOptions): CreateOptions & CreatePodOptions => ({
+  ...options,
+  source: '',
+  argv: [],
+});
 
 /** What only shared namespaces can give. Errors: invalid. */
 function refuseUnshared(options: CreatePodOptions, shares: readonly SharedNamespace[]): void {

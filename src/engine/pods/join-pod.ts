@@ -7,7 +7,6 @@ import type { Fd } from '../../sys/fd.ts';
 import { cloneMountIn } from '../../sys/mount-namespace.ts';
 import type { Engine } from '../engine.ts';
 import { openInit } from '../init-process.ts';
-import type { JoinedNetworks } from '../join-networks.ts';
 import { openReadOnly } from '../open-read-only.ts';
 import { reconcile } from '../reconcile.ts';
 import { type ContainerRecord, containerDir } from '../record.ts';
@@ -17,9 +16,12 @@ import { type PodMembership, type PodRecord, podDir, readPod } from './pod.ts';
 import { namespaceOf } from './shares.ts';
 
 /** What a container that starts has of its pod. Until it is disposed nobody ends the pod's containers for its end. */
-export interface JoinedPod extends Omit<JoinedNetworks, 'held'> {
+export interface JoinedPod extends Disposable {
+  readonly warnings: readonly string[];
   /** Mounts that are shared. */
   readonly opened: readonly OpenedMount[];
+  /** The configuration with the pod's namespaces and mounts in it. */
+  inside(config: RuntimeConfig): RuntimeConfig;
 }
 
 /**
@@ -59,13 +61,12 @@ export async function joinPod(
       warnings: [],
       opened,
       inside: (config) => inside(config, namespaces, opened.length > 0),
-      leave: async () => {},
       ...kept(stack),
     };
   }
 }
 
-const nothing = { opened: [], inside: (config: RuntimeConfig) => config, leave: async () => {} };
+const nothing = { opened: [], inside: (config: RuntimeConfig) => config };
 
 function kept(stack: DisposableStack): Disposable {
   const all = stack.move();
