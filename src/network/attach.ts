@@ -8,7 +8,6 @@ import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import { randomBytes } from '../sys/random-bytes.ts';
 import {
   type Attachment,
-  attachedContainers,
   deleteAttachment,
   egressRules,
   endAttachment,
@@ -22,7 +21,8 @@ import {
 import { leaveToDie, sweepDyingLinks } from './dying-links.ts';
 import { ensureBridge } from './bridge.ts';
 import type { EgressList } from './egress.ts';
-import { Firewall, type FirewallContents, isTaken } from './firewall.ts';
+import { Firewall, isTaken } from './firewall.ts';
+import { contentsOf } from './firewall-contents.ts';
 import { lease, releaseLeases } from './leases.ts';
 import { formatMac, macOf, parseMac } from './mac-address.ts';
 import { isAsked, publishNames, withdrawNames } from './names.ts';
@@ -30,7 +30,7 @@ import { isRouted, mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
 import { portTaken, reservePorts } from './reserve-ports.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
 import { addSubLink, bringUp, parentOf } from './sub-link.ts';
-import { findOrMakeNetwork, listNetworks } from './networks.ts';
+import { findOrMakeNetwork } from './networks.ts';
 
 /** A network that a container is to be in. */
 export interface JoinWish {
@@ -232,29 +232,6 @@ export async function disconnect(
   return { ...after, nameless };
 }
 
-/** All that the firewall should hold, of containers that live, and of their networks. `without`: one whose ports are still to be asked for. */
-export function contentsOf(places: NetworkPlaces, without?: string): FirewallContents {
-  const known = new Map(listNetworks(places).map((network) => [network.id, network]));
-  const live = attachedContainers(places).flatMap((container) => {
-    const attachment = readAttachment(places, container);
-    return attachment === undefined || container === without || !places.isAlive(container)
-      ? []
-      : [{ container, attachment }];
-  });
-  const isThere = linkLook(places);
-  const used = new Set(live.flatMap(({ attachment }) => attachment.networkIds));
-  return {
-    networks: [...used].flatMap((id) => {
-      const network = known.get(id);
-      return network === undefined || network.driver !== 'bridge' ? [] : [rulesOf(network)];
-    }),
-    ports: live.flatMap(({ container, attachment }) => portRules(container, attachment.ports)),
-    egress: live
-      .flatMap(({ container, attachment }) => egressRules(container, attachment) ?? [])
-      .map((rules) => ({ ...rules, links: rules.links.filter(({ link }) => isThere(link)) })),
-  };
-}
-
 /** What is there of the networks of a container that has ended is undone; the caller has the lock. */
 export function withdraw(places: NetworkPlaces, container: string): void {
   const attachment = readAttachment(places, container);
@@ -287,18 +264,6 @@ function refuseUnfiltered({ name, driver }: Network): void {
       'unsupported',
       `Cannot limit what is reached in network ${name}: packets of ${driver} do not pass this machine's filter; use a network with a bridge`,
     );
-}
-
-/** Tells whether a link is there, of those that were when it was first asked. */
-function linkLook(places: NetworkPlaces): (name: string) => boolean {
-  let names: Set<string> | undefined;
-  return (name) => {
-    if (names === undefined) {
-      using socket = NetlinkSocket.open('route', places.netns);
-      names = new Set(links(socket).map((link) => link.name));
-    }
-    return names.has(name);
-  };
 }
 
 const LOOPBACK = 1;

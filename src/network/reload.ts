@@ -1,5 +1,6 @@
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
-import { contentsOf, withdraw } from './attach.ts';
+import { withdraw } from './attach.ts';
+import { contentsOf } from './firewall-contents.ts';
 import { attachedContainers, readAttachment } from './attachment.ts';
 import { sweepDyingLinks } from './dying-links.ts';
 import { ensureBridge } from './bridge.ts';
