@@ -94,7 +94,7 @@ export interface OpenOptions {
   readonly cgroupManager?: CgroupManager;
   /** Parent of the containers' cgroups, `/tare`; with systemd a slice, `machine.slice`. */
   readonly cgroupParent?: string;
-  /** Network of containers that ask for none in particular; TARE_DEFAULT_NETWORK, otherwise `bridge` (for a user, and in a user namespace, `none`). */
+  /** Network of containers that ask for none in particular; TARE_DEFAULT_NETWORK, otherwise `bridge` (in a user namespace of its own `none`). */
   readonly defaultNetwork?: string;
 }
 

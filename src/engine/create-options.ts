@@ -124,7 +124,7 @@ export interface CreateOptions {
   readonly pod?: string;
   /** In a pod: it runs to its end before the others start, at each start of the pod, or once, and is removed then. */
   readonly initContainer?: 'always' | 'once';
-  /** `none`, `host`, `pasta[:OPTION,...]` (users without root), `container:NAME`, `ns:PATH`, or networks: `NAME[:ip=,ip6=,mac=,alias=,interface_name=]`. Default: the engine's, `bridge`; `none` for a user and in a user namespace. */
+  /** `none`, `host`, `pasta[:OPTION,...]` (users without root), `container:NAME`, `ns:PATH`, or networks: `NAME[:ip=,ip6=,mac=,alias=,interface_name=]`. Default: the engine's, `bridge`; `none` in a user namespace of its own. */
   readonly network?: string | readonly string[];
   /** Its place in its one network. */
   readonly ip?: string;

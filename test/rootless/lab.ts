@@ -91,6 +91,7 @@ export class UserLab implements AsyncDisposable {
       PATH: process.env['PATH'] ?? '/usr/bin:/bin',
       HOME: this.home,
       USER: this.name,
+      TARE_DEFAULT_NETWORK: 'none',
       ...(runtimeDir === undefined ? {} : { XDG_RUNTIME_DIR: runtimeDir }),
     };
     const binds = ['passwd', 'group', 'subuid', 'subgid'].map(
