@@ -1,5 +1,5 @@
 /**
- * What networks carry: `tools/node bench/networks.ts`. Throughput through a published port, beside podman's where it is installed; the start of the 100th container of a network
+ * What networks carry: `tools/node bench/networks.ts`. Throughput through a published port, beside podman's where it is installed, and through a user's beside pasta's; the start of the 100th container of a network
  * beside the first; how long a container's name takes to resolve. Needs root, busybox and python3. Everything happens in network namespaces of its own, on a machine in small.
  */
 import { spawnSync } from 'node:child_process';
@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Ground, netnsFlag } from '../src/network/_ground.suite.ts';
 import { Lab } from '../test/engine/lab.ts';
 import { peerLine } from '../test/image/peer.ts';
+import { UserLab } from '../test/rootless/lab.ts';
 import { busyboxImage } from '../test/support/images.ts';
 
 const GIB = 4;
@@ -109,21 +110,53 @@ async function throughput(bench: Bench): Promise<void> {
     console.log(`no podman to compare with: ${String(error).slice(0, 300)}`);
   }
   await sleep(1000);
-  const rates = new Map([...ports.keys()].map((name) => [name, [] as number[]]));
-  // In turn.
+  await compare(bench.ground, 'through a published port', [...ports], 0.95);
+  if (ports.has('podman')) bench.run(...podman, 'rm', '-f', '-t', '0', 'peer');
+}
+
+/** MiB a second to two ports of the machine, in turn, and the first as a part of the second. */
+async function compare(
+  ground: Ground,
+  what: string,
+  ports: readonly (readonly [name: string, port: number])[],
+  goal: number,
+): Promise<void> {
+  const rates = new Map(ports.map(([name]) => [name, [] as number[]]));
   for (let round = 0; round <= ROUNDS; round++)
     for (const [name, port] of ports) {
-      const rate = Number(
-        bench.ground.run(bench.ground.outside, 'python3', '-c', sender, '192.0.2.2', String(port), String(GIB)),
-      );
+      const rate = Number(ground.run(ground.outside, 'python3', '-c', sender, '192.0.2.2', String(port), String(GIB)));
       if (round > 0) rates.get(name)?.push(rate);
       await sleep(200);
     }
-  const [ours, theirs] = [median(rates.get('tare') ?? []), median(rates.get('podman') ?? [])];
+  const [ours = Number.NaN, theirs = Number.NaN] = ports.map(([name]) => median(rates.get(name) ?? []));
+  const [, peer = 'nobody'] = ports.map(([name]) => name);
   console.log(
-    `through a published port: ${ours.toFixed(0)} MiB/s, podman ${theirs.toFixed(0)} MiB/s: ${(ours / theirs).toFixed(2)} × (goal 0.95)`,
+    `${what}: ${ours.toFixed(0)} MiB/s, ${peer} ${theirs.toFixed(0)} MiB/s: ${(ours / theirs).toFixed(2)} × (goal ${goal})`,
   );
-  if (ports.has('podman')) bench.run(...podman, 'rm', '-f', '-t', '0', 'peer');
+}
+
+/** The forwarder of users beside pasta's ports. */
+async function usersThroughput(): Promise<void> {
+  const ground = new Ground();
+  try {
+    await using lab = new UserLab({ net: netnsFlag(ground.machine), tun: true });
+    const server = ['sh', '-c', 'while :; do nc -l -p 80 >/dev/null; done'];
+    await lab.ok('run', '-d', '--name', 'ours', '--network', 'bridge', '-p', '8080:80', lab.source, ...server);
+    await lab.ok('run', '-d', '--name', 'theirs', '--network', 'pasta', '-p', '8081:80', lab.source, ...server);
+    await sleep(1000);
+    await compare(
+      ground,
+      "through a user's published port",
+      [
+        ['tare', 8080],
+        ['pasta', 8081],
+      ],
+      0.8,
+    );
+    await lab.ok('rm', '-f', '-t', '0', 'ours', 'theirs');
+  } finally {
+    ground[Symbol.dispose]();
+  }
 }
 
 function starts(bench: Bench): void {
@@ -151,3 +184,4 @@ function starts(bench: Bench): void {
 await using bench = new Bench();
 await throughput(bench);
 starts(bench);
+await usersThroughput();
