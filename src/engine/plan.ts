@@ -18,8 +18,10 @@ export async function printContainerPlan(engine: Engine, nameOrId: string): Prom
 export async function compileContainer(engine: Engine, id: string): Promise<CompiledPlan> {
   const record = readRecord(engine, id);
   const written = readConfig(engine, id);
-  const config =
+  const networked =
     record.net === undefined ? written : (await import('./join-networks.ts')).inNamespace(written, '/proc/self/ns/net');
+  const config =
+    record.pod === undefined ? networked : (await import('./pods/join-pod.ts')).asInPod(engine, record.pod, networked);
   using opened = record.mounts?.some(isOpenedAtStart)
     ? await (await import('./volumes/open-mounts.ts')).openMounts(engine, record)
     : undefined;

@@ -103,6 +103,12 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
       `${id} Running 2 [ipc net uts] b one`,
     );
     assert.equal(await lab.ok('inspect', '--format', '{{.Name}}', 'web'), 'web');
+    assert.equal((await lab.ok('runtime', 'plan', 'one')).match(/ setns\(/g)?.length, 3);
+    // Prepared, and let go afterwards; what fails then is named by the Plan as it was.
+    await lab.ok('create', '--pod', 'web', '--name', 'none', 'box', 'no-such-program');
+    await lab.ok('init', 'none');
+    assert.match(await lab.refused(1, 'start', 'none'), /Cannot execute no-such-program: not found in \$PATH/);
+    await lab.ok('rm', 'none');
     assert.match(await lab.refused(1, 'pod', 'rm', 'web'), /^Error: Cannot remove pod web: one runs; stop it first/);
     assert.equal(await lab.ok('pod', 'stop', '-t', '0', 'web'), id);
     assert.equal(await lab.state('web'), 'Exited');
@@ -375,7 +381,8 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
     { skip: hasController('memory') },
     async () => {
       await using lab = new PodLab();
-      await lab.ok('pod', 'create', '--name', 'p', '-m', '64m', '-l', 'a=b');
+      const volumes = ['-v', `${lab.dir}:/shared:ro`, '-v', 'data:/fresh'];
+      await lab.ok('pod', 'create', '--name', 'p', '-m', '64m', '-l', 'a=b', ...volumes);
       await lab.ok('create', '--pod', 'p', '--name', 'a', '--stop-timeout', '0', 'box', 'sleep', '1000');
       const id = await lab.ok('pod', 'clone', '--start', '-m', '128m', 'p');
       assert.equal(
@@ -393,6 +400,22 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
         await lab.ok('pod', 'inspect', '--format', '{{.memory_limit}}', 'p-clone'),
         String(128 * 1024 * 1024),
       );
+      // Volumes of the pod are those of its containers, where they have nothing else there.
+      await lab.ok('exec', 'a-clone', 'sh', '-c', 'touch /fresh/x; test -d /shared/rootfs');
+      assert.equal((await lab.line('exec', 'a-clone', 'touch', '/shared/x')).code, 1);
+      const seen = await lab.ok(
+        'run',
+        '--rm',
+        '--pod',
+        'p-clone',
+        '--tmpfs',
+        '/shared',
+        'box',
+        'ls',
+        '/data',
+        '/shared',
+      );
+      assert.equal(seen, '/fresh:\nx\n\n/shared:');
       assert.equal(await lab.state('p'), 'Created');
       await lab.ok('pod', 'clone', '--destroy', 'p', 'q');
       assert.match(await lab.refused(125, 'pod', 'clone', 'q', 'p-clone'), /Cannot use name p-clone/);
@@ -406,6 +429,7 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
       assert.equal((await lab.pod('p-clone')).containers.length, 2);
       assert.match(await lab.ok('system', 'prune', '-f'), new RegExp(`Deleted Pods:\n${id}`));
       await lab.ok('pod', 'rm', '-fa');
+      await lab.ok('volume', 'rm', 'data');
       await lab.clean();
     },
   );

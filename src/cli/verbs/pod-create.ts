@@ -13,6 +13,7 @@ import { restartOf } from '../supervise-flags.ts';
 import { UsageError } from '../usage-error.ts';
 import { keyValue } from '../values.ts';
 import { defineVerb } from '../verb.ts';
+import { parseVolumeFlag } from '../volume-flag.ts';
 
 /** Podman's flags about a container that we do not need. */
 const infraFlags = {
@@ -62,6 +63,10 @@ const flags = {
   'add-host': createFlags['add-host'],
   ...limitFlags,
   'shm-size': createFlags['shm-size'],
+  volume: {
+    ...createFlags.volume,
+    help: 'Mount this in each of its containers, where they mount nothing else; as -v of run',
+  },
   sysctl,
   label,
   'label-file': createFlags['label-file'],
@@ -123,6 +128,7 @@ function podOptions(context: Context, values: FlagValues<typeof flags>, given: s
     labels: Object.keys(labels).length === 0 ? undefined : labels,
     resources: Object.keys(resources).length === 0 ? undefined : resources,
     shmSizeBytes: values['shm-size'],
+    mounts: list(values.volume.map((text) => parseVolumeFlag(text, context.cwd))),
     sysctls: list(values.sysctl),
   });
 }

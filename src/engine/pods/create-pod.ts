@@ -9,7 +9,7 @@ import { sysctls } from '../build-config.ts';
 import { cgroupPathOf } from '../cgroups.ts';
 import { configFiles } from '../config-files.ts';
 import { asksForNames, asksForNetwork, makeStateDir, nameFor, withDefaultNetwork } from '../create.ts';
-import type { CreateOptions } from '../create-options.ts';
+import type { CreateOptions, MountRequest } from '../create-options.ts';
 import { deleteContainer } from '../delete.ts';
 import { containerActor, emit } from '../emit.ts';
 import { type Engine, ensureLayout } from '../engine.ts';
@@ -53,6 +53,8 @@ export interface CreatePodOptions extends Pick<
   readonly exitPolicy?: ExitPolicy;
   /** Of its containers, where they say nothing themselves. */
   readonly restart?: RestartPolicy;
+  /** Mounted in each of its containers, where those mount nothing else. */
+  readonly mounts?: readonly MountRequest[];
   /** False: its containers' cgroups are beside each other, not in one of the pod's. */
   readonly shareParent?: boolean;
 }

@@ -53,6 +53,7 @@ export async function enterPod(engine: Engine, asked: CreateOptions): Promise<En
       },
       options: dropUndefined({
         ...asked,
+        mounts: mountsOf(pod, asked),
         network: sharesNet && pod.network === 'host' ? 'host' : asked.network,
         hostname: shares.includes('uts') ? (pod.sandbox.created.hostname ?? pod.name) : asked.hostname,
         restart:
@@ -71,6 +72,13 @@ export async function enterPod(engine: Engine, asked: CreateOptions): Promise<En
     lock.close();
     throw error;
   }
+}
+
+/** Its own come before the pod's. */
+function mountsOf({ sandbox }: PodRecord, { mounts = [] }: CreateOptions): CreateOptions['mounts'] | undefined {
+  const taken = new Set(mounts.map(({ destination }) => destination));
+  const all = [...(sandbox.created.mounts ?? []).filter(({ destination }) => !taken.has(destination)), ...mounts];
+  return all.length === 0 ? undefined : all;
 }
 
 function refuseShared(asked: CreateOptions, { name, sandbox: { shares } }: PodRecord): void {

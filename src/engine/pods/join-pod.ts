@@ -12,7 +12,7 @@ import { reconcile } from '../reconcile.ts';
 import { type ContainerRecord, containerDir } from '../record.ts';
 import type { OpenedMount } from '../volumes/open-mounts.ts';
 import { holdMembers } from './members.ts';
-import { type PodMembership, type PodRecord, podDir, readPod } from './pod.ts';
+import { type PodMembership, type PodRecord, podDir, readPod, type SharedNamespace } from './pod.ts';
 import { namespaceOf } from './shares.ts';
 
 /** What a container that starts has of its pod. Until it is disposed nobody ends the pod's containers for its end. */
@@ -46,8 +46,10 @@ export async function joinPod(
     using init = openInit(engine, id);
     if (init === undefined || !isRunning(engine, id)) continue;
     const open = (name: string): Fd => stack.use(openReadOnly(`/proc/${init.pid}/ns/${name}`, `join pod ${pod.name}`));
-    const joined = shares.filter((share) => !(share === 'net' && pod.network === 'host'));
-    const namespaces = joined.map((share) => ({ type: namespaceOf[share], fd: open(share) }));
+    const namespaces = joinedShares(shares, pod).map((share) => ({
+      type: namespaceOf[share],
+      path: `/proc/self/fd/${open(share).number}`,
+    }));
     const opened: OpenedMount[] = [];
     if (shares.includes('ipc')) {
       using mounts = open('mnt');
@@ -83,14 +85,25 @@ function isRunning(engine: Engine, pod: string): boolean {
   return state?.held === true && state.phase === 'running';
 }
 
-function inside(
-  config: RuntimeConfig,
-  joined: readonly { readonly type: Namespace['type']; readonly fd: Fd }[],
-  sharesMemory: boolean,
-): RuntimeConfig {
+/** A container's configuration as it is in its pod, for who only looks at it. Errors: not-found. */
+export function asInPod(engine: Engine, { id, shares }: PodMembership, config: RuntimeConfig): RuntimeConfig {
+  const pod = readPod(engine, id);
+  if (!pod.sandbox.infra) return config;
+  const namespaces = joinedShares(shares, pod).map((share) => ({
+    type: namespaceOf[share],
+    path: `/proc/self/ns/${share}`,
+  }));
+  return inside(config, namespaces, shares.includes('ipc'));
+}
+
+/** The machine's network is nobody's to join. */
+function joinedShares(shares: readonly SharedNamespace[], pod: PodRecord): readonly SharedNamespace[] {
+  return shares.filter((share) => !(share === 'net' && pod.network === 'host'));
+}
+
+function inside(config: RuntimeConfig, joined: readonly Namespace[], sharesMemory: boolean): RuntimeConfig {
   const namespaces = config.linux?.namespaces?.map((one): Namespace => {
-    const found = joined.find(({ type }) => type === one.type);
-    return found === undefined ? one : { ...one, path: `/proc/self/fd/${found.fd.number}` };
+    return joined.find(({ type }) => type === one.type) ?? one;
   });
   const mounts = config.mounts?.map((mount): Mount =>
     sharesMemory && mount.destination === SANDBOX_SHM && mount.type === 'tmpfs'
