@@ -3,55 +3,10 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { createPod } from '../../src/engine/pods/create-pod.ts';
-import { listPods, type PodSummary } from '../../src/engine/pods/list-pods.ts';
+import { listPods } from '../../src/engine/pods/list-pods.ts';
 import { summarize } from '../../src/engine/list.ts';
-import { resolveContainer } from '../../src/engine/names.ts';
-import { canRun, hasController, isAlive, Lab, type Outcome, rootless, until } from './lab.ts';
-
-/** A lab whose command lines begin containers with `box`. */
-class PodLab extends Lab {
-  /** `tare ARGS` that must succeed: what it printed. `box` stands for the lab's file system. */
-  async ok(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.line(...args);
-    assert.equal(code, 0, `tare ${args.join(' ')}: ${stderr}`);
-    return stdout.trimEnd();
-  }
-
-  async refused(code: number, ...args: string[]): Promise<string> {
-    const outcome = await this.line(...args);
-    assert.equal(outcome.code, code, `tare ${args.join(' ')}: ${outcome.stdout}${outcome.stderr}`);
-    return outcome.stderr.trimEnd();
-  }
-
-  line(...args: string[]): Promise<Outcome> {
-    return this.tare(...args.flatMap((word) => (word === 'box' ? ['--rootfs', `${this.rootfs}:O`] : [word])));
-  }
-
-  async pod(name: string): Promise<PodSummary> {
-    const found = (await listPods(this.engine)).find((pod) => pod.name === name);
-    assert.ok(found, `pod ${name}`);
-    return found;
-  }
-
-  async state(name: string): Promise<string> {
-    return (await this.pod(name)).state;
-  }
-
-  pidOf(id: string): number {
-    const pid = summarize(this.engine, id)?.pid;
-    assert.ok(pid, `pid of ${id}`);
-    return pid;
-  }
-
-  idOf(name: string): string {
-    return resolveContainer(this.engine, name);
-  }
-
-  async clean(): Promise<void> {
-    assert.deepEqual(await this.leftovers(), []);
-  }
-}
+import { canRun, hasController, isAlive, until } from './lab.ts';
+import { PodLab } from './pod-lab.ts';
 
 const namespaces = (types: string): string => `for n in ${types}; do readlink /proc/self/ns/$n; done`;
 
@@ -258,27 +213,6 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
     await lab.clean();
   });
 
-  test('the sandbox’s death is the pod’s end, however it died', async () => {
-    await using lab = new PodLab();
-    const { id } = await createPod(lab.engine, { name: 'p' });
-    await lab.ok('run', '-d', '--pod', 'p', '--stop-timeout', '0', '--name', 'a', 'box', 'sleep', '1000');
-    const before = lab.pidOf(id);
-    process.kill(before, 'SIGKILL');
-    await until(() => summarize(lab.engine, lab.idOf('a'))?.state === 'exited', 10_000, 'its container is stopped');
-    assert.equal(await lab.state('p'), 'Exited');
-    await lab.ok('start', 'a');
-    assert.equal(await lab.state('p'), 'Running');
-    // Without a last act: the next command sees it.
-    const sandbox = lab.pidOf(id);
-    process.kill(lab.monitorOf(id), 'SIGKILL');
-    await until(() => !isAlive(sandbox), 5000, 'the sandbox is dead');
-    assert.equal(await lab.state('p'), 'Exited');
-    await lab.ok('pod', 'start', 'p');
-    assert.equal(await lab.state('p'), 'Running');
-    await lab.ok('pod', 'rm', '-f', 'p');
-    await lab.clean();
-  });
-
   test('kill, pause, unpause, top, logs, stats, prune', { skip: hasController() }, async () => {
     await using lab = new PodLab();
     const id = await lab.ok('pod', 'create', '--name', 'p');
@@ -308,71 +242,6 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
     await until(() => summarize(lab.engine, id)?.state === 'exited', 10_000, 'the sandbox, too');
     assert.match(await lab.refused(125, 'pod', 'kill', 'p'), /none of its containers runs/);
     assert.equal(await lab.ok('pod', 'prune', '-f'), id);
-    await lab.clean();
-  });
-
-  test('--exit-policy stop: the pod ends with the last of its containers; continue: it stays', async () => {
-    await using lab = new PodLab();
-    const stops = await lab.ok('pod', 'create', '--exit-policy', 'stop', '--name', 'stops');
-    const stays = await lab.ok('pod', 'create', '--name', 'stays');
-    for (const pod of ['stops', 'stays']) {
-      await lab.ok('run', '-d', '--pod', pod, '--name', `${pod}-1`, 'box', 'sleep', '1000');
-      await lab.ok('run', '--rm', '--pod', pod, 'box', 'true');
-      assert.equal(await lab.state(pod), 'Running');
-      await lab.ok('stop', '-t', '0', `${pod}-1`);
-    }
-    await until(() => summarize(lab.engine, stops)?.state === 'exited', 10_000, 'it has ended');
-    assert.equal(summarize(lab.engine, stays)?.state, 'running');
-    // Attached, its client does it.
-    await lab.ok('run', '--rm', '--pod', 'stops', 'box', 'true');
-    await until(() => summarize(lab.engine, stops)?.state === 'exited', 10_000, 'it has ended again');
-    await lab.ok('pod', 'rm', '-fa');
-    await lab.clean();
-  });
-
-  test('init containers run to their end before the others, each time or once; one that fails keeps the pod from starting', async () => {
-    await using lab = new PodLab();
-    await lab.ok('pod', 'create', '--name', 'p');
-    const note = (text: string): string[] => [
-      '-v',
-      `${lab.dir}:/note`,
-      'box',
-      'sh',
-      '-c',
-      `sleep 0.1; echo ${text} >> /note/note`,
-    ];
-    await lab.ok('create', '--pod', 'p', '--init-ctr', 'once', '--name', 'first', ...note('once'));
-    await lab.ok('create', '--pod', 'p', '--init-ctr', 'always', '--name', 'second', ...note('always'));
-    await lab.ok(
-      'create',
-      '--pod',
-      'p',
-      '--name',
-      'main',
-      '-v',
-      `${lab.dir}:/note`,
-      'box',
-      'sh',
-      '-c',
-      'echo main >> /note/note; exec sleep 1000',
-    );
-    const noted = (): string => readFileSync(join(lab.dir, 'note'), 'utf8').trim().replaceAll('\n', ' ');
-    await lab.ok('pod', 'start', 'p');
-    await until(() => noted().endsWith('main'), 5000, 'the main container runs');
-    assert.equal(noted(), 'once always main');
-    await lab.refused(1, 'container', 'exists', 'first');
-    await lab.ok('pod', 'restart', '-t', '0', 'p');
-    await until(() => noted().endsWith('always main'), 5000, 'it runs again');
-    assert.equal(noted(), 'once always main always main');
-    assert.equal(await lab.state('p'), 'Running');
-    await lab.ok('pod', 'stop', '-t', '0', 'p');
-    await lab.ok('create', '--pod', 'p', '--init-ctr', 'always', '--name', 'bad', 'box', 'false');
-    assert.match(
-      await lab.refused(125, 'pod', 'start', 'p'),
-      /Cannot start pod p: init container bad ended with exit code 1; see tare logs bad/,
-    );
-    assert.equal(summarize(lab.engine, lab.idOf('main'))?.state, 'exited');
-    await lab.ok('pod', 'rm', '-f', 'p');
     await lab.clean();
   });
 
@@ -412,7 +281,7 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
         '/shared',
         'box',
         'ls',
-        '/data',
+        '/fresh',
         '/shared',
       );
       assert.equal(seen, '/fresh:\nx\n\n/shared:');
@@ -458,47 +327,6 @@ describe('pods', { skip: canRun, concurrency: 2 }, () => {
       ['fresh'],
     );
     await lab.ok('pod', 'rm', '-f', 'fresh');
-    await lab.clean();
-  });
-
-  test('--restart of a pod is that of its containers; commands are seen as of the pod in events', async () => {
-    await using lab = new PodLab();
-    await lab.ok(
-      'pod',
-      'create',
-      '--name',
-      'p',
-      '--restart',
-      'always',
-      ...(rootless === undefined ? ['--sysctl', 'net.ipv4.ip_forward=1'] : []),
-    );
-    await lab.ok('run', '-d', '--pod', 'p', '--name', 'a', 'box', 'sleep', '1000');
-    assert.equal(await lab.ok('inspect', '--format', '{{.HostConfig.RestartPolicy.Name}}', 'a'), 'always');
-    if (rootless === undefined) assert.equal(await lab.ok('exec', 'a', 'cat', '/proc/sys/net/ipv4/ip_forward'), '1');
-    const before = await lab.ok('exec', 'a', 'readlink', '/proc/self/ns/net');
-    const killed = lab.pidOf(lab.idOf('a'));
-    process.kill(killed, 'SIGKILL');
-    const again = (): boolean => {
-      const pid = summarize(lab.engine, lab.idOf('a'))?.pid;
-      return pid !== undefined && pid !== killed;
-    };
-    await until(again, 10_000, 'it runs again');
-    assert.equal(await lab.ok('exec', 'a', 'readlink', '/proc/self/ns/net'), before);
-    await lab.ok('pod', 'rm', '-f', 'p');
-    const events = await lab.ok(
-      'events',
-      '--stream=false',
-      '--since',
-      '1h',
-      '--filter',
-      'type=pod',
-      '--format',
-      '{{.Action}}',
-    );
-    assert.deepEqual(
-      events.split('\n').filter((word) => /create|start|die|destroy/.test(word)),
-      ['create', 'start', 'die', 'destroy'],
-    );
     await lab.clean();
   });
 });
