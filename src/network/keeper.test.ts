@@ -14,7 +14,16 @@ const everywhere = Uint8Array.of(0, 0, 0, 0);
 
 /** A keeper without a way out. */
 async function kept(ground: Ground): Promise<Keeper> {
-  const reached = await reachKeeper({ places: ground.places, monitorOf: () => undefined, pasta: undefined }, 'join');
+  const program = process.env['TARE_TEST_KEEPER'];
+  const reached = await reachKeeper(
+    {
+      places: ground.places,
+      monitorOf: () => undefined,
+      pasta: undefined,
+      ...(program === undefined ? {} : { program }),
+    },
+    'join',
+  );
   assert.match(reached?.warnings.join() ?? '', /pasta is not installed/);
   if (reached === undefined) throw new Error('there is no keeper');
   return reached.keeper;
@@ -54,7 +63,14 @@ test(
           using socket = listening(ground, 8080);
           another.forward(target, socket, false);
         }
-        assert.equal(ground.ask(ground.machine, '127.0.0.1', 8080), '127.0.0.1');
+        {
+          using socket = bindPort('udp', everywhere, 8053, ground.machine, false);
+          another.forward({ ...target, protocol: 'udp', port: 53 }, socket, false);
+        }
+        for (let times = 0; times < 5; times++) {
+          assert.equal(ground.ask(ground.machine, '127.0.0.1', 8080), '127.0.0.1');
+          assert.equal(ground.ask(ground.outside, '192.0.2.2', 8053, 'udp'), '127.0.0.1');
+        }
         assert.throws(() => bindPort('tcp', everywhere, 8080, ground.machine, true), { code: 'EADDRINUSE' });
       }
       await sleep(50);

@@ -21,6 +21,8 @@ export interface KeptNetworks {
   monitorOf(container: string): number | undefined;
   /** Where pasta is. */
   readonly pasta: string | undefined;
+  /** Default: the one that is built with us. */
+  readonly program?: string;
 }
 
 /** Why it is reached: a container is to be in a network; what is there is to be whole; something is to be undone. */
@@ -77,7 +79,7 @@ async function startKeeper(
   rmSync(path, { force: true });
   {
     using listener = listenUnix(path);
-    using program = networkProgram();
+    using program = networkProgram(kept.program);
     startHelper('network', [listener, netns], { program }).pid();
   }
   const keeper = Keeper.connect(path);

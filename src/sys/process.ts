@@ -112,8 +112,8 @@ export function sealedProgram(path: string, how?: Sealing): Fd {
 }
 
 /** The program that keeps and forwards the networks of a user, sealed (`native/network`). Errors: `not-found` when it is not built. */
-export function networkProgram(): Fd {
-  return sealedProgram(`${nativeDir()}/build/tare-network`);
+export function networkProgram(path = `${nativeDir()}/build/tare-network`): Fd {
+  return sealedProgram(path);
 }
 
 let helper: Fd | undefined;

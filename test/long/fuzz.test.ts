@@ -49,6 +49,12 @@ test(
   (t) => program(t, 'test/resolver/sanitized.ts'),
 );
 
+test(
+  'the keeper of users’ networks passes its tests under AddressSanitizer and UBSan',
+  { skip: needs.root() || needs.program('nft', 'ip', 'nsenter', 'python3') },
+  (t) => program(t, 'test/network/sanitized.ts'),
+);
+
 test('the layer writer passes good and damaged batches under AddressSanitizer and UBSan', { skip: needs.root() }, (t) =>
   program(t, 'test/helper/apply-sanitized.ts', '10000'),
 );
