@@ -331,3 +331,20 @@ test(
     await net.cniClean();
   },
 );
+
+test('a pod in a CNI network: one address, one port, and nothing left', can, async () => {
+  await using net = new CniLab();
+  await net.ok('pod', 'create', '--network', 'cni:web', '-p', '8080:80', 'pod');
+  await net.serve('web', '--pod', 'pod');
+  assert.equal(net.ground.ask(net.ground.outside, '192.0.2.2', 8080), '192.0.2.1');
+  const shown = await net.ok(
+    'network',
+    'inspect',
+    '-f',
+    '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}',
+    'cni:web',
+  );
+  assert.equal(shown, 'pod 10.50.0.2/24');
+  await net.ok('pod', 'rm', '-f', '-t', '0', 'pod');
+  await net.cniClean();
+});
