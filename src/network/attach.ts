@@ -27,10 +27,13 @@ import { lease, releaseLeases } from './leases.ts';
 import { formatMac, macOf, parseMac } from './mac-address.ts';
 import { isAsked, publishNames, withdrawNames } from './names.ts';
 import { isRouted, mtuOf, type Network, rangesOf, rulesOf } from './network.ts';
+import { leadsOut, publishedPorts, type PortWish } from './published-ports.ts';
 import { portTaken, reservePorts } from './reserve-ports.ts';
 import { lockNetworks, type NetworkPlaces } from './network-places.ts';
 import { addSubLink, bringUp, parentOf } from './sub-link.ts';
 import { findOrMakeNetwork } from './networks.ts';
+
+export type { PortWish } from './published-ports.ts';
 
 /** A network that a container is to be in. */
 export interface JoinWish {
@@ -42,15 +45,6 @@ export interface JoinWish {
   readonly aliases?: readonly string[];
   /** Name of the link in the container; default: the next free of eth0, eth1, ... */
   readonly interface?: string;
-}
-
-/** A port that is to be reached through the machine. */
-export interface PortWish {
-  readonly protocol: Published['protocol'];
-  /** Absent: on all addresses. */
-  readonly hostAddress?: string;
-  readonly hostPort: number;
-  readonly port: number;
 }
 
 /** What else there is to a container's networks. */
@@ -381,8 +375,6 @@ function makePair(
   ]);
 }
 
-const leadsOut = ({ internal }: Joined): boolean => !internal;
-
 /** The default routes of a container, one for each family: by the first network that leads out. */
 function routeOut(inside: NetlinkSocket, networks: readonly Joined[]): void {
   for (const v6 of [false, true]) {
@@ -415,36 +407,6 @@ function leave(
     inside.request([deleteLink(joined.interface)]);
   }
   releaseLeases(places, networkId, container);
-}
-
-/** A port leads to the container's addresses in the first network that leads out. Errors: failed-precondition when there is none. */
-function publishedPorts(ports: readonly PortWish[], networks: readonly Joined[]): Published[] {
-  if (ports.length === 0) return [];
-  const way = networks.find((one) => leadsOut(one) && one.external !== true);
-  const direct = networks.find(leadsOut);
-  if (way === undefined && direct !== undefined)
-    throw new TareError(
-      'failed-precondition',
-      `Cannot publish ports: containers of network ${direct.network} are reached at their own addresses, not by this machine's; add a network with a bridge (--network bridge)`,
-    );
-  if (way === undefined)
-    throw new TareError('failed-precondition', 'Cannot publish ports: the container is in no network that leads out');
-  return ports.flatMap(({ protocol, hostAddress, hostPort, port }) => {
-    const on = hostAddress === undefined ? undefined : parseAddress(hostAddress, 'host address');
-    const targets = way.addresses.filter(({ address }) => on === undefined || address.includes(':') === isV6(on));
-    if (targets.length === 0)
-      throw new TareError(
-        'failed-precondition',
-        `Cannot publish port ${hostPort} on ${hostAddress}: the container has no address of that family`,
-      );
-    return targets.map(({ address }) => ({
-      protocol,
-      ...(on === undefined || on.every((byte) => byte === 0) ? {} : { hostAddress: formatAddress(on) }),
-      hostPort,
-      address,
-      port,
-    }));
-  });
 }
 
 /** Errors: already-exists, saying whose the port is. */
