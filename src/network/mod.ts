@@ -5,7 +5,7 @@
  * knows what a container is: whoever calls says who lives. Everything can take place in another network namespace than the caller's.
  *
  * Read in this order: network and networks (records, and which subnets are free); leases (who has which address); attachment (what a container has, written first); attach (how that is made and
- * undone); names, name-table and resolver (who is called what, and who answers); bridge; firewall and firewall-table (what is in the packet filter, and why); firewall-contents; remove-network and reload; sub-link (macvlan and ipvlan).
+ * undone); names, name-table and resolver (who is called what, and who answers); bridge; firewall, firewall-table and firewall-contents (what is in the packet filter, and why); egress and egress-rules (what a container may reach); remove-network and reload; sub-link (macvlan and ipvlan).
  * Networks of a user without root are in a namespace that a process keeps: reach-keeper and keeper, way-out and pasta, forward-ports and return-way.
  */
 export {
