@@ -396,3 +396,28 @@ test(
     assert.deepEqual(await lab.leftovers(), []);
   },
 );
+
+test(
+  '--egress of a user: what is on the list is reached, by name and address, and nothing else',
+  { skip },
+  async (t) => {
+    await using user = new UserGround();
+    const { lab, ground } = user;
+    await lab.ok('network', 'create', '--subnet', '10.100.7.0/24', 'web');
+    await user.served('a', t, '--network', 'web');
+    const list = 'allow=192.0.2.1:80,a:80';
+    await lab.ok('run', '-d', '--name', 'b', '--network', 'web', '--egress', list, lab.source, 'sleep', '1000');
+    const b = await user.namespaceOf('b', t);
+    for (const netns of [ground.outside, ground.machine]) await ground.serve(netns);
+    assert.equal(ground.ask(b, '192.0.2.1'), '192.0.2.2');
+    assert.equal(ground.ask(b, '192.0.2.2'), 'no: ConnectionRefusedError');
+    assert.match(ground.ask(b, '192.0.2.1', 53, 'udp'), /^no: /);
+    assert.match(ground.ask(b, '10.100.7.2'), /^no: /);
+    assert.match(await lab.ok('exec', 'b', 'sh', '-c', 'nc -w 5 a 80 </dev/null'), /^10\.100\.7\.3$/);
+    const denied = ['--since', '10m', '--until', '0s', '--filter', 'event=deny', '--format', '{{json .Attributes}}'];
+    assert.match(await lab.ok('events', ...denied), /"address":"192\.0\.2\.2","port":"80","protocol":"tcp"/);
+    await lab.ok('rm', '-f', '-t', '0', 'a', 'b');
+    await lab.ok('network', 'rm', 'web');
+    assert.deepEqual(await lab.leftovers(), []);
+  },
+);
