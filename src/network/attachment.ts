@@ -4,6 +4,7 @@ import { parseAddress, subnetOf } from '../spec/ip.ts';
 import type { EgressList } from './egress.ts';
 import type { EgressRules } from './egress-rules.ts';
 import type { PortRule, Protocol } from './firewall.ts';
+import { macOf } from './mac-address.ts';
 import { attachmentsDir, formerDir, type NetworkPlaces } from './network-places.ts';
 
 /** A container's place in one network. */
@@ -114,6 +115,7 @@ export function egressRules(container: string, { egress, networks }: Attachment)
   if (egress === undefined) return undefined;
   const links = networks.map(({ hostLink, addresses }) => ({
     link: hostLink,
+    bridge: macOf(parseAddress(addresses[0]?.gateway ?? '')),
     addresses: addresses.map(({ address, prefix, gateway }) => ({
       own: parseAddress(address),
       subnet: subnetOf(parseAddress(address), prefix),

@@ -39,6 +39,8 @@ export interface EgressRules {
 export interface EgressLink {
   /** Name of the link on the machine's side: all that the container sends comes in by it. */
   readonly link: string;
+  /** Hardware address of its bridge: what goes to others does not leave by the machine. */
+  readonly bridge: Uint8Array;
   readonly addresses: readonly { readonly own: IpAddress; readonly subnet: Subnet; readonly gateway: IpAddress }[];
 }
 
@@ -166,7 +168,7 @@ const nearRules = ({ container }: EgressRules): Expression[][] => [
 ];
 
 /** All that comes from the container by one link: from its own addresses alone, and to neighbours only what is on the list. */
-function linkRules({ container }: EgressRules, { addresses }: EgressLink): Expression[][] {
+function linkRules({ container }: EgressRules, { bridge, addresses }: EgressLink): Expression[][] {
   const drop = verdict('drop');
   const notFrom = (v6: boolean): Expression[][] => {
     const own = addresses.map((one) => one.own).filter((address) => isV6(address) === v6);
@@ -190,6 +192,9 @@ function linkRules({ container }: EgressRules, { addresses }: EgressLink): Expre
       compare('is not', gateway),
       verdict({ jump: nearChain(container) }),
     ]),
+    // A neighbour is no way out: what is for somebody else than neighbours goes to the machine.
+    ...addresses.map(({ subnet }) => [...toRange(subnet), verdict('accept')]),
+    [payload('link', 0, bridge.length), compare('is not', bridge), drop],
   ];
 }
 

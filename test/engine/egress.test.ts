@@ -67,7 +67,7 @@ test('--egress allow: only what is on the list, by name or address, by its ports
   const { asked } = await net.world();
   await net.ok('network', 'create', '--ipv6', 'web');
   await net.serving('near', '--network', 'web');
-  await net.serving('other', '--network', 'web');
+  await net.serving('other', '--network', 'web', '--cap-add', 'NET_ADMIN');
   const list = 'allow=good.org:80,*.wild.org,at-127-0-0-1.org,192.0.2.1:81,[fd01::1]:80,near:81';
   await net.serving('a', '--network', 'web', ...dns, '--egress', list, '-p', '8080:80', '--cap-add', 'NET_ADMIN');
   const gateway = await net.gateway('web');
@@ -143,6 +143,26 @@ test('--egress allow: only what is on the list, by name or address, by its ports
   ];
   for (const line of lines)
     assert.equal(told.filter((one) => one.startsWith(line)).length, 1, `${line} in:\n${told.join('\n')}`);
+  // A neighbour that would pass things on is no way around.
+  await net.ok(
+    'run',
+    '-d',
+    '--name',
+    'helper',
+    '--network',
+    'web',
+    '--cap-add',
+    'NET_ADMIN',
+    'host:',
+    'python3',
+    '-c',
+    server,
+  );
+  await net.ok('exec', 'helper', 'ip', 'addr', 'add', '203.0.113.99/32', 'dev', 'lo');
+  const helper = await net.address('helper', 'web');
+  for (const name of ['a', 'other']) await net.ok('exec', name, 'ip', 'route', 'add', '203.0.113.99/32', 'via', helper);
+  assert.deepEqual(await net.reach('other', '203.0.113.99:80'), ['yes']);
+  assert.deepEqual(await net.reach('a', '203.0.113.99:80'), ['silence']);
   // Another address than its own gets it nowhere.
   const own = await net.address('a', 'web');
   const beside = own.replace(/\d+$/, '77');

@@ -16,7 +16,7 @@ const VERDICT_REGISTER = 0;
 
 const metaKeys = { mark: 3, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 const ctKeys = { state: 0, status: 2 } as const;
-const payloadBases = { network: 1, transport: 2 } as const;
+const payloadBases = { link: 0, network: 1, transport: 2 } as const;
 
 /** NF_CT_STATE_BIT of what belongs to a known connection: established, related. */
 export const CT_KNOWN = 0b110;
