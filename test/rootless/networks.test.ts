@@ -15,7 +15,13 @@ const skip = canBeUser || canNet.skip || needs.program('pasta', 'curl');
 /** A machine in small with an outside, and a user on it. */
 class UserGround implements AsyncDisposable {
   readonly ground = new Ground();
-  readonly lab = new UserLab({ net: netnsFlag(this.ground.machine), tun: true });
+  readonly lab: UserLab;
+
+  /** `subids` as of `UserLab`. */
+  constructor(subids?: string) {
+    const ids = subids === undefined ? {} : { subids };
+    this.lab = new UserLab({ net: netnsFlag(this.ground.machine), tun: true, ...ids });
+  }
 
   /** The network namespace of a container that runs. */
   async namespaceOf(name: string, t: TestContext): Promise<Fd> {
@@ -55,6 +61,18 @@ class UserGround implements AsyncDisposable {
 }
 
 const PASTA = '/usr/bin/pasta';
+
+test('networks of a user with one id: names resolve, without a warning', { skip }, async () => {
+  await using user = new UserGround('');
+  const { lab } = user;
+  await lab.ok('network', 'create', 'web');
+  await lab.ok('run', '-d', '--name', 'db', '--network', 'web', lab.source, 'sleep', '1000');
+  const asked = await lab.tare('run', '--rm', '--network', 'web', lab.source, 'busybox', 'nslookup', 'db');
+  assert.equal(asked.code, 0, asked.stderr);
+  assert.match(asked.stdout, /Address.*: 10\./);
+  assert.doesNotMatch(asked.stderr, /resolve/);
+  await lab.ok('rm', '-f', '-t', '0', 'db');
+});
 
 test(
   'networks of a user: containers reach each other, the machine and the outside; a network leads into no other',
