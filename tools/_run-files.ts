@@ -8,6 +8,8 @@ export interface RunResult {
   readonly passed: number;
   readonly failed: number;
   readonly skips: readonly Skip[];
+  /** How long the tests of each file took together, in seconds; the longest first. */
+  readonly durations: readonly (readonly [file: string, seconds: number])[];
 }
 
 /** How a run tells about itself. */
@@ -37,8 +39,10 @@ export async function runFiles(root: string, files: readonly string[], options: 
   let passed = 0;
   let failed = 0;
   const skips: Skip[] = [];
+  const durations = new Map<string, number>();
   stream.on('test:pass', (event) => {
     const file = relative(root, event.file ?? '');
+    if (event.nesting === 0) durations.set(file, (durations.get(file) ?? 0) + event.details.duration_ms / 1000);
     const isFile = event.name === event.file || join(root, file) === event.name;
     if (event.skip !== undefined)
       skips.push({ test: event.name, file, reason: typeof event.skip === 'string' ? event.skip : 'no reason given' });
@@ -58,7 +62,7 @@ export async function runFiles(root: string, files: readonly string[], options: 
   if (process.stdout.isTTY) stream.compose(new spec()).pipe(process.stdout, { end: false });
   else stream.on('test:stderr', (event) => void process.stderr.write(event.message));
   for await (const _ of stream) void _;
-  return { passed, failed, skips };
+  return { passed, failed, skips, durations: [...durations].sort(([, a], [, b]) => b - a) };
 }
 
 /** An error of a test, and those it hides: a failed disposal must not hide why the test failed. */

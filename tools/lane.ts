@@ -118,9 +118,14 @@ const lanes: Readonly<Record<string, Lane>> = {
       'buildah',
       'busybox-static',
       'clang',
+      'curl',
       'docker-registry',
+      'iproute2',
       'libclang-rt-14-dev',
+      'nftables',
+      'passt',
       'podman',
+      'python3',
       'runc',
       'skopeo',
       'uidmap',
@@ -133,6 +138,8 @@ const lanes: Readonly<Record<string, Lane>> = {
 
 const root = dirname(import.meta.dirname);
 const say = (line: string): void => void process.stdout.write(`lane: ${line}\n`);
+/** So many files are named that took longest. */
+const LONGEST = 12;
 /** Leaks and processes get this long to go away by themselves. */
 const SETTLE_MS = 5_000;
 
@@ -195,6 +202,8 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const { test, file, reason } of inexcusable)
     say(`skipped although this machine is meant to run everything: ${file}: ${test}: ${reason}`);
   for (const line of countReasons(result.skips)) say(`skipped ${line}`);
+  const longest = result.durations.slice(0, LONGEST).map(([file, took]) => `${file} ${took.toFixed(0)} s`);
+  say(`longest: ${longest.join(', ')}`);
   const failed = result.failed > 0 || result.passed === 0 || inexcusable.length > 0 || (leaks.length > 0 && !shared);
   const summary = `${result.passed} passed, ${result.failed} failed, ${result.skips.length} skipped, ${leaks.length} left behind, ${seconds.toFixed(1)} s`;
   say(`${name} ${failed ? 'FAILED' : 'passed'}: ${summary}`);

@@ -126,7 +126,8 @@ describe('formats and filters', { skip: canRun, concurrency: 1 }, () => {
     );
     assert.equal(await lab.ok('inspect', '-l', '-s', '-f', '{{.Name}} {{.SizeRw}} {{.SizeRootFs}}'), 'two 0 0\n');
     await lab.fails(1, /no such image/, 'inspect', '--type', 'image', 'one');
-    await lab.fails(125, /expected container or image or volume or all/, 'inspect', '--type', 'pod', 'one');
+    await lab.fails(1, /Cannot find pod one: it is a container/, 'inspect', '--type', 'pod', 'one');
+    await lab.fails(125, /expected container or image or .*pod or all/, 'inspect', '--type', 'box', 'one');
     await lab.fails(125, /at least 1 argument/, 'inspect');
     await lab.fails(125, /--latest and a name/, 'inspect', '-l', 'one');
     await lab.fails(125, /no field Stat; did you mean State\?/, 'inspect', '-f', '{{.Stat}}', 'one');
