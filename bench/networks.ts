@@ -12,7 +12,7 @@ import { peerLine } from '../test/image/peer.ts';
 import { UserLab } from '../test/rootless/lab.ts';
 import { busyboxImage } from '../test/support/images.ts';
 
-const GIB = 4;
+const GIB = 1;
 const ROUNDS = 7;
 const CONTAINERS = 100;
 const LOOKUPS = 2000;
