@@ -6,9 +6,8 @@
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-
-int open_tree(int dir, const char *path, unsigned flags);
 
 struct visit {
   /* A namespace of that type; less than 0: a new one. */
@@ -23,7 +22,7 @@ struct visit {
 };
 
 static int open_there(const struct visit *v) {
-  if (v->clones) return open_tree(AT_FDCWD, v->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (v->clones) return (int)syscall(SYS_open_tree, AT_FDCWD, v->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (v->path[0]) return open(v->path, v->flags | O_CLOEXEC);
   return socket(v->domain, v->type | SOCK_CLOEXEC, v->protocol);
 }
