@@ -22,14 +22,14 @@ export interface RunOptions {
 }
 
 /**
- * Runs test files (relative to `root`), two at a time, each in its own process. On a terminal every test is shown, elsewhere only what failed.
+ * Runs test files (relative to `root`), three at a time (many wait), each in its own process. On a terminal every test is shown, elsewhere only what failed.
  * A file that ends without running a test counts as failed: it would prove nothing.
  */
 export async function runFiles(root: string, files: readonly string[], options: RunOptions): Promise<RunResult> {
   const { testTimeoutMs, say } = options;
   const stream = run({
     files: files.map((file) => join(root, file)),
-    concurrency: 2,
+    concurrency: 3,
     // A handle that keeps a file from ending is no test's failure; what it may leave behind is looked for afterwards.
     forceExit: true,
     signal: AbortSignal.timeout(options.totalTimeoutMs),

@@ -1,7 +1,7 @@
 /**
  * Runs a lane of tests: `tools/node tools/lane.ts unit|interop|vm|package|long [--no-skips] [PATTERN...]`.
  *
- * Builds first, installs the Debian packages the lane needs (as root), runs the files two at a time, kills what they leave running, and fails when a
+ * Builds first, installs the Debian packages the lane needs (as root), runs the files three at a time, kills what they leave running, and fails when a
  * test fails, when something is left on the machine, or (with --no-skips or CI=1) when a test was skipped without the excuse "cannot here:".
  * PATTERN chooses files whose path contains it. TARE_LANE_SHARED=1 turns leaks into warnings, for a machine on which others work at the same time.
  */
@@ -74,13 +74,16 @@ const lanes: Readonly<Record<string, Lane>> = {
     packages: [
       'buildah',
       'busybox-static',
+      'containernetworking-plugins',
       'crun',
+      'curl',
       'docker-registry',
       'fuse-overlayfs',
       'iproute2',
       'iptables',
       'mmdebstrap',
       'nftables',
+      'passt',
       'podman',
       'python3',
       'runc',

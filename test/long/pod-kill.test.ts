@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listPods } from '../../src/engine/pods/list-pods.ts';
 import { listContainers } from '../../src/engine/list.ts';
-import { canRun, Lab, type Outcome, outcome, slowness } from './lab.ts';
+import { canRun, Lab, type Outcome, outcome, slowness } from '../engine/lab.ts';
 
 /** So long is the slowest of them, in ms, on a usual machine. */
 const LONGEST_MS = 220;

@@ -7,8 +7,8 @@ import { verbs } from '../../src/cli/verbs.ts';
 import { Lab, type Outcome } from '../engine/lab.ts';
 import { blobsOf, buildImage, writeLayout } from '../support/image.ts';
 import { tarOf } from '../support/tar.ts';
-import { canBeUser, give, UserLab } from './lab.ts';
-import { elsewhere, verbLines, type VerbLine } from './verb-lines.ts';
+import { canBeUser, give, UserLab } from '../rootless/lab.ts';
+import { elsewhere, verbLines, type VerbLine } from '../rootless/verb-lines.ts';
 
 const skip = canBeUser;
 const timeout = 120_000;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { launcher, until } from '../engine/lab.ts';
-import { canUserNet as skip, PASTA, UserGround } from './user-ground.ts';
+import { canUserNet as skip, PASTA, UserGround } from '../rootless/user-ground.ts';
 
 test('networks of a user with one id: names resolve, without a warning', { skip }, async () => {
   await using user = new UserGround('');

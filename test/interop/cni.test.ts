@@ -8,8 +8,8 @@ import { canCni } from '../../src/network/cni/_ground.suite.ts';
 import { pinNamespace } from '../../src/network/pin-namespace.ts';
 import { isLifeHeld } from '../../src/runtime/state.ts';
 import { MNT_DETACH, umount } from '../../src/sys/mount.ts';
-import { outcome, until } from './lab.ts';
-import { canNetwork, NetLab } from './net-lab.ts';
+import { outcome, until } from '../engine/lab.ts';
+import { canNetwork, NetLab } from '../engine/net-lab.ts';
 
 const can = { skip: canNetwork.skip || canCni.skip };
 
