@@ -47,10 +47,10 @@ static int parting(void *arg) {
 static napi_value close_aside(napi_env env, napi_callback_info info) {
   napi_value args[1];
   int64_t fd;
-  pid_t free_ = 0;
+  pid_t nobody = 0;
   if (!tare_args(env, info, args, 1) || tare_int(env, args[0], &fd) < 0 || fd < 0)
     return tare_number(env, -EINVAL);
-  if (__atomic_compare_exchange_n(&closing, &free_, 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+  if (__atomic_compare_exchange_n(&closing, &nobody, 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
     struct aside a = {.fd = (int)fd};
     __atomic_store_n(&let_go, false, __ATOMIC_SEQ_CST);
     if (tare_vfork(parting, &a, 0) < 0 || a.result < 0) __atomic_store_n(&closing, 0, __ATOMIC_SEQ_CST);

@@ -84,11 +84,11 @@ describe('the packages, installed in an empty folder without a compiler', { skip
     const [example] = examplesOf('README.md', readme);
     assert.ok(example !== undefined);
     writeFileSync(join(project, 'example.mts'), example.code);
-    // The example uses the standard places: they are empty ones, in a mount namespace of its own.
+    // The example uses the standard places and the default network: they are empty ones, in namespaces of its own.
     const places = '/var/lib/tare /run/tare /var/lib/containers /run/containers';
     const script = `set -e; for dir in ${places}; do mkdir -p "$dir"; mount -t tmpfs tmpfs "$dir"; done; PATH=$1 exec node example.mts`;
     const outcome = await succeed(
-      ['/usr/bin/unshare', '--mount', '--propagation', 'private', '/bin/sh', '-c', script, 'sh', node24.path],
+      ['/usr/bin/unshare', '--mount', '--net', '--propagation', 'private', '/bin/sh', '-c', script, 'sh', node24.path],
       { cwd: project, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } },
     );
     assert.match(outcome.stdout, /^hello from ./);

@@ -100,7 +100,13 @@ export class PackageLab implements AsyncDisposable {
     const kept = Object.entries(process.env).filter(([name]) =>
       /^(HOME|NODE_EXTRA_CA_CERTS|https?_proxy|npm_config_registry)$/i.test(name),
     );
-    this.#env = { ...Object.fromEntries(kept), NPM_CONFIG_USERCONFIG: config, npm_config_prefer_offline: 'true' };
+    this.#env = {
+      ...Object.fromEntries(kept),
+      NPM_CONFIG_USERCONFIG: config,
+      npm_config_prefer_offline: 'true',
+      // The machine's network stays as it is.
+      TARE_DEFAULT_NETWORK: 'none',
+    };
   }
 
   static async open(): Promise<PackageLab> {
