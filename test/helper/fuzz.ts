@@ -2,15 +2,15 @@
  * Fuzzes the helper's Plan reader and frame parser with libFuzzer and AddressSanitizer: `tools/node test/helper/fuzz.ts [SECONDS]`.
  * Needs clang (Debian: clang libclang-rt-14-dev). Exit 0: nothing found; 77: clang is missing; else libFuzzer's own.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempDisposableSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodePlan, NO_FD, type Op } from '../../src/sys/mod.ts';
+import { nativeSources, runFuzzer } from '../support/sanitizers.ts';
 
 const seconds = Number(process.argv[2] ?? 60);
 const root = join(import.meta.dirname, '../..');
-const dir = mkdtempSync(join(tmpdir(), 'tare-fuzz-'));
+using dir = mkdtempDisposableSync(join(tmpdir(), 'tare-fuzz-'));
 
 function seeds(): Buffer[] {
   const state: Op = { op: 'state', dir: 0, life: 1, volatile: 0 };
@@ -61,44 +61,12 @@ function seeds(): Buffer[] {
   return [Buffer.concat([Buffer.of(0), plan]), Buffer.concat([Buffer.of(1), execPlan]), Buffer.from([2, ...frames])];
 }
 
-try {
-  if (spawnSync('clang', ['--version']).error) process.exit(77);
-  const sources = readdirSync(join(root, 'native/helper'))
-    .filter((name) => name.endsWith('.c') && name !== 'main.c')
-    .map((name) => join(root, 'native/helper', name));
-  const build = spawnSync(
-    'clang',
-    [
-      '-std=c17',
-      '-g',
-      '-O1',
-      '-D_GNU_SOURCE',
-      '-fsanitize=fuzzer,address,undefined',
-      '-fno-sanitize-recover=all',
-      `-I${root}/build/gen`,
-      `-I${root}/native/helper`,
-      '-o',
-      join(dir, 'fuzz'),
-      join(import.meta.dirname, 'fuzz-target.c'),
-      ...sources,
-    ],
-    { stdio: 'inherit' },
-  );
-  if (build.status !== 0) process.exit(build.status ?? 1);
-  mkdirSync(join(dir, 'corpus'));
-  for (const [i, seed] of seeds().entries()) writeFileSync(join(dir, 'corpus', `seed${i}`), seed);
-  const run = spawnSync(
-    join(dir, 'fuzz'),
-    [
-      `-max_total_time=${seconds}`,
-      '-max_len=4096',
-      '-print_final_stats=1',
-      `-artifact_prefix=${tmpdir()}/tare-fuzz-crash-`,
-      join(dir, 'corpus'),
-    ],
-    { stdio: 'inherit', cwd: dir },
-  );
-  process.exitCode = run.status ?? 1;
-} finally {
-  rmSync(dir, { recursive: true, force: true });
-}
+process.exitCode = runFuzzer({
+  name: 'tare-fuzz',
+  dir: dir.path,
+  sources: [join(import.meta.dirname, 'fuzz-target.c'), ...nativeSources('helper', (name) => name !== 'main.c')],
+  includes: [join(root, 'build/gen'), join(root, 'native/helper')],
+  seeds: seeds(),
+  maxBytes: 4096,
+  seconds,
+});

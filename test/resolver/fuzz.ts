@@ -2,15 +2,14 @@
  * Fuzzes what the resolver of names parses (its table, questions, answers) with libFuzzer and AddressSanitizer: `tools/node test/resolver/fuzz.ts [SECONDS]`.
  * Needs clang (Debian: clang libclang-rt-14-dev). Exit 0: nothing found; 77: clang is missing; else libFuzzer's own.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeContainer, encodeTable } from '../../src/network/name-table.ts';
+import { nativeSources, runFuzzer } from '../support/sanitizers.ts';
 
 const seconds = Number(process.argv[2] ?? 60);
-const root = join(import.meta.dirname, '../..');
-const dir = mkdtempSync(join(tmpdir(), 'tare-resolver-fuzz-'));
+using dir = mkdtempDisposableSync(join(tmpdir(), 'tare-resolver-fuzz-'));
 
 const addresses = [
   { address: '10.9.0.2', prefix: 24, gateway: '10.9.0.1' },
@@ -73,38 +72,16 @@ function seeds(): Buffer[] {
   ];
 }
 
-try {
-  if (spawnSync('clang', ['--version']).error) process.exit(77);
-  const native = join(root, 'native/resolver');
-  writeFileSync(join(dir, 'table.inc'), table.join(','));
-  const build = spawnSync(
-    'clang',
-    [
-      ...['-std=c17', '-g', '-O1', '-D_GNU_SOURCE', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all'],
-      `-I${native}`,
-      `-I${dir}`,
-      '-o',
-      join(dir, 'fuzz'),
-      join(import.meta.dirname, 'fuzz-target.c'),
-      ...['table.c', 'message.c', 'denial.c'].map((name) => join(native, name)),
-    ],
-    { stdio: 'inherit' },
-  );
-  if (build.status !== 0) process.exit(build.status ?? 1);
-  mkdirSync(join(dir, 'corpus'));
-  for (const [i, seed] of seeds().entries()) writeFileSync(join(dir, 'corpus', `seed${i}`), seed);
-  const run = spawnSync(
-    join(dir, 'fuzz'),
-    [
-      `-max_total_time=${seconds}`,
-      '-max_len=2048',
-      '-print_final_stats=1',
-      `-artifact_prefix=${tmpdir()}/tare-resolver-fuzz-crash-`,
-      join(dir, 'corpus'),
-    ],
-    { stdio: 'inherit', cwd: dir },
-  );
-  process.exitCode = run.status ?? 1;
-} finally {
-  rmSync(dir, { recursive: true, force: true });
-}
+writeFileSync(join(dir.path, 'table.inc'), table.join(','));
+process.exitCode = runFuzzer({
+  name: 'tare-resolver-fuzz',
+  dir: dir.path,
+  sources: [
+    join(import.meta.dirname, 'fuzz-target.c'),
+    ...nativeSources('resolver', (name) => ['table.c', 'message.c', 'denial.c'].includes(name)),
+  ],
+  includes: [join(import.meta.dirname, '../../native/resolver'), dir.path],
+  seeds: seeds(),
+  maxBytes: 2048,
+  seconds,
+});

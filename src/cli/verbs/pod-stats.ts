@@ -2,8 +2,8 @@ import { listPods } from '../../engine/pods/list-pods.ts';
 import { resolvePod } from '../../engine/pods/pod.ts';
 import { containerStats } from '../../engine/stats.ts';
 import { podChoice } from '../choose-pods.ts';
-import { compileFormat } from '../format.ts';
 import { renderRows } from '../rows.ts';
+import { samplingFlags, samplingOf } from '../stats-flags.ts';
 import { statsColumns, statsHeadings, statsRow } from '../stats-row.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
@@ -17,9 +17,7 @@ export const verb = defineVerb({
   flags: {
     all: podChoice.all,
     latest: podChoice.latest,
-    'no-stream': { type: 'switch', help: 'Print one sample (over one interval) and leave' },
-    'no-trunc': { type: 'switch', help: 'Print ids in full' },
-    interval: { type: 'number', short: 'i', value: 'SECONDS', standard: '1', help: 'Time between samples' },
+    ...samplingFlags,
     format: {
       type: 'text',
       value: 'json|table ...|TEMPLATE',
@@ -32,9 +30,7 @@ export const verb = defineVerb({
   async run(context, values, names) {
     if ((values.all === true || values.latest === true) && names.length > 0)
       throw new UsageError('Cannot use --all or --latest together with the names of pods');
-    const seconds = values.interval ?? 1;
-    if (seconds < 0.1 || seconds > 86_400) throw new UsageError('Cannot use --interval: expected 0.1 to 86400 seconds');
-    const format = values.format === undefined || values.format === 'table' ? undefined : compileFormat(values.format);
+    const { intervalMs, format, once, full } = samplingOf(values);
     const pods = await listPods(context.engine);
     const ids = new Set(names.map((name) => resolvePod(context.engine, name)));
     const wanted =
@@ -42,13 +38,12 @@ export const verb = defineVerb({
     const podOf = new Map(
       wanted.flatMap(({ id, containers }) => containers.map((one) => [one.id, { id, one }] as const)),
     );
-    const full = values['no-trunc'] === true;
     // Without names it would be of everybody.
     if (podOf.size === 0) {
       context.print(renderRows([], format, columns, allHeadings));
       return 0;
     }
-    for await (const samples of containerStats(context.engine, [...podOf.keys()], { intervalMs: seconds * 1000 })) {
+    for await (const samples of containerStats(context.engine, [...podOf.keys()], { intervalMs })) {
       const rows = samples.map((sample) => {
         const { id = '', one } = podOf.get(sample.id) ?? {};
         const row = statsRow({ ...sample, name: one?.name ?? sample.name }, full);
@@ -56,7 +51,7 @@ export const verb = defineVerb({
         return { ...row, Pod: full ? id : id.slice(0, 12), CID, CPU, Mem, PIDS };
       });
       context.print(renderRows(rows, format, columns, allHeadings));
-      if (values['no-stream'] === true) break;
+      if (once) break;
     }
     return 0;
   },

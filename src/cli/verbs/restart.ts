@@ -4,6 +4,7 @@ import { parseSignal } from '../../spec/signals.ts';
 import { chooseContainers } from '../choose-containers.ts';
 import { forEach } from '../for-each.ts';
 import { UsageError } from '../usage-error.ts';
+import { stopTime, timeoutOf } from '../stop-time.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare restart`: prints the names. */
@@ -12,13 +13,7 @@ export const verb = defineVerb({
   flags: {
     all: { type: 'switch', short: 'a', help: 'All, also those that do not run' },
     running: { type: 'switch', help: 'All that run' },
-    time: {
-      type: 'seconds',
-      short: 't',
-      alias: 'timeout',
-      minusOne: true,
-      help: "Seconds until SIGKILL (default: the container's own, 10); -1: never",
-    },
+    ...stopTime("the container's own, 10"),
     signal: { type: 'text', short: 's', value: 'SIGNAL', help: 'Signal to send first' },
   },
   args: { min: 0 },
@@ -33,7 +28,7 @@ export const verb = defineVerb({
       wants: (container) => !running || isUp(container),
     });
     const options = {
-      ...(values.time === undefined ? {} : { timeoutSeconds: values.time }),
+      ...timeoutOf(values),
       ...(values.signal === undefined ? {} : { signal: values.signal }),
     };
     return forEach(context, chosen, async (name) => {

@@ -1,6 +1,6 @@
 import { containerStats } from '../../engine/stats.ts';
-import { compileFormat } from '../format.ts';
 import { renderRows } from '../rows.ts';
+import { samplingFlags, samplingOf } from '../stats-flags.ts';
 import { statsColumns, statsHeadings, statsRow } from '../stats-row.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
@@ -10,10 +10,8 @@ export const verb = defineVerb({
   usage: '[OPTIONS] [CONTAINER...]',
   flags: {
     all: { type: 'switch', short: 'a', help: 'Also containers that do not run' },
-    'no-stream': { type: 'switch', help: 'Print one sample (over one interval) and leave' },
-    'no-trunc': { type: 'switch', help: 'Print ids in full' },
+    ...samplingFlags,
     'no-reset': { type: 'switch', help: 'On a terminal, too, print one table after the other' },
-    interval: { type: 'number', short: 'i', value: 'SECONDS', standard: '1', help: 'Time between samples' },
     format: {
       type: 'text',
       value: 'json|table ...|TEMPLATE',
@@ -27,15 +25,11 @@ export const verb = defineVerb({
   ],
   async run(context, values, names) {
     if (values.all === true && names.length > 0) throw new UsageError('Cannot use --all together with names');
-    const seconds = values.interval ?? 1;
-    if (seconds < 0.1 || seconds > 86_400) throw new UsageError('Cannot use --interval: expected 0.1 to 86400 seconds');
-    const format = values.format === undefined || values.format === 'table' ? undefined : compileFormat(values.format);
-    const once = values['no-stream'] === true;
+    const { intervalMs, format, once, full } = samplingOf(values);
     const { isTerminal } = await import('../../sys/tty.ts');
     const inPlace = !once && values['no-reset'] !== true && isTerminal(1) && (format === undefined || format.table);
-    const full = values['no-trunc'] === true;
     if (inPlace) context.print('\x1b[2J');
-    const options = { all: values.all === true, intervalMs: seconds * 1000 };
+    const options = { all: values.all === true, intervalMs };
     for await (const samples of containerStats(context.engine, names, options)) {
       const text = renderRows(
         samples.map((sample) => statsRow(sample, full)),

@@ -1,19 +1,14 @@
 import { stopContainer } from '../../engine/stop.ts';
 import { parseSignal } from '../../spec/signals.ts';
 import { forEach } from '../for-each.ts';
+import { stopTime, timeoutOf } from '../stop-time.ts';
 import { defineVerb } from '../verb.ts';
 
 /** `tare stop`: prints the names. */
 export const verb = defineVerb({
   usage: '[OPTIONS] CONTAINER [CONTAINER...]',
   flags: {
-    time: {
-      type: 'seconds',
-      short: 't',
-      alias: 'timeout',
-      minusOne: true,
-      help: "Seconds until SIGKILL (default: the container's own, 10); -1: never",
-    },
+    ...stopTime("the container's own, 10"),
     signal: { type: 'text', short: 's', value: 'SIGNAL', help: 'Signal to send first' },
     ignore: { type: 'switch', help: 'A container that does not exist is no error' },
   },
@@ -23,7 +18,7 @@ export const verb = defineVerb({
     if (values.signal !== undefined) parseSignal(values.signal);
     const options = {
       untilRemoved: true,
-      ...(values.time === undefined ? {} : { timeoutSeconds: values.time }),
+      ...timeoutOf(values),
       ...(values.signal === undefined ? {} : { signal: values.signal }),
     };
     return forEach(
