@@ -1,3 +1,4 @@
+import type { StartedPod } from '../engine/pods/act-on-pod.ts';
 import { listPods } from '../engine/pods/list-pods.ts';
 import type { Context } from './context.ts';
 import type { FlagTable, FlagValues } from './flag-table.ts';
@@ -33,10 +34,15 @@ export async function forPods(
   context: Context,
   names: readonly string[],
   flags: FlagValues<typeof podChoice>,
-  act: (name: string) => Promise<string>,
+  act: (name: string) => Promise<string | StartedPod>,
   options: ForEachOptions = {},
 ): Promise<number> {
   const chosen = await choosePods(context, names, flags);
-  const print = async (name: string): Promise<void> => context.print(`${await act(name)}\n`);
+  const print = async (name: string): Promise<void> => {
+    const done = await act(name);
+    const { id, warnings } = typeof done === 'string' ? { id: done, warnings: [] } : done;
+    context.warn(warnings);
+    context.print(`${id}\n`);
+  };
   return forEach(context, chosen, print, { failed: 125, ...options });
 }

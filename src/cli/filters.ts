@@ -23,6 +23,23 @@ export function parseFilters(given: readonly string[], known: readonly string[])
   return filters;
 }
 
+/** Errors: UsageError for a value that is none of those there are. */
+export function requireOne(key: string, value: string, known: readonly string[]): void {
+  if (!known.includes(value)) throw new UsageError(`Cannot use --filter ${key}=${value}: expected ${known.join(', ')}`);
+}
+
+/** As docker: part of a name, or a regular expression. */
+export function nameTest(wanted: string): (named: { readonly name: string }) => boolean {
+  const plain = wanted.replace(/^\//, '');
+  let pattern: RegExp | undefined;
+  try {
+    pattern = new RegExp(wanted.replace(/^\^\/?/, '^'));
+  } catch {
+    // Then it is only a part of a name.
+  }
+  return ({ name }) => name.includes(plain) || pattern?.test(name) === true;
+}
+
 /** `true` or `false` of a filter. Errors: UsageError. */
 export function filterSwitch(key: string, value: string): boolean {
   if (/^(true|t|1)$/i.test(value)) return true;

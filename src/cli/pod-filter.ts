@@ -1,7 +1,7 @@
 import { hasLabel } from '../engine/has-label.ts';
 import type { PodSummary } from '../engine/pods/list-pods.ts';
-import { parseFilters } from './filters.ts';
-import { UsageError } from './usage-error.ts';
+import { nameTest, parseFilters, requireOne } from './filters.ts';
+import { psStates } from './ps-filter-keys.ts';
 import { parseInteger, parseTime } from './values.ts';
 
 const keys = [
@@ -40,10 +40,9 @@ function testOf(key: string, value: string, nowMs: number): (pod: PodSummary) =>
     case 'id':
       return ({ id }) => id.startsWith(value);
     case 'name':
-      return ({ name }) => name.includes(value);
+      return nameTest(value);
     case 'status':
-      if (!states.some((state) => state === value.toLowerCase()))
-        throw new UsageError(`Cannot use --filter status=${value}: expected ${states.join(', ')}`);
+      requireOne(key, value.toLowerCase(), states);
       return ({ state }) => state.toLowerCase() === value.toLowerCase();
     case 'label':
       return ({ labels }) => hasLabel(labels, value);
@@ -57,13 +56,16 @@ function testOf(key: string, value: string, nowMs: number): (pod: PodSummary) =>
     }
     case 'ctr-ids':
       return ({ containers }) => containers.some(({ id }) => id.startsWith(value));
-    case 'ctr-names':
-      return ({ containers }) => containers.some(({ name }) => name.includes(value));
+    case 'ctr-names': {
+      const test = nameTest(value);
+      return ({ containers }) => containers.some(test);
+    }
     case 'ctr-number': {
       const count = parseInteger('--filter ctr-number=', value);
       return ({ containers }) => containers.length === count;
     }
     default:
+      requireOne(key, value, psStates);
       return ({ containers }) => containers.some(({ state }) => state === value);
   }
 }

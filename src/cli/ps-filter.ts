@@ -6,7 +6,7 @@ import { mountWords } from '../engine/mount-views.ts';
 import { readRecord } from '../engine/record.ts';
 import { hasLabel } from '../engine/has-label.ts';
 import type { Context } from './context.ts';
-import { type Filters, parseFilters } from './filters.ts';
+import { nameTest, parseFilters, requireOne, type Filters } from './filters.ts';
 import { psFilterKeys, psHealths, psRestartPolicies, psStates } from './ps-filter-keys.ts';
 import { UsageError } from './usage-error.ts';
 import { parseInteger, parseTime } from './values.ts';
@@ -90,10 +90,6 @@ async function testOf(context: FilterContext, key: string, value: string): Promi
   }
 }
 
-function requireOne(key: string, value: string, known: readonly string[]): void {
-  if (!known.includes(value)) throw new UsageError(`Cannot use --filter ${key}=${value}: expected ${known.join(', ')}`);
-}
-
 function timeOfContainer(context: FilterContext, key: string, value: string): string {
   try {
     return readRecord(context.engine, resolveContainer(context.engine, value)).createdAt;
@@ -111,18 +107,6 @@ function mountsOf(context: FilterContext, id: string): ReturnType<typeof mountWo
     if (isKind(error, 'not-found')) return [];
     throw error;
   }
-}
-
-/** As docker: part of a name, or a regular expression. */
-function nameTest(wanted: string): Test {
-  const plain = wanted.replace(/^\//, '');
-  let pattern: RegExp | undefined;
-  try {
-    pattern = new RegExp(wanted.replace(/^\^\/?/, '^'));
-  } catch {
-    // Then it is only a part of a name.
-  }
-  return ({ name }) => name.includes(plain) || pattern?.test(name) === true;
 }
 
 /** By the name a container was made with, or because its image is the one meant, or one built on it. */

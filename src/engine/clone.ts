@@ -59,7 +59,7 @@ export async function cloneContainer(
     ...(record.restart === undefined ? {} : { restart: record.restart }),
     ...(options.image === undefined ? { pull: 'never' as const } : {}),
   };
-  const clone = await createNamed(engine, created, options.name, record.name);
+  const clone = await createClone(options.name, record.name, (name) => createContainer(engine, { ...created, name }));
   if (options.destroy !== undefined) await removeContainer(engine, id, { force: options.destroy === 'any' });
   return clone;
 }
@@ -69,17 +69,16 @@ function withoutPolicy({ restart: _, ...created }: CreateOptions): CreateOptions
   return created;
 }
 
-async function createNamed(
-  engine: Engine,
-  created: CreateOptions,
+/** Creates a clone by the wanted name, or the original's with `-clone` behind it, and a number where that is taken. Errors: those of `create`. */
+export async function createClone<T>(
   wanted: string | undefined,
   original: string,
-): Promise<{ id: string; name: string; warnings: string[] }> {
-  if (wanted !== undefined) return createContainer(engine, { ...created, name: wanted });
+  create: (name: string) => Promise<T>,
+): Promise<T> {
+  if (wanted !== undefined) return create(wanted);
   for (let attempt = 0; ; attempt++) {
-    const name = `${original}-clone${attempt === 0 ? '' : attempt}`;
     try {
-      return await createContainer(engine, { ...created, name });
+      return await create(`${original}-clone${attempt === 0 ? '' : attempt}`);
     } catch (error) {
       if (!isKind(error, 'already-exists') || attempt === NAME_TRIES) throw error;
     }

@@ -17,6 +17,7 @@ import { containerActor, emit } from './emit.ts';
 import { type Engine, ensureLayout } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { generatedName, newId } from './ids.ts';
+import { asksForNamespace } from './asks-for-namespace.ts';
 import { mountRootfs } from './mount-rootfs.ts';
 import { checkName, releaseName, reserveName } from './names.ts';
 import type { NamespaceRequest } from './namespace-request.ts';
@@ -87,7 +88,10 @@ export async function prepareContainer(
   how: CreateHow,
   next: { readonly owned: boolean; readonly starts: boolean },
 ): Promise<Prepared> {
-  using pod = asked.pod === undefined ? undefined : await (await import('./pods/enter-pod.ts')).enterPod(engine, asked);
+  using pod =
+    asked.pod === undefined
+      ? undefined
+      : await (await import('./pods/enter-pod.ts')).enterPod(engine, asked, next.owned);
   const options = pod?.network === undefined ? withDefaultNetwork(engine, pod?.options ?? asked) : pod.options;
   if (options.name !== undefined) checkName(options.name);
   if (engine.cgroups.problem !== undefined) throw new TareError('unsupported', engine.cgroups.problem);
@@ -251,10 +255,6 @@ export function asksForNames({
   addHosts,
 }: Pick<CreateOptions, 'dns' | 'dnsSearch' | 'dnsOptions' | 'addHosts'>): boolean {
   return (dns ?? dnsSearch ?? dnsOptions ?? addHosts) !== undefined;
-}
-
-function asksForNamespace({ userns, uidMap, gidMap, subuidName, subgidName }: CreateOptions): boolean {
-  return (userns ?? uidMap ?? gidMap ?? subuidName ?? subgidName) !== undefined;
 }
 
 async function ownNamespace(engine: Engine, options: CreateOptions): Promise<NamespaceRequest | undefined> {

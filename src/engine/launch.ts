@@ -71,8 +71,8 @@ export async function launchContainer(
     monitor ??= stack.use(new ComingMonitor());
     await enterScope(engine, record, scope, monitor);
   }
-  if (record.sandbox !== undefined)
-    (await import('./pods/pod-cgroup.ts')).makePodCgroup(engine, { sandbox: record.sandbox });
+  const { sandbox } = record;
+  const ofPod = sandbox && (await import('./pods/pod-cgroup.ts')).makePodCgroup(engine, { sandbox });
   const inPod =
     record.pod === undefined
       ? undefined
@@ -93,7 +93,13 @@ export async function launchContainer(
     const cgroup = createCgroup(planned);
     if (rootfsFd.daemon !== undefined)
       (await import('./settle-daemon.ts')).settleDaemon(rootfsFd.daemon, cgroup, scope);
-    const warnings = [...options.warnings, ...cgroup.warnings, ...(inPod?.warnings ?? []), ...(joined?.warnings ?? [])];
+    const warnings = [
+      ...options.warnings,
+      ...cgroup.warnings,
+      ...(ofPod ?? []),
+      ...(inPod?.warnings ?? []),
+      ...(joined?.warnings ?? []),
+    ];
     compiled = (await compilerOf(record))(
       withoutMknod(config, record, cgroup),
       planOptions(engine, record, cgroup, { ...options, config, opened, seccomp: await seccompFilter(engine, config) }),

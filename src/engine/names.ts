@@ -126,7 +126,10 @@ function containerNamed(engine: Engine, nameOrId: string): string {
     if (id !== undefined && existsSync(join(engine.containersDir, id)) && isNameOf(engine, nameOrId, id)) return id;
   }
   if (ID_PREFIX.test(nameOrId)) {
-    const matches = containerIds(engine).filter((id) => id.startsWith(nameOrId));
+    const all = containerIds(engine).filter((id) => id.startsWith(nameOrId));
+    // A pod is not shown among containers: it is in nobody's way.
+    const own = all.filter((id) => id === nameOrId || !isSandbox(engine, id));
+    const matches = own.length > 0 ? own : all;
     if (matches.length === 1 && matches[0] !== undefined) return matches[0];
     if (matches.length > 1)
       throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);

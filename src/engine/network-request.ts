@@ -8,6 +8,7 @@ import { DEFAULT_NETWORK, networkName } from '../network/networks.ts';
 import { isCniName } from '../network/cni/cni-name.ts';
 import { isV6, parseAddress } from '../spec/ip.ts';
 import { cniName, isCniNetwork } from './cni/cni-names.ts';
+import { asksForNamespace } from './asks-for-namespace.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
@@ -95,10 +96,7 @@ function refuse(isAsked: boolean, what: string, network: string): void {
 
 /** Its root would not own the network. */
 function refuseUserNamespace(options: CreateOptions, network: string): void {
-  if (
-    (options.userns ?? options.uidMap ?? options.gidMap ?? options.subuidName ?? options.subgidName ?? 'host') !==
-    'host'
-  )
+  if (asksForNamespace(options))
     throw new TareError(
       'unsupported',
       `Cannot use --network ${network} in a user namespace: use --network none, or --userns host`,

@@ -5,7 +5,7 @@ import { claimName } from './claim-name.ts';
 import { containerActor, emit } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
-import { checkName, dropName, releaseName, resolveContainer } from './names.ts';
+import { checkName, dropName, isSandbox, releaseName, resolveContainer } from './names.ts';
 import { reconcile } from './reconcile.ts';
 import { containerDir, readRecord } from './record.ts';
 import { holdsNetworks } from './holds-networks.ts';
@@ -19,6 +19,11 @@ import { nameInStore, settleNames } from './settle-names.ts';
 export async function renameContainer(engine: Engine, nameOrId: string, name: string): Promise<void> {
   checkName(name);
   const id = resolveContainer(engine, nameOrId);
+  if (isSandbox(engine, id))
+    throw new TareError(
+      'unsupported',
+      `Cannot rename container ${nameOrId}: it is a pod, whose containers know its name`,
+    );
   await reconcile(engine, id);
   using change = await beginChange(engine, id, 'rename');
   const record = readRecord(engine, id);

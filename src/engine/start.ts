@@ -46,7 +46,9 @@ export async function startContainer(engine: Engine, nameOrId: string, how: Star
   }
   if (state?.phase === 'running' && state.held) {
     refusePaused(readRecord(engine, id), 'start');
-    return attachContainer(engine, id, { stdin: how.stdin });
+    const running = await attachContainer(engine, id, { stdin: how.stdin });
+    if (!how.attach) running.close();
+    return running;
   }
   const running = await launchHeld(engine, nameOrId, 'start', how);
   if (!how.attach) running.close();

@@ -49,6 +49,36 @@ describe('life of pods', { skip: canRun, concurrency: 2 }, () => {
     await lab.clean();
   });
 
+  test('a restart, of one container or of the pod, is no end: --exit-policy stop, --rm; create --replace goes by the name alone', async () => {
+    await using lab = new PodLab();
+    const id = await lab.ok('pod', 'create', '--exit-policy', 'stop', '--name', 'p');
+    await lab.ok('run', '-d', '--rm', '--pod', 'p', '--name', 'a', 'box', 'sleep', '1000');
+    const sandbox = lab.pidOf(id);
+    await lab.ok('restart', '-t', '0', 'a');
+    assert.equal(lab.pidOf(id), sandbox, 'the sandbox is the same');
+    await lab.ok('pod', 'restart', '-t', '0', 'p');
+    assert.equal(await lab.state('p'), 'Running');
+    assert.equal(await lab.ok('ps', '--format', '{{.Names}}'), 'a', 'it runs again');
+    assert.notEqual(lab.pidOf(id), sandbox);
+    const prefix = id.slice(0, 6);
+    await lab.ok('pod', 'create', '--replace', '--name', prefix);
+    assert.equal(await lab.state('p'), 'Running', 'the name is not its own');
+    const { code } = await lab.tare('pod', 'create', '--replace', '--name', 'p', '--share', 'bogus');
+    assert.equal(code, 125);
+    assert.equal(await lab.state('p'), 'Running', 'what is refused replaces nothing');
+    await lab.ok('pod', 'create', '--replace', '--name', 'p');
+    assert.equal(await lab.state('p'), 'Created');
+    const renamed = await lab.tare(
+      'rename',
+      await lab.ok('pod', 'ps', '-q', '--no-trunc', '--filter', 'name=^p$'),
+      'x',
+    );
+    assert.match(renamed.stderr, /it is a pod/);
+    assert.match((await lab.tare('pod', 'ps', '--filter', 'ctr-status=runing')).stderr, /expected created/);
+    await lab.ok('pod', 'rm', '-fa');
+    await lab.clean();
+  });
+
   test('init containers run to their end before the others, each time or once; one that fails keeps the pod from starting', async () => {
     await using lab = new PodLab();
     await lab.ok('pod', 'create', '--name', 'p');

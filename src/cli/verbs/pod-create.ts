@@ -1,8 +1,6 @@
 import { dropUndefined } from '../../base/defined.ts';
-import { isKind } from '../../base/errors.ts';
 import type { CreatePodOptions } from '../../engine/pods/create-pod.ts';
 import { createPod } from '../../engine/pods/create-pod.ts';
-import { removePod } from '../../engine/pods/remove-pod.ts';
 import type { Context } from '../context.ts';
 import { createFlags } from '../create-flags.ts';
 import { labelsOf } from '../create-options.ts';
@@ -88,7 +86,6 @@ export const verb = defineVerb({
   async run(context, values, [given]) {
     const options = podOptions(context, values, given);
     using ids = idFile('--pod-id-file', values['pod-id-file'], context.cwd);
-    if (values.replace === true) await replace(context, options.name);
     const { id, warnings } = await createPod(context.engine, options);
     ids.write(id);
     context.warn(warnings);
@@ -103,6 +100,8 @@ function podOptions(context: Context, values: FlagValues<typeof flags>, given: s
       throw new UsageError(`Cannot use --${flag}: ${help.replace('Refused: ', '')}`);
   if (given !== undefined && values.name !== undefined && given !== values.name)
     throw new UsageError('Cannot use --name together with a name at the end');
+  if (values.replace === true && (values.name ?? given) === undefined)
+    throw new UsageError('Cannot use --replace without a name');
   for (const text of values.sysctl) keyValue('--sysctl', text);
   const labels = labelsOf(values, context.cwd);
   const resources = limitsGiven(values);
@@ -130,14 +129,6 @@ function podOptions(context: Context, values: FlagValues<typeof flags>, given: s
     shmSizeBytes: values['shm-size'],
     mounts: list(values.volume.map((text) => parseVolumeFlag(text, context.cwd))),
     sysctls: list(values.sysctl),
+    replace: values.replace,
   });
-}
-
-async function replace(context: Context, name: string | undefined): Promise<void> {
-  if (name === undefined) throw new UsageError('Cannot use --replace without a name');
-  try {
-    await removePod(context.engine, name, { force: true });
-  } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
-  }
 }

@@ -1,5 +1,4 @@
-import { isKind } from '../../base/errors.ts';
-import { cloneContainer } from '../clone.ts';
+import { cloneContainer, createClone } from '../clone.ts';
 import type { ResourceLimits } from '../create-options.ts';
 import type { Engine } from '../engine.ts';
 import { podMembers, startPod } from './act-on-pod.ts';
@@ -16,8 +15,6 @@ export interface ClonePodOptions {
   readonly start?: boolean;
 }
 
-const NAME_TRIES = 100;
-
 /**
  * Creates a pod as another one was created, with a container for each of its own (`cloneContainer`). A failure leaves nothing of it; killed, it has fewer containers. Returns its id.
  *
@@ -27,7 +24,7 @@ export async function clonePod(engine: Engine, nameOrId: string, options: CloneP
   const { id: original, record, members } = await podMembers(engine, nameOrId);
   const { name: _name, ...created } = record.sandbox.created;
   const resources = { ...created.resources, ...options.resources };
-  const id = await createNamed(options.name, record.name, (name) =>
+  const { id } = await createClone(options.name, record.name, (name) =>
     createPod(engine, { ...created, name, ...(Object.keys(resources).length === 0 ? {} : { resources }) }),
   );
   try {
@@ -39,19 +36,4 @@ export async function clonePod(engine: Engine, nameOrId: string, options: CloneP
   if (options.destroy === true) await removePod(engine, original, { force: true });
   if (options.start === true) await startPod(engine, id);
   return id;
-}
-
-async function createNamed(
-  wanted: string | undefined,
-  original: string,
-  create: (name: string) => Promise<{ readonly id: string }>,
-): Promise<string> {
-  if (wanted !== undefined) return (await create(wanted)).id;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return (await create(`${original}-clone${attempt === 0 ? '' : attempt}`)).id;
-    } catch (error) {
-      if (!isKind(error, 'already-exists') || attempt === NAME_TRIES) throw error;
-    }
-  }
 }

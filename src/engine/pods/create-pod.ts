@@ -15,7 +15,7 @@ import { containerActor, emit } from '../emit.ts';
 import { type Engine, ensureLayout } from '../engine.ts';
 import { fileError } from '../file-error.ts';
 import { newId } from '../ids.ts';
-import { checkName, MEMBERS, releaseName } from '../names.ts';
+import { checkName, holderOf, isSandbox, MEMBERS, releaseName } from '../names.ts';
 import { hostsText, nameOptions, resolvText } from '../network-files.ts';
 import { recordedNetwork } from '../network-ports.ts';
 import { networkRequest } from '../network-request.ts';
@@ -57,6 +57,8 @@ export interface CreatePodOptions extends Pick<
   readonly mounts?: readonly MountRequest[];
   /** False: its containers' cgroups are beside each other, not in one of the pod's. */
   readonly shareParent?: boolean;
+  /** Remove the pod that has the name first, with all its containers. */
+  readonly replace?: boolean;
 }
 
 const STOP_TIMEOUT_MS = 10_000;
@@ -72,6 +74,7 @@ export async function createPod(
   engine: Engine,
   asked: CreatePodOptions = {},
 ): Promise<{ readonly id: string; readonly name: string; readonly warnings: readonly string[] }> {
+  const { replace: _, ...created } = asked;
   const infra = asked.infra !== false;
   if (!infra && asked.share !== undefined && asked.share !== 'none' && asked.share !== '')
     throw new TareError('invalid', `Cannot use --share ${asked.share} without --infra: there is nobody to hold it`);
@@ -92,6 +95,7 @@ export async function createPod(
       `Cannot limit a pod ${inScopes ? 'with --cgroup-manager systemd' : 'with --share-parent=false'}: it has no cgroup of its own; limit its containers`,
     );
   ensureLayout(engine);
+  if (asked.replace === true && options.name !== undefined) await removeNamed(engine, options.name);
 
   const id = newId();
   const dir = containerDir(engine, id);
@@ -142,7 +146,7 @@ export async function createPod(
         exitPolicy: asked.exitPolicy ?? 'continue',
         ...(podCgroup === undefined ? {} : { cgroupPath: podCgroup }),
         resources: limits.resources,
-        created: asked,
+        created,
       },
     };
     writeRecord(dir, record, sandboxConfig(asked, shares, hostNetwork, hostname));
@@ -154,6 +158,13 @@ export async function createPod(
     if (name !== undefined) releaseName(engine, name, id);
     throw fileError(error, 'create pod');
   }
+}
+
+/** By its name alone: what begins as an id does is another one. */
+async function removeNamed(engine: Engine, name: string): Promise<void> {
+  const id = holderOf(engine, name);
+  if (id === undefined || !isSandbox(engine, id)) return;
+  await (await import('./remove-pod.ts')).removePod(engine, id, { force: true });
 }
 
 /** The options of a pod are read as those of a container that has them all. */

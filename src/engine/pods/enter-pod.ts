@@ -2,6 +2,7 @@ import { TareError } from '../../base/errors.ts';
 import { dropUndefined } from '../../base/defined.ts';
 import { readLifeState } from '../../runtime/state.ts';
 import type { RuntimeConfig } from '../../spec/runtime-config.ts';
+import { asksForNamespace } from '../asks-for-namespace.ts';
 import { asksForNames, asksForNetwork } from '../create.ts';
 import type { CreateOptions } from '../create-options.ts';
 import type { Engine } from '../engine.ts';
@@ -27,8 +28,8 @@ export interface EnteredPod extends Disposable {
   config(config: RuntimeConfig): RuntimeConfig;
 }
 
-/** Reads the options of a container that is to be in a pod. Errors: not-found; invalid for what only the pod can have. */
-export async function enterPod(engine: Engine, asked: CreateOptions): Promise<EnteredPod> {
+/** Reads the options of a container that is to be in a pod. `owned`: it goes with its owner, and does not start again. Errors: not-found; invalid for what only the pod can have. */
+export async function enterPod(engine: Engine, asked: CreateOptions, owned: boolean): Promise<EnteredPod> {
   const id = resolvePod(engine, asked.pod ?? '');
   await reconcile(engine, id);
   const lock = await holdMembers(engine, id, 'read');
@@ -57,7 +58,8 @@ export async function enterPod(engine: Engine, asked: CreateOptions): Promise<En
         network: sharesNet && pod.network === 'host' ? 'host' : asked.network,
         hostname: shares.includes('uts') ? (pod.sandbox.created.hostname ?? pod.name) : asked.hostname,
         restart:
-          asked.restart ?? (asked.autoRemove === true || init !== undefined ? undefined : pod.sandbox.created.restart),
+          asked.restart ??
+          (owned || asked.autoRemove === true || init !== undefined ? undefined : pod.sandbox.created.restart),
       }),
       network: net && { mode: 'container', publish: [], publishAll: false, join: net.join, of: id },
       net,
@@ -100,7 +102,7 @@ function refuseShared(asked: CreateOptions, { name, sandbox: { shares } }: PodRe
       'its containers share one /dev/shm; give it to tare pod create',
     );
   refuse(
-    (asked.userns ?? asked.uidMap ?? asked.gidMap ?? asked.subuidName ?? asked.subgidName ?? 'host') !== 'host',
+    asksForNamespace(asked),
     '--userns and the like',
     'what its containers share belongs to the user namespace of whoever made it',
   );

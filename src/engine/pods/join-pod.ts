@@ -32,11 +32,12 @@ export async function joinPod(
   container: ContainerRecord,
   { id, shares }: PodMembership,
 ): Promise<JoinedPod> {
+  let warnings: readonly string[] = [];
   for (;;) {
     // Before the lock: this may end what is left of the pod's last run, under the same one.
     await reconcile(engine, id);
     const pod = readPod(engine, id);
-    if (pod.sandbox.infra && !isRunning(engine, id)) await startSandbox(engine, id);
+    if (pod.sandbox.infra && !isRunning(engine, id)) warnings = await startSandbox(engine, id);
     using stack = new DisposableStack();
     stack.use(await holdMembers(engine, id, 'read'));
     if (!pod.sandbox.infra) {
@@ -60,7 +61,7 @@ export async function joinPod(
     if (again?.pid !== init.pid) continue;
     takeFiles(engine, pod, container.id);
     return {
-      warnings: [],
+      warnings,
       opened,
       inside: (config) => inside(config, namespaces, opened.length > 0),
       ...kept(stack),
@@ -75,9 +76,10 @@ function kept(stack: DisposableStack): Disposable {
   return { [Symbol.dispose]: () => all.dispose() };
 }
 
-async function startSandbox(engine: Engine, pod: string): Promise<void> {
-  const { startContainer } = await import('../start.ts');
-  await startContainer(engine, pod, { attach: false, stdin: false });
+/** Returns warnings. */
+async function startSandbox(engine: Engine, pod: string): Promise<readonly string[]> {
+  const { startAgain } = await import('../start-again.ts');
+  return (await startAgain(engine, pod, { attach: false, stdin: false })).warnings;
 }
 
 function isRunning(engine: Engine, pod: string): boolean {

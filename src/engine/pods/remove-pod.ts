@@ -4,6 +4,7 @@ import { isLive, isUp, summarize } from '../list.ts';
 import { isWished, type PruneWish } from '../prune-wish.ts';
 import { removeContainer } from '../remove.ts';
 import { stopContainer } from '../stop.ts';
+import { allOf } from './all-of.ts';
 import { podMembers } from './act-on-pod.ts';
 import { listPods } from './list-pods.ts';
 import { holdMembers, memberIds } from './members.ts';
@@ -30,7 +31,7 @@ export async function removePod(engine: Engine, nameOrId: string, options: Remov
     );
   try {
     for (;;) {
-      await Promise.all(memberIds(engine, id).map((member) => removeMember(engine, member, options)));
+      await allOf(memberIds(engine, id), (member) => removeMember(engine, member, options));
       using _lock = await holdMembers(engine, id, 'write');
       // Somebody has made one meanwhile.
       if (memberIds(engine, id).length > 0) continue;
@@ -51,15 +52,11 @@ function isRunning(engine: Engine, id: string): boolean {
 }
 
 async function removeMember(engine: Engine, id: string, { force, timeoutSeconds }: RemovePodOptions): Promise<void> {
-  try {
-    await removeContainer(engine, id, {
-      ...(force === true ? { force } : {}),
-      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
-      volumes: true,
-    });
-  } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
-  }
+  await removeContainer(engine, id, {
+    ...(force === true ? { force } : {}),
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    volumes: true,
+  });
 }
 
 /** Removes all pods in which nothing runs any more. Returns their ids. Errors: denied. */

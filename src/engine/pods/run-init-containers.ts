@@ -2,14 +2,17 @@ import { TareError } from '../../base/errors.ts';
 import type { Engine } from '../engine.ts';
 import { type ContainerRecord, findRecord } from '../record.ts';
 import { removeContainer } from '../remove.ts';
-import { startAgain } from '../start-again.ts';
 import { waitContainer } from '../wait.ts';
 import { memberIds } from './members.ts';
 
 /**
- * Runs the init containers of a pod, oldest first, each to its end; those that run once are removed when they succeeded. Errors: failed-precondition for one that failed: those after it do not run; LaunchError.
+ * Runs the init containers of a pod, each started by `start`, oldest first, each to its end; those that run once are removed when they succeeded. Errors: failed-precondition for one that failed: those after it do not run; LaunchError.
  */
-export async function runInitContainers(engine: Engine, pod: string): Promise<void> {
+export async function runInitContainers(
+  engine: Engine,
+  pod: string,
+  start: (id: string) => Promise<void>,
+): Promise<void> {
   const all = memberIds(engine, pod)
     .flatMap((id): ContainerRecord[] => {
       const record = findRecord(engine, id);
@@ -17,7 +20,7 @@ export async function runInitContainers(engine: Engine, pod: string): Promise<vo
     })
     .toSorted((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
   for (const { id, name, pod: place } of all) {
-    await startAgain(engine, id, { attach: false, stdin: false });
+    await start(id);
     const exit = await waitContainer(engine, id);
     if (exit?.code !== 0)
       throw new TareError(

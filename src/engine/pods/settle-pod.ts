@@ -3,7 +3,9 @@ import { readPhase, takeLife } from '../../runtime/state.ts';
 import type { Engine } from '../engine.ts';
 import { isKept, isLive, summarize } from '../list.ts';
 import { type ContainerRecord, containerDir, findRecord } from '../record.ts';
+import { isRestarting } from '../restarting.ts';
 import { stopContainer } from '../stop.ts';
+import { allOf } from './all-of.ts';
 import { holdMembers, memberIds, tryHoldMembers } from './members.ts';
 
 /**
@@ -28,7 +30,8 @@ export async function settlePod(
 }
 
 async function settle(engine: Engine, pod: string, ended: boolean): Promise<void> {
-  const live = memberIds(engine, pod).filter((member) => {
+  const members = memberIds(engine, pod);
+  const live = members.filter((member) => {
     const summary = summarize(engine, member);
     return summary !== undefined && isKept(summary);
   });
@@ -36,13 +39,15 @@ async function settle(engine: Engine, pod: string, ended: boolean): Promise<void
   const sandbox = summarize(engine, pod);
   if (record?.sandbox === undefined || sandbox === undefined) return;
   if (isLive(sandbox)) {
-    if (ended && live.length === 0) await stopContainer(engine, pod, {});
+    // One that is being restarted has not ended.
+    const isOver = live.length === 0 && !members.some((member) => isRestarting(containerDir(engine, member)));
+    if (ended && isOver) await stopContainer(engine, pod, {});
     return;
   }
   if (!record.sandbox.infra || live.length === 0) return;
   using life = holdIfEnded(containerDir(engine, pod));
   if (life === undefined) return;
-  await Promise.all(live.map((member) => stopMember(engine, member)));
+  await allOf(live, (member) => stopContainer(engine, member, {}));
 }
 
 /** So that nobody starts it meanwhile. */
@@ -55,13 +60,5 @@ function holdIfEnded(dir: string): Disposable | undefined {
     return undefined;
   } catch {
     return undefined;
-  }
-}
-
-async function stopMember(engine: Engine, id: string): Promise<void> {
-  try {
-    await stopContainer(engine, id, {});
-  } catch (error) {
-    if (!isKind(error, 'not-found')) throw error;
   }
 }
