@@ -1,4 +1,5 @@
 import { existsSync, openSync } from 'node:fs';
+import { ifPresent } from '../base/if-present.ts';
 import { Fd } from '../sys/fd.ts';
 import { isLocked } from '../sys/lock.ts';
 import { anyCni, holdsCni } from './cni/owes-cni.ts';
@@ -24,13 +25,11 @@ export function holdsNetworks(engine: Engine, id: string): boolean {
 export function lacksResolver(engine: Engine): boolean {
   const dir = `${engine.runRoot}/networks/names`;
   if (!existsSync(`${dir}/table`)) return false;
-  try {
-    using life = Fd.adopt(openSync(`${dir}/life`, 'a+', 0o600));
-    return !isLocked(life);
-  } catch {
-    // The last container took all of it away meanwhile.
-    return false;
-  }
+  const number = ifPresent(() => openSync(`${dir}/life`, 'r'));
+  // Not there yet, or not any more: who has the lock of the networks sees which.
+  if (number === undefined) return true;
+  using life = Fd.adopt(number);
+  return !isLocked(life);
 }
 
 /** Whether any has. */

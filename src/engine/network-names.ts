@@ -2,13 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Attached } from '../network/attach.ts';
 import type { Attachment } from '../network/attachment.ts';
-import { lacksResolver, renameAttached, reviveNames } from '../network/names.ts';
+import { renameAttached, reviveNames } from '../network/names.ts';
 import { actorMembers, containerActor } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { holdsNetworks } from './holds-networks.ts';
 import { shortId } from './ids.ts';
 import { hostsText, nameserverOf, resolvText, writeNetworkFiles } from './network-files.ts';
-import { type Ground, networkPlaces, openGround } from './network-ground.ts';
+import { type Ground, openGround } from './network-ground.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
 
 /** What a container calls itself. */
@@ -47,7 +47,6 @@ export async function renameInNetworks(engine: Engine, record: ContainerRecord):
 
 /** Brings back the resolver, which was killed. */
 export async function reviveResolver(engine: Engine): Promise<void> {
-  if (!lacksResolver(networkPlaces(engine))) return;
   try {
     using ground = await openGround(engine, 'look');
     await reviveNames(ground.places);

@@ -104,12 +104,14 @@ export function networkPlaceOf(
 ): { readonly host: string; readonly port: number } | undefined {
   if (record.network === 'host') return { host: '127.0.0.1', port };
   const attachment = attachmentOf(engine, record);
-  const published = attachment?.ports.find((one) => one.port === port && one.protocol === 'tcp');
+  const all = attachment?.ports.filter((one) => one.port === port && one.protocol === 'tcp') ?? [];
+  const published = all.find(({ address }) => !address.includes(':')) ?? all[0];
   if (published !== undefined) {
     const { hostAddress, hostPort, address } = published;
-    // Rules lead by 127.0.0.1 for IPv4 alone.
-    const all = address.includes(':') ? '::1' : '127.0.0.1';
-    return { host: hostAddress ?? all, port: hostPort };
+    if (hostAddress !== undefined) return { host: hostAddress, port: hostPort };
+    if (!address.includes(':')) return { host: '127.0.0.1', port: hostPort };
+    // Rules do not lead by ::1; a forwarder does.
+    return engine.rootless === undefined ? { host: address, port } : { host: '::1', port: hostPort };
   }
   // A user's networks are in a namespace of their own.
   if (engine.rootless !== undefined) return undefined;

@@ -6,7 +6,7 @@ import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import { openInit } from './init-process.ts';
 import { networkPlaceOf } from './network-view.ts';
-import { readRecord } from './record.ts';
+import { findRecord, readRecord } from './record.ts';
 
 /** Where a port of a container is reached from this machine. */
 export interface ReachedPort {
@@ -27,12 +27,14 @@ export async function reachPort(
   port: number,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<ReachedPort> {
-  const record = readRecord(engine, id);
+  const own = readRecord(engine, id);
+  // Who is in another one's network is reached as that one is.
+  const record = own.network === 'container' ? (findRecord(engine, own.net?.of ?? '') ?? own) : own;
   const place = networkPlaceOf(engine, record, port);
   if (place === undefined)
     throw new TareError(
       'failed-precondition',
-      `Cannot reach port ${port} of container ${record.name}: it is not published, and the container has no address that this machine reaches`,
+      `Cannot reach port ${port} of container ${own.name}: it is not published, and the container has no address that this machine reaches`,
     );
   // Where its loopback is the machine's, or is connected to by somebody in between.
   const isLoopbackEnough = record.network === 'host' || record.net?.pasta !== undefined;

@@ -9,7 +9,6 @@ import {
   readLifeState,
   readPhase,
   readStartedAt,
-  takeLife,
   writeExit,
 } from '../runtime/state.ts';
 import { killCgroup, removeCgroup } from '../runtime/cgroup/mod.ts';
@@ -21,6 +20,7 @@ import { containerActor, emit } from './emit.ts';
 import { type ContainerRecord, containerDir, findRecord, readRecord } from './record.ts';
 import { deleteContainer, emptyTrash, isThere, removeSocket } from './delete.ts';
 import { containerCgroup } from './cgroups.ts';
+import { holdIfFree } from './hold-life.ts';
 import { holdsNetworks, lacksResolver } from './holds-networks.ts';
 import { mayBeAbandoned } from './standstill.ts';
 import { isRestarting } from './restarting.ts';
@@ -50,7 +50,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
   switch (state.phase) {
     case 'creating':
     case 'removing': {
-      using life = holdIfFree(dir);
+      using life = holdIfFree(dir, 'collect container');
       // Somebody else may have finished it, or it may have moved on, while we took the lock.
       if (life === undefined || readPhase(dir) !== state.phase) return;
       await killContainer(engine, id);
@@ -65,7 +65,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       return;
     }
     case 'initialized': {
-      using life = holdIfFree(dir);
+      using life = holdIfFree(dir, 'collect container');
       if (life === undefined || readPhase(dir) !== 'initialized') return;
       await killContainer(engine, id);
       // It never ran: there is no end to record.
@@ -82,7 +82,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       const record = readRecord(engine, id);
       if (record.sandbox !== undefined) await settle(engine, record);
       if (!record.autoRemove && !isConnected(engine, record) && !(await countsAsMounted(engine, record))) return;
-      using life = holdIfFree(dir);
+      using life = holdIfFree(dir, 'collect container');
       if (life === undefined || readPhase(dir) !== 'exited') return;
       await leave(engine, record);
       await countMount(engine, record, false);
@@ -94,7 +94,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
       const record = findRecord(engine, id);
       if (record === undefined) return;
       if (!isConnected(engine, record) && !(await countsAsMounted(engine, record))) return;
-      using life = holdIfFree(dir);
+      using life = holdIfFree(dir, 'collect container');
       if (life === undefined || readPhase(dir) !== 'created') return;
       await leave(engine, record);
       await countMount(engine, record, false);
@@ -104,7 +104,7 @@ export async function reconcile(engine: Engine, id: string): Promise<void> {
 
 /** A container whose monitor died: undefined when somebody else has it. */
 async function collectLost(engine: Engine, id: string, dir: string): Promise<ContainerRecord | undefined> {
-  using life = holdIfFree(dir);
+  using life = holdIfFree(dir, 'collect container');
   if (life === undefined || readPhase(dir) !== 'running') return undefined;
   await killContainer(engine, id);
   recordLostExit(dir);
@@ -148,14 +148,6 @@ function isConnected(engine: Engine, record: ContainerRecord): boolean {
 
 async function leave(engine: Engine, record: ContainerRecord): Promise<void> {
   if (isConnected(engine, record)) await (await import('./leave-networks.ts')).leaveNetworks(engine, record.id, false);
-}
-
-function holdIfFree(dir: string): Disposable | undefined {
-  try {
-    return takeLife(dir, 'collect container');
-  } catch {
-    return undefined;
-  }
 }
 
 async function killContainer(engine: Engine, id: string): Promise<void> {

@@ -160,6 +160,7 @@ export async function connect(
   if (before.egress !== undefined) refuseUnfiltered(network);
   writeAttachment(places, container, { ...before, networkIds: [...before.networkIds, network.id] });
   let joined: Joined | undefined;
+  let after = before;
   try {
     using inside = NetlinkSocket.open('route', netns);
     const names = new Set(links(inside).map(({ name }) => name));
@@ -171,7 +172,7 @@ export async function connect(
     let at = 0;
     while (names.has(`eth${at}`)) at++;
     joined = planned(places, container, network, wish, at, undefined);
-    const after = {
+    after = {
       ...before,
       networkIds: [...before.networkIds, network.id],
       networks: [...before.networks, joined],
@@ -186,6 +187,7 @@ export async function connect(
     return { ...after, nameless: await publishNames(places, container, after) };
   } catch (error) {
     leave(places, container, network.id, joined, netns);
+    if (after !== before) relimit(places, container, before, after);
     writeAttachment(places, container, before);
     await publishNames(places, container, before);
     throw error;
@@ -212,11 +214,9 @@ export async function disconnect(
   const networks = before.networks.filter((one) => one !== joined);
   const networkIds = before.networkIds.filter((id) => id !== network.id);
   const after = { ...before, networkIds, networks };
-  if (before.egress !== undefined) {
-    using firewall = new Firewall(places.table, places.netns);
-    limit(firewall, container, after, before);
-  }
+  // Its list holds there as long as it has the link.
   leave(places, container, network.id, joined, netns);
+  relimit(places, container, after, before);
   writeAttachment(places, container, after);
   const nameless = await publishNames(places, container, after);
   if (netns !== undefined) {
@@ -249,6 +249,13 @@ export function withdraw(places: NetworkPlaces, container: string): void {
 function limit(firewall: Firewall, container: string, attachment: Attachment, before?: Attachment): void {
   const rules = egressRules(container, attachment);
   if (rules !== undefined) firewall.limit(rules, before === undefined ? undefined : egressRules(container, before));
+}
+
+/** The same for one that runs, and is in other networks now. */
+function relimit(places: NetworkPlaces, container: string, attachment: Attachment, before: Attachment): void {
+  if (before.egress === undefined) return;
+  using firewall = new Firewall(places.table, places.netns);
+  limit(firewall, container, attachment, before);
 }
 
 /** What goes by links of the machine's own network never meets its packet filter. */

@@ -52,10 +52,10 @@ export function withdrawNames(places: NetworkPlaces, container: string): void {
 }
 
 /** Makes the table again from what lives, and the resolver when it is gone; the caller has the lock. */
-export async function rebuildNames(places: NetworkPlaces): Promise<void> {
+export async function rebuildNames(places: NetworkPlaces, patienceMs?: number): Promise<void> {
   const sections = liveSections(places);
   writeTable(places, sections);
-  if (sections.size > 0) await tellResolver(places);
+  if (sections.size > 0) await tellResolver(places, patienceMs);
   else pokeResolver(places);
 }
 
@@ -75,15 +75,15 @@ export async function renameAttached(
 }
 
 /** Whether there are names, and nobody who answers: it was killed. */
-export function lacksResolver(places: NetworkPlaces): boolean {
+function lacksResolver(places: NetworkPlaces): boolean {
   return !isServed(places) && ifPresent(() => readFileSync(tablePath(places))) !== undefined;
 }
 
-/** Brings back a resolver that was killed. Costs two looks when there is nothing to do. */
+/** Brings back a resolver that was killed; one that cannot live is not waited for. Costs two looks when there is nothing to do. */
 export async function reviveNames(places: NetworkPlaces): Promise<void> {
-  if (!lacksResolver(places)) return;
   using _lock = await lockNetworks(places);
-  await rebuildNames(places);
+  // Of two who found it missing, one does it.
+  if (lacksResolver(places)) await rebuildNames(places, 0);
 }
 
 function namedContainer(id: string, { networks, names = [], servers, egress, actor }: Attachment): NamedContainer {

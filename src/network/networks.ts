@@ -146,11 +146,12 @@ export function createNetwork(places: NetworkPlaces, wish: NetworkWish): Network
   const namesake = others.find(({ name }) => name === wish.name);
   if (namesake !== undefined) throw taken('that name', namesake.name);
   // Any number of networks can share a parent.
+  const { parent } = options;
+  const link = parent ?? wish.bridge;
   const sameBridge = others.find(
-    (other) => other.bridge === wish.bridge && (driver === 'bridge' || other.driver === 'bridge'),
+    (other) => other.bridge === link && (driver === 'bridge' || other.driver === 'bridge'),
   );
   if (sameBridge !== undefined) throw taken(`interface ${sameBridge.bridge}`, sameBridge.name);
-  const { parent } = options;
   if (driver !== 'bridge' && parent !== undefined) checkParent(places, wish, parent);
   // On top of a link of the machine's the addresses are its network's: there is a route to them.
   const inUse = usedSubnets(places, others, parent === undefined);

@@ -37,8 +37,11 @@ export function isServed(places: NetworkPlaces): boolean {
  *
  * Errors: unavailable when it does not answer.
  */
-export async function tellResolver(places: NetworkPlaces): Promise<ReadonlyMap<string, string>> {
-  const end = monotonicMs() + PATIENCE_MS;
+export async function tellResolver(
+  places: NetworkPlaces,
+  patienceMs: number = PATIENCE_MS,
+): Promise<ReadonlyMap<string, string>> {
+  const end = monotonicMs() + patienceMs;
   for (;;) {
     startResolver(places);
     try {

@@ -26,7 +26,6 @@ import type { ContainerRecord } from '../record.ts';
 import { cniGround } from './cni-ground.ts';
 import { cniName, isCniNetwork } from './cni-names.ts';
 import { cniJoined } from './joined.ts';
-import { leaveCni } from './leave-cni.ts';
 import { OWED } from './owes-cni.ts';
 
 const LOOPBACK = 1;
@@ -37,7 +36,7 @@ const LEAVING_MS = 3_000;
  * Puts a container into the CNI networks of its record, in their order. Its namespace gets a name that stays until `leaveCni`, so that plugins can undo all they did, however it ends. With `publishes` its ports are made by the
  * first network that has a plugin for them; the descriptor that comes back keeps them.
  *
- * Errors: not-found network or plugin; failed-precondition without a plugin for ports; invalid when a network gives another address than was asked for; those of the plugins. Nothing is left then.
+ * Errors: not-found network or plugin; failed-precondition without a plugin for ports; invalid when a network gives another address than was asked for; those of the plugins. What is there then is undone by `leaveCni`, which is the caller's to do.
  */
 export async function joinCni(
   engine: Engine,
@@ -59,33 +58,28 @@ export async function joinCni(
   const publisher = publishes && ports.length > 0 ? publisherOf(wanted.map(({ network }) => network)) : undefined;
   using stack = new DisposableStack();
   const path = pinNamespace(ground.pinDir, record.id, netns);
-  try {
-    using inside = NetlinkSocket.open('route', netns);
-    inside.request([setLink(LOOPBACK, { up: true })]);
-    let reserved: Fd | undefined;
-    if (publisher !== undefined) {
-      const places = networkPlaces(engine);
-      reserved = stack.use(await reservePorts(places, record.id, ports.map(reservable), isFollowed ? LEAVING_MS : 0));
-    }
-    for (const { wish, ifname, network } of wanted) {
-      const result = await addCni(ground, network, {
-        containerId: record.id,
-        ifname,
-        netns: path,
-        ...asked(network, wish),
-        capabilityArgs: {
-          ...askedCapabilities(network, wish),
-          ...(network === publisher ? { portMappings: ports.map(portMapping) } : {}),
-        },
-      });
-      checkGiven(network, wish, ifname, result);
-    }
-    stack.move();
-    return reserved;
-  } catch (error) {
-    await leaveCni(engine, record.id);
-    throw error;
+  using inside = NetlinkSocket.open('route', netns);
+  inside.request([setLink(LOOPBACK, { up: true })]);
+  let reserved: Fd | undefined;
+  if (publisher !== undefined) {
+    const places = networkPlaces(engine);
+    reserved = stack.use(await reservePorts(places, record.id, ports.map(reservable), isFollowed ? LEAVING_MS : 0));
   }
+  for (const { wish, ifname, network } of wanted) {
+    const result = await addCni(ground, network, {
+      containerId: record.id,
+      ifname,
+      netns: path,
+      ...asked(network, wish),
+      capabilityArgs: {
+        ...askedCapabilities(network, wish),
+        ...(network === publisher ? { portMappings: ports.map(portMapping) } : {}),
+      },
+    });
+    checkGiven(network, wish, ifname, result);
+  }
+  stack.move();
+  return reserved;
 }
 
 /** A container's attachment with its CNI networks, in the order of its record, and what these say of names where the container's options say nothing. */

@@ -7,6 +7,7 @@ import { unpinNamespace } from '../../network/pin-namespace.ts';
 import { isLifeHeld } from '../../runtime/state.ts';
 import { namesIn } from '../delete.ts';
 import type { Engine } from '../engine.ts';
+import { holdIfFree } from '../hold-life.ts';
 import { containerDir } from '../record.ts';
 import { cniGround } from './cni-ground.ts';
 import { OWED } from './owes-cni.ts';
@@ -32,8 +33,12 @@ export async function leaveCni(engine: Engine, id: string): Promise<unknown> {
 export async function leaveOwedCni(engine: Engine): Promise<void> {
   const failures: unknown[] = [];
   const { stateDir, pinDir } = cniGround(engine);
-  for (const id of new Set([...containersWithAttachments(stateDir), ...namesIn(pinDir)]))
-    if (isLifeHeld(containerDir(engine, id)) !== true) failures.push(await leaveCni(engine, id));
+  for (const id of new Set([...containersWithAttachments(stateDir), ...namesIn(pinDir)])) {
+    const dir = containerDir(engine, id);
+    // One that starts meanwhile does it itself; one that was removed has no life.
+    using life = holdIfFree(dir, 'leave networks');
+    if (life !== undefined || isLifeHeld(dir) === undefined) failures.push(await leaveCni(engine, id));
+  }
   const failure = failures.find((one) => one !== undefined);
   if (failure !== undefined) throw failure as Error;
 }

@@ -1,6 +1,7 @@
 import { isKind } from '../../base/errors.ts';
-import { readPhase, takeLife } from '../../runtime/state.ts';
+import { readPhase } from '../../runtime/state.ts';
 import type { Engine } from '../engine.ts';
+import { holdIfFree } from '../hold-life.ts';
 import { isKept, isLive, summarize } from '../list.ts';
 import { type ContainerRecord, containerDir, findRecord } from '../record.ts';
 import { isRestarting } from '../restarting.ts';
@@ -52,13 +53,9 @@ async function settle(engine: Engine, pod: string, ended: boolean): Promise<void
 
 /** So that nobody starts it meanwhile. */
 function holdIfEnded(dir: string): Disposable | undefined {
-  try {
-    const life = takeLife(dir, 'end pod');
-    const phase = readPhase(dir);
-    if (phase === 'created' || phase === 'exited') return life;
-    life.close();
-    return undefined;
-  } catch {
-    return undefined;
-  }
+  const life = holdIfFree(dir, 'end pod');
+  const phase = readPhase(dir);
+  if (phase === 'created' || phase === 'exited') return life;
+  life?.[Symbol.dispose]();
+  return undefined;
 }

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
 import { ifPresent } from '../../base/if-present.ts';
+import { isErrno } from '../../sys/error.ts';
 import { Fd } from '../../sys/fd.ts';
 import { type LockMode, lockWait } from '../../sys/lock.ts';
 import type { JsonObject } from './json.ts';
@@ -178,12 +179,18 @@ export class ContainerState implements Disposable {
 
   /** Lets go; of a container that has nothing left, the directory goes as well. */
   [Symbol.dispose](): void {
-    if (!readdirSync(this.#dir).some((name) => RECORD.test(name))) {
-      for (const name of readdirSync(this.#dir)) rmSync(join(this.#dir, name), { force: true });
+    try {
+      const names = readdirSync(this.#dir);
+      if (names.some((name) => RECORD.test(name))) return;
+      for (const name of names) rmSync(join(this.#dir, name), { force: true });
       rmdirSync(this.#dir);
+    } catch (error) {
+      // Who waits for the lock has made another one there, or has taken all away.
+      if (!isErrno(error, 'ENOENT', 'ENOTEMPTY')) throw error;
+    } finally {
+      this.#own.close();
+      this.#all.close();
     }
-    this.#own.close();
-    this.#all.close();
   }
 }
 
