@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { filesBelow, runProgram, type CheckResult, type Problem } from './_problem.ts';
 
 /** What runs with all rights stays small enough to be read: lines of code, without blank and comment lines (docs/decisions/0006-size-of-the-helper.md). */
-const limits = { 'native/helper': 4700, 'native/resolver': 2000, 'native/network': 900, 'native/addon': 2000 } as const;
+const limits = {
+  'native/common': 100,
+  'native/helper': 4700,
+  'native/resolver': 2000,
+  'native/network': 900,
+  'native/addon': 2000,
+} as const;
 
 /** C files and headers below native/. */
 export function nativeSources(root: string): string[] {

@@ -22,9 +22,6 @@ struct aside {
  */
 static int closer(void *arg) {
   const int fd = (int)(intptr_t)arg;
-  /* Ours are copies: none is to live longer than the caller's. */
-  if (fd > 0) syscall(SYS_close_range, 0, fd - 1, 0);
-  syscall(SYS_close_range, fd + 1, ~0u, 0);
   /* The caller is not to be the last; it may have been killed. */
   const struct timespec moment = {.tv_nsec = 1000 * 1000};
   for (int patience = 1000; patience > 0 && !__atomic_load_n(&let_go, __ATOMIC_SEQ_CST); patience--)
@@ -38,6 +35,9 @@ static int closer(void *arg) {
 static int parting(void *arg) {
   struct aside *a = arg;
   const int flags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD;
+  /* Ours are copies: none, of a lock for one, is to live longer than the caller's. */
+  if (a->fd > 0) syscall(SYS_close_range, 0, a->fd - 1, 0);
+  syscall(SYS_close_range, a->fd + 1, ~0u, 0);
   void *copied = (void *)(intptr_t)a->fd;
   if (clone(closer, stack + sizeof(stack), flags, copied, NULL, NULL, &closing) < 0) a->result = -errno;
   _exit(0);

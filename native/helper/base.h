@@ -11,18 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static inline void close_scoped(const int *fd) {
-  int saved = errno;
-  if (*fd >= 0) close(*fd);
-  errno = saved;
-}
+#include "common/scoped-fd.h"
+
 static inline void close_and_clear(int *fd) {
   close_scoped(fd);
   *fd = -1;
 }
-/* A descriptor closed when its scope ends; errno survives. */
-#define SCOPED_FD __attribute__((cleanup(close_scoped))) int
-
 /* Moves a descriptor out of its scope. */
 static inline int fd_take(int *fd) {
   int out = *fd;

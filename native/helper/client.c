@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "common/fd-message.h"
 #include "monitor.h"
 
 #define REPLIES_MAX (1024u * 1024)
@@ -83,24 +84,6 @@ static void queue_put(struct queue *q, struct chunk *k) {
   q->last = k;
 }
 
-static ssize_t send_parts(int sock, struct iovec *parts, int n, int fd) {
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control = {0};
-  struct msghdr msg = {.msg_iov = parts, .msg_iovlen = (size_t)n};
-  if (fd >= 0) {
-    msg.msg_control = &control;
-    msg.msg_controllen = sizeof control;
-    struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(h), &fd, sizeof fd);
-  }
-  return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type, const struct iovec *parts,
                  int n, int fd) {
   if (c->dead || c->deaf) return;
@@ -116,7 +99,7 @@ void client_send(struct monitor *m, struct client *c, bool ordered, uint8_t type
   head[4] = type;
   ssize_t sent = 0;
   if (!c->current && !c->replies.first && !c->stream.first && !(ordered && c->paused)) {
-    sent = send_parts(c->source.fd, all, n + 1, fd);
+    sent = send_with_fd(c->source.fd, all, (size_t)n + 1, fd, MSG_DONTWAIT);
     if (sent == (ssize_t)total) return;
     if (sent < 0 && errno != EAGAIN && errno != EINTR) return client_deafen(m, c);
     if (sent < 0)
@@ -153,7 +136,7 @@ static void flush(struct monitor *m, struct client *c) {
   while (c->current || (c->current = next_chunk(c))) {
     struct chunk *k = c->current;
     struct iovec rest = {k->bytes + k->at, k->len - k->at};
-    ssize_t n = send_parts(c->source.fd, &rest, 1, k->at == 0 ? k->fd : -1);
+    ssize_t n = send_with_fd(c->source.fd, &rest, 1, k->at == 0 ? k->fd : -1, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) break;
     if (n < 0) {

@@ -1,6 +1,6 @@
 #include "sync.h"
 
-#include <sys/socket.h>
+#include "common/fd-message.h"
 
 #define HEAD offsetof(struct sync_message, text)
 
@@ -28,19 +28,8 @@ void sync_fail(int sock, uint32_t step, int err, const char *text) {
 
 int sync_send_fd(int sock, uint32_t type, int fd) {
   struct sync_message m = {.type = type};
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control = {0};
-  struct iovec iov = {&m, HEAD};
-  struct msghdr msg = {
-      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
+  struct iovec part = {&m, HEAD};
+  return send_with_fd(sock, &part, 1, fd, 0) < 0 ? -1 : 0;
 }
 
 int sync_wait_go(int sock) {
@@ -53,19 +42,8 @@ int sync_wait_go(int sock) {
 }
 
 int sync_receive(int sock, struct sync_message *m, int *fd) {
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control;
-  struct iovec iov = {m, sizeof *m};
-  struct msghdr msg = {
-      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  *fd = -1;
-  ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  ssize_t n = recv_with_fd(sock, m, sizeof *m, fd, MSG_DONTWAIT);
   if (n < 0) return -1;
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
-    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-      memcpy(fd, CMSG_DATA(c), sizeof(int));
   if (n == 0) return 0;
   if ((size_t)n < HEAD || m->len > (size_t)n - HEAD) return fail_with(EPROTO);
   return 1;

@@ -22,10 +22,6 @@ enum { FLAGS = sizeof node_flags / sizeof *node_flags };
 
 char **launcher_argv;
 
-void close_scoped(int *fd) {
-  if (*fd >= 0) close(*fd);
-}
-
 void say(const char *const *parts) {
   if (write(2, "tare: ", 6) < 0) return;
   for (; *parts; parts++)

@@ -6,11 +6,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define EXIT_ENGINE 125
+#include "common/scoped-fd.h"
 
-#define CLEANUP(f) __attribute__((cleanup(f)))
-#define SCOPED_FD CLEANUP(close_scoped) int
-void close_scoped(int *fd);
+#define EXIT_ENGINE 125
 
 /* Prints "tare: " and the parts, up to a NULL. */
 void say(const char *const *parts);

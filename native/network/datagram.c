@@ -42,6 +42,7 @@ static void session_end(struct session *session) {
     at = &(*at)->next;
   *at = session->next;
   forward->count--;
+  forward->source.keeper->sessions--;
   source_end(&session->source);
   later_free(forward->source.keeper, session);
 }
@@ -119,14 +120,17 @@ static struct session *session_of(struct forward *forward, const struct session 
     if (s->client_size == wanted->client_size && !memcmp(&s->client, &wanted->client, s->client_size) &&
         !memcmp(&s->here, &wanted->here, sizeof s->here))
       return s;
-  if (forward->count >= MAX_SESSIONS) make_room(forward);
+  struct keeper *keeper = forward->source.keeper;
+  if (forward->count >= MAX_SESSIONS || keeper->sessions >= keeper->max_sessions) make_room(forward);
+  /* Other ports have all there are. */
+  if (keeper->sessions >= keeper->max_sessions) return NULL;
   struct session *session = malloc(sizeof *session);
   if (!session) return NULL;
   *session = *wanted;
   session->forward = forward;
   session->source =
       (struct source){.fd = speak_as(&forward->target, SOCK_DGRAM, &wanted->client, true), .on = on_session};
-  if (session->source.fd < 0 || source_add(forward->source.keeper, &session->source, EPOLLIN) < 0) {
+  if (session->source.fd < 0 || source_add(keeper, &session->source, EPOLLIN) < 0) {
     source_end(&session->source);
     free(session);
     return NULL;
@@ -134,6 +138,7 @@ static struct session *session_of(struct forward *forward, const struct session 
   session->next = forward->sessions[bucket];
   forward->sessions[bucket] = session;
   forward->count++;
+  keeper->sessions++;
   return session;
 }
 

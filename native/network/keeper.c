@@ -5,13 +5,15 @@
  */
 #include "network.h"
 
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
+
+#include "common/capabilities.h"
+#include "common/clock.h"
+#include "common/fd-message.h"
 
 /* Ours by number, from who started us. */
 enum { FD_LISTENER = 3, FD_NETNS = 4 };
@@ -72,12 +74,6 @@ void later_free(struct keeper *keeper, void *memory) {
     keeper->garbage = more, keeper->garbage_room = room;
   }
   keeper->garbage[keeper->garbage_count++] = memory;
-}
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000L + now.tv_nsec / 1000000;
 }
 
 static void forward_free(struct forward *forward) {
@@ -198,19 +194,13 @@ static int obey(struct client *client) {
 
 /* More of a request. False: the client is gone, or speaks another language. */
 static bool hear(struct client *client) {
-  union {
-    struct cmsghdr head;
-    char room[CMSG_SPACE(sizeof(int))];
-  } control;
-  struct iovec part = {(char *)&client->request + client->have, sizeof client->request - client->have};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  ssize_t n = recvmsg(client->source.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  int fd;
+  ssize_t n = recv_with_fd(client->source.fd, (char *)&client->request + client->have,
+                           sizeof client->request - client->have, &fd, MSG_DONTWAIT);
   if (n < 0) return errno == EAGAIN || errno == EINTR;
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+  if (fd >= 0) {
     if (client->pending >= 0) close(client->pending);
-    memcpy(&client->pending, CMSG_DATA(c), sizeof client->pending);
+    client->pending = fd;
   }
   if (n == 0) return false;
   client->have += (size_t)n;
@@ -238,18 +228,9 @@ static bool has_way_out(const struct keeper *keeper) {
 
 /* The first that a client hears: our namespace, and whether it has a way out. */
 static bool greet(const struct keeper *keeper, int fd) {
-  union {
-    struct cmsghdr head;
-    char room[CMSG_SPACE(sizeof(int))];
-  } control = {0};
   char way_out = (char)has_way_out(keeper);
   struct iovec part = {&way_out, 1};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-  *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-  memcpy(CMSG_DATA(c), &keeper->netns, sizeof(int));
-  return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+  return send_with_fd(fd, &part, 1, keeper->netns, MSG_DONTWAIT) == 1;
 }
 
 static void on_listener(struct source *source, uint32_t events) {
@@ -286,21 +267,24 @@ static void expire(struct keeper *keeper) {
       datagram_expire(f, keeper->now_ms);
 }
 
-static unsigned raise_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 64;
+/* Shares the descriptors out: an eighth is for clients that speak by datagrams. */
+static void raise_limit(struct keeper *keeper) {
+  struct rlimit limit = {.rlim_max = 512};
+  unsigned all = 1u << 20;
+  getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur > 1u << 20 ? (1u << 20) / FDS_PER_STREAM
-                                   : (unsigned)limit.rlim_cur / (FDS_PER_STREAM + 1);
+  if (limit.rlim_cur < all) all = (unsigned)limit.rlim_cur;
+  keeper->max_sessions = all / 8;
+  keeper->max_streams = (all - keeper->max_sessions) / (FDS_PER_STREAM + 1);
 }
 
 _Noreturn void keeper_main(void) {
   if (setns(FD_NETNS, CLONE_NEWNET) < 0) _exit(125);
   /* To speak with a client's address and port. */
-  drop_capabilities(1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE);
+  if (keep_capabilities(1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE) < 0) _exit(125);
   struct keeper keeper = {.epoll = epoll_create1(EPOLL_CLOEXEC), .netns = FD_NETNS, .accepts = true};
-  keeper.max_streams = raise_limit();
+  raise_limit(&keeper);
   keeper.now_ms = keeper.idle_since_ms = now_ms();
   struct source listener = {.fd = FD_LISTENER, .on = on_listener};
   if (keeper.epoll < 0 || source_add(&keeper, &listener, EPOLLIN) < 0) _exit(125);

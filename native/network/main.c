@@ -1,18 +1,10 @@
 /* Entry: who we are is the name we are called by. */
 #include "network.h"
 
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <signal.h>
-#include <sys/syscall.h>
 
 int close_range(unsigned first, unsigned last, int flags);
-
-void drop_capabilities(uint32_t keep) {
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2] = {{.effective = keep, .permitted = keep}};
-  if (syscall(SYS_capset, &header, data) < 0) _exit(125);
-}
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);

@@ -14,14 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct keeper;
+#include "common/scoped-fd.h"
 
-static inline void close_scoped(const int *fd) {
-  int saved = errno;
-  if (*fd >= 0) close(*fd);
-  errno = saved;
-}
-#define SCOPED_FD __attribute__((cleanup(close_scoped))) int
+struct keeper;
 
 /* Something the keeper waits for. It is the first member of what it belongs to. */
 struct source {
@@ -76,6 +71,7 @@ struct keeper {
   void **garbage;
   unsigned garbage_count, garbage_room;
   unsigned streams, max_streams;
+  unsigned sessions, max_sessions;
   bool accepts;
   int spare_pipes[64][2];
   unsigned spare_count;
@@ -86,6 +82,5 @@ struct keeper {
  * when one ends, and after a while. */
 void keeper_accepts(struct keeper *keeper, bool accepts);
 
-void drop_capabilities(uint32_t keep);
 _Noreturn void keeper_main(void);
 _Noreturn void tie_main(void);

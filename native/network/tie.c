@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "common/capabilities.h"
+
 /* Ours by number; the program finds them as /proc/PID/fd/N. */
 enum { FD_LIFELINE = 3, FD_NETNS, FD_TALK, FD_WORDS, FD_READY };
 enum { MAX_BYTES = 65536, MAX_WORDS = 4096 };
@@ -64,7 +66,7 @@ _Noreturn void tie_main(void) {
     become(words, go[0], self);
   }
   close(go[0]);
-  drop_capabilities(0);
+  if (keep_capabilities(0) < 0) _exit(125);
   close(go[1]);
   int ended = (int)syscall(SYS_pidfd_open, pid, 0);
   struct pollfd wait[] = {{.fd = FD_LIFELINE, .events = POLLRDHUP}, {.fd = ended, .events = POLLIN}};

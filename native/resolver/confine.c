@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -10,17 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/capabilities.h"
 #include "resolver.h"
 
 /* Nobody else's: above what systems give to people and services (systemd: up to 65519), below `nobody`. */
 enum { RESOLVER_ID = 65530 };
-
-/* Of these, all below 32. */
-static int keep_capabilities(uint32_t capabilities) {
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {{.effective = capabilities, .permitted = capabilities}};
-  return (int)syscall(SYS_capset, &header, data);
-}
 
 /* A user who has one id alone is nobody else already, and stays that. */
 static int become_nobody(void) {

@@ -40,6 +40,20 @@ static bool tell_keeper(const struct resolver *r, const struct admit_request *re
   return recv(r->keeper, &error, sizeof error, 0) == sizeof error && error == 0;
 }
 
+/* Two domains of a list can mean the same, and an answer can have an address twice: the packet filter wants
+ * each once. */
+static void admit(struct admit_request *request, const struct admission *wanted) {
+  for (uint32_t i = 0; i < request->count; i++) {
+    struct admission *one = &request->list[i];
+    if (one->port != wanted->port || !address_equal(&one->to, &wanted->to) ||
+        !address_equal(&one->from, &wanted->from))
+      continue;
+    if (one->seconds < wanted->seconds) one->seconds = wanted->seconds;
+    return;
+  }
+  request->list[request->count++] = *wanted;
+}
+
 bool egress_admit(const struct resolver *r, const struct container *c, const struct query *q,
                   const uint8_t *answer, size_t len) {
   static struct admit_request request;
@@ -57,8 +71,7 @@ bool egress_admit(const struct resolver *r, const struct container *c, const str
         uint32_t seconds = found[i].seconds < SECONDS_MIN   ? SECONDS_MIN
                            : found[i].seconds > SECONDS_MAX ? SECONDS_MAX
                                                             : found[i].seconds;
-        request.list[request.count++] =
-            (struct admission){*from, found[i].address, c->domains[d].port, seconds};
+        admit(&request, &(struct admission){*from, found[i].address, c->domains[d].port, seconds});
         if (request.count < ADMISSIONS_MAX) continue;
         good = tell_keeper(r, &request) && good;
         request.count = 0;

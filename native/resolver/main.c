@@ -43,7 +43,7 @@ static void serve(int worker, int netlink, const char *table) {
 static _Noreturn void keep(int netlink, int denied, const char *table) {
   uint64_t pause = 0;
   for (;;) {
-    uint64_t began = now_ms();
+    int64_t began = now_ms();
     int status = 0, pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) _exit(125);
     pid_t keeper = getpid(), pid = fork();
@@ -51,8 +51,10 @@ static _Noreturn void keep(int netlink, int denied, const char *table) {
       close(netlink);
       close(pair[0]);
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      /* It may not ask later. */
+      uint32_t relays = relays_max();
       if (getppid() != keeper || confine_worker() < 0) _exit(EXIT_AGAIN);
-      worker_main(pair[1], denied);
+      worker_main(pair[1], denied, relays);
     }
     close(pair[1]);
     if (pid > 0) serve(pair[0], netlink, table);
@@ -82,7 +84,7 @@ static bool read_name(char *name, uint16_t *group) {
 int main(int argc, char **argv) {
   static char table[TABLE_NAME_MAX + 1];
   uint16_t group;
-  struct rlimit files = {OPEN_FILES, OPEN_FILES};
+  struct rlimit files;
   if (argc != 1 || strcmp(argv[0], "tare-resolver")) {
     static const char usage[] = "tare-resolver: started by tare only (docs/decisions/0040-names.md)\n";
     return write(2, usage, sizeof usage - 1) < 0 ? 125 : 125;
@@ -90,7 +92,12 @@ int main(int argc, char **argv) {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   signal(SIGPIPE, SIG_IGN);
   leave_session();
-  setrlimit(RLIMIT_NOFILE, &files);
+  /* A user may have less than that. */
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    if (files.rlim_max > OPEN_FILES) files.rlim_max = OPEN_FILES;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   fcntl(FD_CONTROL, F_SETFL, O_NONBLOCK);
   if (setns(FD_NETNS, CLONE_NEWNET) < 0 || !read_name(table, &group)) return 125;
   int netlink = filter_open(), denied = filter_listen(group);

@@ -5,11 +5,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "resolver.h"
 
-enum { RELAYS_MAX = 4096, RELAYS_EACH = 2048, SICK_MS = 10000 };
+enum { RELAYS_MAX = 4096, SICK_MS = 10000, DATAGRAMS = 64 };
 
 static uint32_t hash_of(const struct address *a) {
   uint32_t h = 0x811c9dc5u;
@@ -18,8 +19,16 @@ static uint32_t hash_of(const struct address *a) {
   return h ^ h >> 16;
 }
 
-static uint16_t *asking(struct resolver *r, const struct asker *from) {
-  return &r->asking[hash_of(&from->peer) % ASKERS];
+uint32_t relays_max(void) {
+  struct rlimit files;
+  /* Half of the descriptors are for listeners, streams and ourselves. */
+  if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur / 2 > RELAYS_MAX) return RELAYS_MAX;
+  return (uint32_t)files.rlim_cur / 2;
+}
+
+/* A container counts as one, whichever of its addresses it asks from. */
+static uint32_t asker_of(const struct container *c, const struct asker *from) {
+  return hash_of(c->own_count ? &c->own[0] : &from->peer) % ASKERS;
 }
 
 static bool is_sick(const struct resolver *r, const struct address *server) {
@@ -56,7 +65,7 @@ static void end(struct resolver *r, struct relay *y) {
   timed_end(&r->limits, &y->limit);
   *(y->previous ? &y->previous->next : &r->relays) = y->next;
   if (y->next) y->next->previous = y->previous;
-  (*asking(r, &y->asker))--;
+  r->asking[y->counted]--;
   r->relay_count--;
   free(y->in);
   free(y->last);
@@ -126,7 +135,9 @@ void relay_begin(struct resolver *r, const struct asker *from, const struct cont
   r->relays = y;
   r->relay_count++;
   if (from->stream) from->stream->pending++;
-  if ((*asking(r, from))++ < RELAYS_EACH && r->relay_count <= RELAYS_MAX) choose_tries(r, y, &c->servers);
+  y->counted = (uint16_t)asker_of(c, from);
+  bool fits = r->asking[y->counted]++ < r->relays_max / 2 && r->relay_count <= r->relays_max;
+  if (fits) choose_tries(r, y, &c->servers);
   go_on(r, y);
 }
 
@@ -170,7 +181,7 @@ static void answered(struct resolver *r, struct relay *y, uint8_t *bytes, size_t
 
 static void read_datagrams(struct resolver *r, struct relay *y) {
   static uint8_t bytes[MESSAGE_MAX];
-  for (;;) {
+  for (int i = 0; i < DATAGRAMS; i++) {
     ssize_t n = recv(y->source.fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return;
     /* Nobody is there. */

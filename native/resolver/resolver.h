@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "admit.h"
+#include "common/clock.h"
 #include "denial.h"
 #include "message.h"
 
@@ -34,12 +35,12 @@ struct source {
 /* Things that have to be over some time after they began, all of a list after the same time: oldest first. */
 struct timed {
   struct timed *next, *previous;
-  uint64_t until_ms;
+  int64_t until_ms;
   void *owner;
 };
 struct timed_list {
   struct timed *first, *last;
-  uint64_t after_ms;
+  int64_t after_ms;
 };
 
 /* One gateway: where containers of a network ask. */
@@ -86,6 +87,7 @@ struct relay {
   struct address tries[TRIES_MAX];
   uint8_t tries_count, tried;
   uint16_t id, udp_bytes, question_end, query_len;
+  uint16_t counted; /* where in `asking` */
   bool over;
   uint8_t *in, *last; /* by TCP: what came so far; an answer that is none, should nobody know better */
   uint32_t in_len, in_room, last_len, written;
@@ -104,12 +106,12 @@ struct resolver {
   struct stream *streams;
   struct relay *relays;
   struct timed_list idle, limits;
-  uint32_t stream_count, relay_count;
+  uint32_t stream_count, relay_count, relays_max;
   bool settled;            /* the sockets of the first table are open */
   uint16_t asking[ASKERS]; /* by a hash of who asks */
   struct {
     struct address server;
-    uint64_t until_ms;
+    int64_t until_ms;
   } sick[SICK_SERVERS];
   void *graves;
 };
@@ -118,7 +120,7 @@ struct resolver {
 /* Ends all of the resolver: there is nobody to be answered, or a newer one is to do it. */
 enum { EXIT_DONE = 0, EXIT_AGAIN = 1 };
 /* `denied`: where the packet filter tells of packets, or -1. */
-_Noreturn void worker_main(int keeper, int denied);
+_Noreturn void worker_main(int keeper, int denied, uint32_t relays);
 
 /* confine.c: everything but what the worker does becomes impossible. 0 or -1. */
 int confine_keeper(void);
@@ -132,7 +134,6 @@ bool egress_admit(const struct resolver *r, const struct container *c, const str
                   const uint8_t *answer, size_t len);
 
 /* worker.c */
-uint64_t now_ms(void);
 int source_add(struct resolver *r, struct source *s, uint32_t events);
 void source_events(struct resolver *r, struct source *s, uint32_t events);
 void source_close(struct source *s);
@@ -143,10 +144,10 @@ bool buffer_grow(uint8_t **bytes, uint32_t *room, uint32_t need);
 void timed_begin(struct timed_list *list, struct timed *t, void *owner);
 void timed_end(struct timed_list *list, struct timed *t);
 /* One that did not end; NULL: none is over. */
-void *timed_over(const struct timed_list *list, uint64_t now);
-/* Answers a question, or has it relayed; false: it is not worth an answer. */
+void *timed_over(const struct timed_list *list, int64_t now);
 /* The container that asks; NULL: none that may. */
 const struct container *asking_container(const struct resolver *r, const struct asker *from);
+/* Answers a question, or has it relayed; false: it is not worth an answer. */
 bool question(struct resolver *r, const struct asker *from, const uint8_t *bytes, size_t len);
 void reply(struct resolver *r, const struct asker *to, uint8_t *bytes, size_t len);
 struct address address_of(const struct sockaddr_storage *from);
@@ -166,6 +167,8 @@ void stream_settle(struct resolver *r, struct stream *s);
 void stream_drop(struct resolver *r, struct stream *s);
 
 /* relay.c */
+/* As many as the descriptors allow, whoever asks. */
+uint32_t relays_max(void);
 void relay_begin(struct resolver *r, const struct asker *from, const struct container *c,
                  const uint8_t *bytes, size_t len, const struct query *q);
 void relay_event(struct resolver *r, struct relay *y, uint32_t events);

@@ -12,15 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fd-message.h"
 #include "resolver.h"
 
 enum { EVENTS = 64, IDLE_MS = 10000, LIMIT_MS = 1500 };
-
-uint64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 int source_add(struct resolver *r, struct source *s, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = s};
@@ -75,7 +70,7 @@ void timed_end(struct timed_list *list, struct timed *t) {
   *t = (struct timed){0};
 }
 
-void *timed_over(const struct timed_list *list, uint64_t now) {
+void *timed_over(const struct timed_list *list, int64_t now) {
   return list->first && list->first->until_ms <= now ? list->first->owner : NULL;
 }
 
@@ -136,7 +131,10 @@ bool question(struct resolver *r, const struct asker *from, const uint8_t *bytes
   }
   size_t room = from->stream ? sizeof out : q.udp_bytes < UDP_EDNS ? q.udp_bytes : UDP_EDNS;
   size_t size = answer_local(r->table, c, from->listener->network, bytes, &q, out, room);
-  if (size && c->limited && !egress_admit(r, c, &q, out, size)) return false;
+  if (size && c->limited && !egress_admit(r, c, &q, out, size)) {
+    answer_begin(&a, out, room, bytes, &q);
+    size = answer_end(&a, RCODE_FAILED, &q);
+  }
   if (size == 0 && c->relays && (!c->limited || egress_asks(c, &q))) {
     relay_begin(r, from, c, bytes, len, &q);
     return true;
@@ -174,20 +172,12 @@ static void load(struct resolver *r) {
 /* With the first byte comes the file of events as it is now: it is another one from time to time. */
 static void take_events(struct resolver *r, int fd) {
   const struct timeval patience = {0, 200000};
-  union {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-  } control;
   char byte;
-  struct iovec part = {&byte, 1};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  int events;
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) <= 0) return;
-  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return;
+  if (recv_with_fd(fd, &byte, 1, &events, 0) <= 0 || events < 0) return;
   if (r->denials.events >= 0) close(r->denials.events);
-  memcpy(&r->denials.events, CMSG_DATA(head), sizeof(int));
+  r->denials.events = events;
 }
 
 /* Somebody changed the table and wants to know when it holds: a line for each gateway that nobody can ask,
@@ -260,21 +250,22 @@ static void dispatch(struct resolver *r, struct source *s, uint32_t events) {
   }
 }
 
-static int wait_ms(const struct resolver *r, uint64_t now) {
-  uint64_t next = UINT64_MAX;
+static int wait_ms(const struct resolver *r, int64_t now) {
+  int64_t next = INT64_MAX;
   if (r->idle.first) next = r->idle.first->until_ms;
   if (r->limits.first && r->limits.first->until_ms < next) next = r->limits.first->until_ms;
-  if (next == UINT64_MAX) return -1;
+  if (next == INT64_MAX) return -1;
   return next > now ? (int)(next - now) : 0;
 }
 
-void worker_main(int keeper, int denied) {
+void worker_main(int keeper, int denied, uint32_t relays) {
   static struct resolver r;
   struct epoll_event events[EVENTS];
   r.epoll = epoll_create1(EPOLL_CLOEXEC);
   r.keeper = keeper;
   r.denied = (struct source){denied, SOURCE_DENIED, NULL};
   r.denials.events = FD_EVENTS;
+  r.relays_max = relays;
   r.idle.after_ms = IDLE_MS;
   r.limits.after_ms = LIMIT_MS;
   r.control = (struct source){FD_CONTROL, SOURCE_CONTROL, NULL};
@@ -291,7 +282,7 @@ void worker_main(int keeper, int denied) {
     if (count < 0 && errno != EINTR) _exit(EXIT_AGAIN);
     for (int i = 0; i < count; i++)
       dispatch(&r, events[i].data.ptr, events[i].events);
-    uint64_t now = now_ms();
+    int64_t now = now_ms();
     while ((over = timed_over(&r.limits, now)))
       relay_late(&r, over);
     while ((over = timed_over(&r.idle, now)))

@@ -179,6 +179,26 @@ for source, to in (("${beside}", ("${near}", 80)), ("${beside}", ("192.0.2.1", 8
   );
 });
 
+test(
+  '--egress allow: a name that the list has twice, by itself and by a wildcard, is reached',
+  canNetwork,
+  async () => {
+    await using net = new EgressLab();
+    await net.world();
+    await net.ok('network', 'create', 'web');
+    await net.serving('near', '--network', 'web');
+    const name = 'at-203-0-113-8.wild.org';
+    const list = `allow=*.wild.org:80,${name}:80,${name}:80,near:80,near:80`;
+    await net.serving('a', '--network', 'web', ...dns, '--egress', list);
+    assert.deepEqual(await net.reach('a', `${name}:80`, 'at-203-0-113-7.wild.org:80', 'near:80', `${name}:81`), [
+      'yes',
+      'yes',
+      'yes',
+      'ECONNREFUSED',
+    ]);
+  },
+);
+
 test('--egress holds over reload, flush, restart, in every network, and leaves nothing', canNetwork, async () => {
   await using net = new EgressLab();
   await net.world();

@@ -21,7 +21,7 @@ const letters: Readonly<Record<FieldType, string>> = {
 describe('helper: the Plan reader', () => {
   it('the target of the fuzzer goes with it', () => {
     const root = join(import.meta.dirname, '../..');
-    const include = ['build/gen', 'native/helper'].map((dir) => `-I${join(root, dir)}`);
+    const include = ['build/gen', 'native', 'native/helper'].map((dir) => `-I${join(root, dir)}`);
     const flags = ['-std=c17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', ...include];
     const target = join(import.meta.dirname, 'fuzz-target.c');
     const { status, stderr } = spawnSync(process.env['CC'] ?? 'cc', [...flags, target], { encoding: 'utf8' });

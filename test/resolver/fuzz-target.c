@@ -81,10 +81,6 @@ static void compare(const uint8_t *data, size_t size) {
   free(reply);
 }
 
-uint64_t now_ms(void) {
-  return 0;
-}
-
 static void read_denial(const uint8_t *data, size_t size) {
   struct denied_packet packet;
   uint8_t *message = malloc(size);

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
-const common = ['-std=c17', '-g', '-O1', '-D_GNU_SOURCE', '-fno-sanitize-recover=all'];
+const common = ['-std=c17', '-g', '-O1', '-D_GNU_SOURCE', '-fno-sanitize-recover=all', `-I${join(root, 'native')}`];
+const sanitizers = ['-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-static-libasan', '-static-libubsan'];
 const LACKS_COMPILER = 77;
 
 /** The C sources of a part of native/, the named ones or all. */
@@ -46,13 +47,14 @@ export function runSanitized(program: SanitizedProgram): number {
       `const char *__${name}_default_options(void);\nconst char *__${name}_default_options(void) { return "${text}"; }\n`,
   );
   writeFileSync(join(dir, 'options.c'), said.join(''));
-  const sanitizers = ['-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-static-libasan', '-static-libubsan'];
+  const compiler = process.env['CC'] ?? 'cc';
+  if (!hasSanitizers(compiler)) return LACKS_COMPILER;
   const build = spawnSync(
-    process.env['CC'] ?? 'cc',
+    compiler,
     [...common, ...sanitizers, ...inclusions(includes), '-o', built, join(dir, 'options.c'), ...nativeSources(part)],
     { stdio: 'inherit' },
   );
-  if (build.status !== 0) return LACKS_COMPILER;
+  if (build.status !== 0) return build.status ?? 1;
   const run = spawnSync(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', '--test', `--test-timeout=${testTimeoutMs}`, ...tests],
@@ -94,6 +96,14 @@ export function runFuzzer({ name, dir, sources, includes, seeds, maxBytes, secon
     cwd: dir,
   });
   return run.status ?? 1;
+}
+
+/** Whether a program that does nothing can be built with them. */
+function hasSanitizers(compiler: string): boolean {
+  const built = spawnSync(compiler, [...sanitizers, '-x', 'c', '-o', '/dev/null', '-'], {
+    input: 'int main(void) { return 0; }',
+  });
+  return built.status === 0;
 }
 
 const inclusions = (dirs: readonly string[]): string[] => dirs.map((dir) => `-I${dir}`);
