@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly testTimeoutMs: number;
   /** Of the whole run; then what still runs is stopped and counts as failed. */
   readonly totalTimeoutMs: number;
+  /** These run one at a time, after the others. */
+  readonly isAlone?: ((path: string) => boolean) | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -26,13 +28,36 @@ export interface RunOptions {
  * A file that ends without running a test counts as failed: it would prove nothing.
  */
 export async function runFiles(root: string, files: readonly string[], options: RunOptions): Promise<RunResult> {
-  const { testTimeoutMs, say } = options;
+  const { isAlone = () => false, totalTimeoutMs } = options;
+  const signal = AbortSignal.timeout(totalTimeoutMs);
+  const alone = files.filter((file) => isAlone(file));
+  const others = files.filter((file) => !isAlone(file));
+  const parts = [
+    await runTogether(root, others, 3, signal, options),
+    await runTogether(root, alone, 1, signal, options),
+  ];
+  return {
+    passed: parts.reduce((sum, part) => sum + part.passed, 0),
+    failed: parts.reduce((sum, part) => sum + part.failed, 0),
+    skips: parts.flatMap((part) => part.skips),
+    durations: parts.flatMap((part) => part.durations).sort(([, a], [, b]) => b - a),
+  };
+}
+
+async function runTogether(
+  root: string,
+  files: readonly string[],
+  concurrency: number,
+  signal: AbortSignal,
+  { testTimeoutMs, say }: RunOptions,
+): Promise<RunResult> {
+  if (files.length === 0) return { passed: 0, failed: 0, skips: [], durations: [] };
   const stream = run({
     files: files.map((file) => join(root, file)),
-    concurrency: 3,
+    concurrency,
     // A handle that keeps a file from ending is no test's failure; what it may leave behind is looked for afterwards.
     forceExit: true,
-    signal: AbortSignal.timeout(options.totalTimeoutMs),
+    signal,
     execArgv: [...process.execArgv, `--test-timeout=${testTimeoutMs}`],
     cwd: root,
   });
@@ -62,7 +87,7 @@ export async function runFiles(root: string, files: readonly string[], options: 
   if (process.stdout.isTTY) stream.compose(new spec()).pipe(process.stdout, { end: false });
   else stream.on('test:stderr', (event) => void process.stderr.write(event.message));
   for await (const _ of stream) void _;
-  return { passed, failed, skips, durations: [...durations].sort(([, a], [, b]) => b - a) };
+  return { passed, failed, skips, durations: [...durations] };
 }
 
 /** An error of a test, and those it hides: a failed disposal must not hide why the test failed. */

@@ -7,6 +7,7 @@ export const packages: readonly string[] = [
   'busybox-static',
   'ca-certificates',
   'conmon',
+  'containernetworking-plugins',
   'crun',
   'dbus',
   'dbus-user-session',
