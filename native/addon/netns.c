@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 struct visit {
-  /* A namespace of that type; less than 0: a new one. */
-  int ns, type_of_ns;
+  /* A namespace of that type; less than 0: a new one, whose owner is that user namespace, or ours. */
+  int ns, type_of_ns, owner;
   int domain, type, protocol;
   /* A file instead of a socket. */
   char path[PATH_MAX + 8];
@@ -29,7 +29,8 @@ static int open_there(const struct visit *v) {
 
 static int visit(void *arg) {
   struct visit *v = arg;
-  if ((v->ns < 0 ? unshare(v->type_of_ns) : setns(v->ns, v->type_of_ns)) < 0 ||
+  if ((v->owner >= 0 && setns(v->owner, CLONE_NEWUSER) < 0) ||
+      (v->ns < 0 ? unshare(v->type_of_ns) : setns(v->ns, v->type_of_ns)) < 0 ||
       (v->result = open_there(v)) < 0)
     v->result = -errno;
   _exit(0);
@@ -40,19 +41,20 @@ static napi_value go(napi_env env, struct visit *v) {
   return tare_number(env, error ? error : v->result);
 }
 
-/* socketIn(netns, domain, type, protocol): a socket in that namespace; -1: in a new one, which is there as
- * long as the socket. */
+/* socketIn(netns, domain, type, protocol, userns): a socket in that namespace; -1: in a new one, which is
+ * there as long as the socket, and belongs to that user namespace; -1: to ours. */
 static napi_value socket_in(napi_env env, napi_callback_info info) {
-  napi_value args[4];
-  int64_t numbers[4];
+  napi_value args[5];
+  int64_t numbers[5];
   struct visit v = {.type_of_ns = CLONE_NEWNET};
-  if (!tare_args(env, info, args, 4)) return tare_number(env, -EINVAL);
-  for (int i = 0; i < 4; i++)
+  if (!tare_args(env, info, args, 5)) return tare_number(env, -EINVAL);
+  for (int i = 0; i < 5; i++)
     if (tare_int(env, args[i], &numbers[i]) < 0) return tare_number(env, -EINVAL);
   v.ns = (int)numbers[0];
   v.domain = (int)numbers[1];
   v.type = (int)numbers[2];
   v.protocol = (int)numbers[3];
+  v.owner = (int)numbers[4];
   return go(env, &v);
 }
 
@@ -60,7 +62,7 @@ static napi_value socket_in(napi_env env, napi_callback_info info) {
 static napi_value open_in(napi_env env, napi_callback_info info) {
   napi_value args[3];
   int64_t netns, flags;
-  struct visit v = {.type_of_ns = CLONE_NEWNET};
+  struct visit v = {.type_of_ns = CLONE_NEWNET, .owner = -1};
   if (!tare_args(env, info, args, 3) || tare_int(env, args[0], &netns) < 0 ||
       tare_int(env, args[2], &flags) < 0)
     return tare_number(env, -EINVAL);
@@ -75,7 +77,7 @@ static napi_value open_in(napi_env env, napi_callback_info info) {
 static napi_value clone_in(napi_env env, napi_callback_info info) {
   napi_value args[2];
   int64_t mntns;
-  struct visit v = {.type_of_ns = CLONE_NEWNS, .clones = true};
+  struct visit v = {.type_of_ns = CLONE_NEWNS, .owner = -1, .clones = true};
   if (!tare_args(env, info, args, 2) || tare_int(env, args[0], &mntns) < 0 || mntns < 0)
     return tare_number(env, -EINVAL);
   int error = tare_string(env, args[1], v.path, sizeof(v.path));

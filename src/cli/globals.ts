@@ -42,7 +42,7 @@ export const globalFlags = {
     type: 'text',
     value: 'NETWORK',
     standard: 'bridge',
-    help: 'Network of containers that ask for none in particular (TARE_DEFAULT_NETWORK; with --userns and the like: none)',
+    help: 'Network of containers that ask for none in particular (TARE_DEFAULT_NETWORK)',
   },
   'cgroup-manager': {
     type: 'text',

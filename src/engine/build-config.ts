@@ -135,7 +135,10 @@ export async function buildConfig(input: ConfigInput): Promise<{ config: Runtime
   };
   const { engine, namespace } = input;
   return {
-    config: engine.rootless === undefined && namespace === undefined ? config : inUserNamespace(config, namespace),
+    config:
+      engine.rootless === undefined && namespace === undefined
+        ? config
+        : inUserNamespace(config, { own: namespace, sharesNetwork: input.network?.of !== undefined }),
     warnings: limits.warnings,
   };
 }

@@ -10,8 +10,16 @@ import { outsideId, type UserNamespace } from './user-namespace.ts';
  */
 export function inUserNamespace(
   config: RuntimeConfig,
-  own?: UserNamespace,
-  mapped: { readonly uids: number; readonly gids: number } = { uids: mappedIds('uid'), gids: mappedIds('gid') },
+  {
+    own,
+    sharesNetwork = false,
+    mapped = { uids: mappedIds('uid'), gids: mappedIds('gid') },
+  }: {
+    readonly own?: UserNamespace | undefined;
+    /** Its network namespace is another's. */
+    readonly sharesNetwork?: boolean;
+    readonly mapped?: { readonly uids: number; readonly gids: number };
+  } = {},
 ): RuntimeConfig {
   const hasGroup = (gid: number): boolean =>
     own === undefined ? gid < mapped.gids : outsideId(own.gidMappings, gid) !== undefined;
@@ -22,9 +30,10 @@ export function inUserNamespace(
     for (const gid of [user.gid, ...(user.additionalGids ?? [])])
       if (!hasGroup(gid)) throw absent('group', gid, mapped.gids, own);
   }
-  const hostNetwork = config.linux?.namespaces?.every(({ type }) => type !== 'network') === true;
+  const foreignNetwork =
+    (own !== undefined && sharesNetwork) || config.linux?.namespaces?.every(({ type }) => type !== 'network') === true;
   const mounts = config.mounts?.map((mount): Mount => {
-    if (mount.type === 'sysfs' && hostNetwork)
+    if (mount.type === 'sysfs' && foreignNetwork)
       return {
         ...mount,
         type: 'bind',

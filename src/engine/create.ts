@@ -220,10 +220,9 @@ export async function prepareContainer(
   }
 }
 
-/** What nobody says about networks. A bundle says it itself; a container in a user namespace of its own cannot have a network yet. */
+/** What nobody says about networks. A bundle says it itself. */
 export function withDefaultNetwork(engine: Engine, options: CreateOptions): CreateOptions {
   if (options.network !== undefined || options.source.startsWith('bundle:')) return options;
-  if (asksForNamespace(options)) return options;
   return asksForNetwork(options) ? options : { ...options, network: engine.defaultNetwork ?? 'bridge' };
 }
 

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
 import { attach } from '../network/attach.ts';
 import type { Attachment } from '../network/attachment.ts';
-import type { RuntimeConfig } from '../spec/runtime-config.ts';
+import type { NamespaceType, RuntimeConfig } from '../spec/runtime-config.ts';
 import type { Fd } from '../sys/fd.ts';
 import { networkNamespace } from '../sys/network-namespace.ts';
+import { userNamespaceFd } from '../sys/user-namespace.ts';
 import { isCniNetwork } from './cni/cni-names.ts';
 import { openInit } from './init-process.ts';
 import { actorMembers, containerActor } from './emit.ts';
@@ -23,7 +24,7 @@ export interface JoinedNetworks extends Disposable {
   readonly warnings: readonly string[];
   /** Its networks and ports on the machine are there as long as somebody has these descriptors. */
   readonly held: readonly Fd[];
-  /** The configuration with that namespace in it. */
+  /** The configuration with that namespace in it, and with the user namespace that owns it. */
   inside(config: RuntimeConfig): RuntimeConfig;
   /** Takes everything back: it could not start. */
   leave(): Promise<void>;
@@ -31,16 +32,21 @@ export interface JoinedNetworks extends Disposable {
 
 /**
  * Makes a network namespace, puts it into the container's networks, and writes the files about names. The namespace is there as long as a descriptor or a process of it, so nothing of it outlives a
- * container; a monitor that may start its container again keeps it.
+ * container; a monitor that may start its container again keeps it. Where the configuration asks for a user namespace, that is made first, and owns it: the container's root may do in its network what root may.
  *
  * Errors: as `attach`; failed-precondition when the container whose namespace it is to share does not run.
  */
-export async function joinNetworks(engine: Engine, record: ContainerRecord): Promise<JoinedNetworks> {
+export async function joinNetworks(
+  engine: Engine,
+  record: ContainerRecord,
+  config: RuntimeConfig,
+): Promise<JoinedNetworks> {
   const { net = { join: [], ports: [] } } = record;
-  if (net.pasta !== undefined) return alone(engine, record);
-  if (net.join.length === 0) return shared(engine, record, net.of ?? '');
+  if (net.join.length === 0 && net.pasta === undefined) return shared(engine, record, net.of ?? '');
   using stack = new DisposableStack();
-  const netns = stack.use(networkNamespace());
+  const made = ownNamespaces(stack, config);
+  if (net.pasta !== undefined) return await alone(engine, record, stack.move(), made);
+  const { netns } = made;
   const ground = stack.use(await openGround(engine, 'join'));
   const held = [...ground.held];
   const ours = net.join.filter(({ network }) => !isCniNetwork(network));
@@ -79,12 +85,26 @@ export async function joinNetworks(engine: Engine, record: ContainerRecord): Pro
     await leave();
     throw error;
   }
-  return joined(stack.move(), netns, warnings, leave, held);
+  return joined(stack.move(), made, warnings, leave, held);
+}
+
+interface MadeNamespaces {
+  readonly netns: Fd;
+  readonly userns?: Fd;
+}
+
+function ownNamespaces(stack: DisposableStack, { linux }: RuntimeConfig): MadeNamespaces {
+  const { namespaces, uidMappings, gidMappings } = linux ?? {};
+  const isAsked = namespaces?.some(({ type, path }) => type === 'user' && path === undefined) === true;
+  if (!isAsked || uidMappings === undefined || gidMappings === undefined)
+    return { netns: stack.use(networkNamespace()) };
+  const userns = stack.use(userNamespaceFd({ uidMappings, gidMappings }));
+  return { netns: stack.use(networkNamespace(userns)), userns };
 }
 
 function joined(
   kept: DisposableStack,
-  netns: Fd,
+  { netns, userns }: MadeNamespaces,
   warnings: readonly string[],
   leave: () => Promise<void>,
   held: readonly Fd[] = [],
@@ -92,26 +112,42 @@ function joined(
   return {
     warnings,
     held,
-    inside: (config) => inNamespace(config, `/proc/self/fd/${netns.number}`),
+    inside: (config) =>
+      inNamespaces(config, {
+        network: `/proc/self/fd/${netns.number}`,
+        ...(userns === undefined ? {} : { user: `/proc/self/fd/${userns.number}` }),
+      }),
     leave,
     [Symbol.dispose]: () => kept.dispose(),
   };
 }
 
-/** The configuration with its network namespace found at `path`. */
-export function inNamespace(config: RuntimeConfig, path: string): RuntimeConfig {
-  const namespaces = config.linux?.namespaces?.map((one) => (one.type === 'network' ? { ...one, path } : one)) ?? [];
+/** The configuration with some of its namespaces found at these paths. */
+export function inNamespaces(
+  config: RuntimeConfig,
+  paths: Readonly<Partial<Record<NamespaceType, string>>>,
+): RuntimeConfig {
+  const namespaces =
+    config.linux?.namespaces?.map((one) => {
+      const path = paths[one.type];
+      return path === undefined ? one : { ...one, path };
+    }) ?? [];
   return { ...config, linux: { ...config.linux, namespaces } };
 }
 
 /** With a pasta of its own. */
-async function alone(engine: Engine, record: ContainerRecord): Promise<JoinedNetworks> {
-  using stack = new DisposableStack();
+async function alone(
+  engine: Engine,
+  record: ContainerRecord,
+  kept: DisposableStack,
+  made: MadeNamespaces,
+): Promise<JoinedNetworks> {
+  using stack = kept;
   const { joinPasta } = await import('./join-pasta.ts');
-  const { netns, held } = await joinPasta(engine, record, stack);
+  const held = stack.use(await joinPasta(engine, record, made.netns));
   const names = hostNamesOf(engine, record);
   const warnings = writeNetworkFiles(containerDir(engine, record.id), names, undefined, record.names ?? {});
-  return joined(stack.move(), netns, warnings, async () => {}, [held]);
+  return joined(stack.move(), made, warnings, async () => {}, [held]);
 }
 
 /** Somebody else's: nothing is made, and nothing taken back. */
@@ -140,7 +176,7 @@ function shared(engine: Engine, record: ContainerRecord, of: string): JoinedNetw
       );
     for (const name of ['hosts', 'resolv.conf']) copyOf(containerDir(engine, of), dir, name);
   }
-  return joined(stack.move(), netns, warnings, async () => {});
+  return joined(stack.move(), { netns }, warnings, async () => {});
 }
 
 function copyOf(from: string, to: string, name: string): void {

@@ -4,7 +4,6 @@ import { startPasta } from '../network/pasta.ts';
 import type { Fd } from '../sys/fd.ts';
 import { setLink } from '../sys/netlink/links.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
-import { networkNamespace } from '../sys/network-namespace.ts';
 import { socketpair } from '../sys/socket.ts';
 import type { Engine } from './engine.ts';
 import { findProgram } from './find-program.ts';
@@ -13,15 +12,11 @@ import { pastaOptions } from './pasta-request.ts';
 import type { ContainerRecord } from './record.ts';
 
 /**
- * A network namespace with a pasta of its own, which ends with `held`: the monitor's. Whoever is killed, pasta does not stay.
+ * Gives a network namespace a pasta of its own, which ends with what is returned: the monitor's. Whoever is killed, pasta does not stay.
  *
  * Errors: not-found without pasta; already-exists, denied or invalid for a port; unavailable with what pasta said.
  */
-export async function joinPasta(
-  engine: Engine,
-  record: ContainerRecord,
-  kept: DisposableStack,
-): Promise<{ readonly netns: Fd; readonly held: Fd }> {
+export async function joinPasta(engine: Engine, record: ContainerRecord, netns: Fd): Promise<Fd> {
   const { ports = [], pasta = [] } = record.net ?? {};
   const program = findProgram('pasta', engine.env['PATH']);
   if (program === undefined)
@@ -29,17 +24,18 @@ export async function joinPasta(
       'not-found',
       `Cannot start container ${record.name}: --network pasta needs pasta (Debian package passt); there is --network bridge without it`,
     );
-  const netns = kept.use(networkNamespace());
   {
     using socket = NetlinkSocket.open('route', netns);
     socket.request([setLink(LOOPBACK, { up: true })]);
   }
   for (const port of ports) probePort(networkPlaces(engine), record.id, port);
+  using stack = new DisposableStack();
   const [held, far] = socketpair();
-  kept.use(held);
+  stack.use(held);
   using _far = far;
   await startPasta(program, netns, far, pastaOptions({ ports, pasta }));
-  return { netns, held };
+  stack.move();
+  return held;
 }
 
 const LOOPBACK = 1;

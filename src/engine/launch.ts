@@ -82,7 +82,7 @@ export async function launchContainer(
   const joined =
     record.net === undefined || networkHolder(record) !== record.id
       ? undefined
-      : stack.use(await (await import('./join-networks.ts')).joinNetworks(engine, record));
+      : stack.use(await (await import('./join-networks.ts')).joinNetworks(engine, record, recorded));
   const withSecrets = secrets?.config ?? recorded;
   const networked = joined?.inside(withSecrets) ?? withSecrets;
   const config = inPod?.inside(networked) ?? networked;

@@ -8,7 +8,6 @@ import { DEFAULT_NETWORK, networkName } from '../network/networks.ts';
 import { isCniName } from '../network/cni/cni-name.ts';
 import { isV6, parseAddress } from '../spec/ip.ts';
 import { cniName, isCniNetwork } from './cni/cni-names.ts';
-import { asksForNamespace } from './asks-for-namespace.ts';
 import type { CreateOptions } from './create-options.ts';
 import type { Engine } from './engine.ts';
 import { resolveContainer } from './names.ts';
@@ -69,7 +68,6 @@ function placeRequest(engine: Engine, options: CreateOptions): NetworkRequest | 
     if (engine.rootless === undefined)
       throw new TareError('unsupported', `Cannot use --network ${only}: it is for users; root has --network bridge`);
     refuse(own !== undefined, '--ip, --ip6, --mac-address and --network-alias', only);
-    refuseUserNamespace(options, only);
     return { mode: kind, join: [], publish, publishAll: options.publishAll === true, pasta: parsePasta(only) };
   }
   if (kind === 'container' || kind === 'ns') {
@@ -94,22 +92,12 @@ function refuse(isAsked: boolean, what: string, network: string): void {
     );
 }
 
-/** Its root would not own the network. */
-function refuseUserNamespace(options: CreateOptions, network: string): void {
-  if (asksForNamespace(options))
-    throw new TareError(
-      'unsupported',
-      `Cannot use --network ${network} in a user namespace: use --network none, or --userns host`,
-    );
-}
-
 function bridged(
   engine: Engine,
   options: CreateOptions,
   names: readonly string[],
   publish: readonly PublishRequest[],
 ): NetworkRequest {
-  refuseUserNamespace(options, names.join(', '));
   const plugged = names.find(isCniNetwork);
   if (engine.rootless !== undefined && plugged !== undefined)
     throw new TareError('unsupported', `Cannot use --network ${plugged}: CNI plugins need root; use --network bridge`);

@@ -19,7 +19,9 @@ export async function compileContainer(engine: Engine, id: string): Promise<Comp
   const record = readRecord(engine, id);
   const written = readConfig(engine, id);
   const networked =
-    record.net === undefined ? written : (await import('./join-networks.ts')).inNamespace(written, '/proc/self/ns/net');
+    record.net === undefined
+      ? written
+      : (await import('./join-networks.ts')).inNamespaces(written, { network: '/proc/self/ns/net' });
   const config =
     record.pod === undefined ? networked : (await import('./pods/join-pod.ts')).asInPod(engine, record.pod, networked);
   using opened = record.mounts?.some(isOpenedAtStart)

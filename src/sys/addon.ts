@@ -75,7 +75,7 @@ export interface Addon {
     trees: Int32Array,
   ): number;
   userNamespace(uidMap: string, gidMap: string): number;
-  socketIn(netns: number, domain: number, type: number, protocol: number): number;
+  socketIn(netns: number, domain: number, type: number, protocol: number, userns: number): number;
   openIn(netns: number, path: string, flags: number): number;
   closeAside(fd: number): number;
   cloneIn(mntns: number, path: string): number;

@@ -9,10 +9,15 @@ const SOCK_CLOEXEC = 0o2000000;
 /** ioctl(2) of any socket: a descriptor of its network namespace. */
 const SIOCGSKNS = 0x894c;
 const NEW = -1;
+const OURS = -1;
 
-/** A new network namespace, in which no process is: it is there as long as the descriptor, or what uses it. Errors: by errno; `denied` without the right to make one. */
-export function networkNamespace(): Fd {
-  using socket = Fd.adopt(check(addon().socketIn(NEW, AF_INET, SOCK_DGRAM, 0), 'unshare(CLONE_NEWNET)'));
+/**
+ * A new network namespace, in which no process is: it is there as long as the descriptor, or what uses it. It belongs to the user namespace `owner`, or to ours. Errors: by errno; `denied`
+ * without the right to make one.
+ */
+export function networkNamespace(owner?: FdLike): Fd {
+  const userns = owner === undefined ? OURS : numberOf(owner);
+  using socket = Fd.adopt(check(addon().socketIn(NEW, AF_INET, SOCK_DGRAM, 0, userns), 'unshare(CLONE_NEWNET)'));
   return Fd.adopt(check(addon().ioctlNumber(socket.number, SIOCGSKNS, 0), 'ioctl(SIOCGSKNS)'));
 }
 
@@ -21,7 +26,7 @@ export function socketIn(netns: FdLike | undefined, domain: number, type: number
   const call =
     netns === undefined
       ? addon().socket(domain, type | SOCK_CLOEXEC, protocol)
-      : addon().socketIn(numberOf(netns), domain, type, protocol);
+      : addon().socketIn(numberOf(netns), domain, type, protocol, OURS);
   return Fd.adopt(check(call, 'socket'));
 }
 

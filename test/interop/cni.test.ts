@@ -104,6 +104,12 @@ test('run --network cni:NAME: addresses, a port, names, inspect, ps, port; DEL a
   );
   const seen = "import socket; print(socket.create_connection(('10.50.0.77', 80)).recv(99).decode())";
   assert.equal(await net.ok('run', '--rm', '--network', 'cni:web', 'host:', 'python3', '-c', seen), '10.50.0.78');
+  const mapped = ['--uidmap', '0:300000:1000', '--gidmap', '0:300000:1000'];
+  assert.match(
+    await net.ok('run', '--rm', ...mapped, '--network', 'cni:web', 'host:', 'python3', '-c', seen),
+    /^10\.50\.0\.\d+$/,
+    'in a user namespace of its own, too',
+  );
   const taken = await net.tare('run', '--rm', '--network', 'cni:web', '-p', '8080:80', 'host:', 'true');
   assert.deepEqual(
     [taken.code, taken.stderr],

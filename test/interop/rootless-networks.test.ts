@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Fd } from '../../src/sys/fd.ts';
 import { launcher, until } from '../engine/lab.ts';
 import { canUserNet as skip, PASTA, UserGround } from '../rootless/user-ground.ts';
 
@@ -110,6 +112,50 @@ test(
       (await lab.leftovers()).filter((left) => !left.endsWith('.json')),
       [],
     );
+  },
+);
+
+test(
+  'a user’s container in a user namespace of its own has networks and ports, and one with a pasta of its own as well',
+  { skip },
+  async (t) => {
+    await using user = new UserGround();
+    const { lab, ground } = user;
+    await lab.ok('network', 'create', 'web');
+    // Nobody in there may make them.
+    const etc = join(lab.home, 'rootfs/etc');
+    for (const name of ['hosts', 'hostname', 'resolv.conf']) writeFileSync(join(etc, name), '', { flag: 'a' });
+    const plain = await user.served('plain', t, '--network', 'web');
+    await ground.serve(ground.outside);
+    for (const [i, flags] of [
+      ['--userns', 'keep-id'],
+      ['--userns', 'auto'],
+      ['--userns', 'nomap'],
+    ].entries()) {
+      const netns = await user.served(`own${i}`, t, ...flags, '--network', 'web', '-p', `809${i}:80`);
+      assert.equal(ground.ask(ground.outside, '192.0.2.2', 8090 + i), '192.0.2.1', String(flags));
+      assert.equal(ground.ask(netns, '192.0.2.1'), '192.0.2.2', String(flags));
+      const address = await lab.ok(
+        ...['inspect', '--type', 'container', '--format', '{{.NetworkSettings.Networks.web.IPAddress}}', `own${i}`],
+      );
+      assert.equal(ground.ask(plain, address), addressIn(plain));
+      assert.match(await lab.ok('exec', 'plain', 'sh', '-c', `nc -w 5 own${i} 80 </dev/null`), /^10\./);
+    }
+    const pasta = ['--userns', 'keep-id', '-u', '0', '--network', 'pasta', '-p', '8099:80'];
+    await lab.ok('run', '-d', '--name', 'pasta', ...pasta, lab.source, 'busybox', 'httpd', '-f', '-h', '/etc');
+    assert.equal(ground.ask(await user.namespaceOf('pasta', t), '192.0.2.1'), '192.0.2.2');
+    ground.run(ground.outside, 'curl', '-sf', '-m', '5', 'http://192.0.2.2:8099/hostname');
+    await lab.ok('rm', '-f', '-t', '0', 'plain', 'own0', 'own1', 'own2', 'pasta');
+    await lab.ok('network', 'rm', 'web');
+    const left = await lab.leftovers();
+    assert.deepEqual(
+      left.filter((path) => !path.endsWith('/id-ranges')),
+      [],
+    );
+
+    function addressIn(of: Fd): string {
+      return /inet (10[.\d]+)/.exec(ground.run(of, 'ip', '-4', 'address', 'show', 'eth0'))?.[1] ?? '';
+    }
   },
 );
 
