@@ -21,7 +21,11 @@ export async function compileContainer(engine: Engine, id: string): Promise<Comp
   const networked =
     record.net === undefined
       ? written
-      : (await import('./join-networks.ts')).inNamespaces(written, { network: '/proc/self/ns/net' });
+      : (await import('./join-networks.ts')).inNamespaces(written, {
+          network: '/proc/self/ns/net',
+          // Both are made for it, unless the network is another's.
+          ...(record.net.of === undefined ? { user: '/proc/self/ns/user' } : {}),
+        });
   const config =
     record.pod === undefined ? networked : (await import('./pods/join-pod.ts')).asInPod(engine, record.pod, networked);
   using opened = record.mounts?.some(isOpenedAtStart)
