@@ -18,6 +18,11 @@ export function isSandbox(engine: Engine, id: string): boolean {
   return existsSync(`${engine.containersDir}/${id}/${MEMBERS}`);
 }
 
+/** Whether a text could be a name. */
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
 /** Refuses what docker and podman refuse as a name. */
 export function checkName(name: string): string {
   if (name.length > 128 || !NAME.test(name)) {
@@ -121,20 +126,24 @@ export function resolveContainer(engine: Engine, nameOrId: string): string {
 }
 
 function containerNamed(engine: Engine, nameOrId: string): string {
-  if (NAME.test(nameOrId)) {
+  if (isName(nameOrId)) {
     const id = holderOf(engine, nameOrId);
     if (id !== undefined && existsSync(join(engine.containersDir, id)) && isNameOf(engine, nameOrId, id)) return id;
   }
-  if (ID_PREFIX.test(nameOrId)) {
-    const all = containerIds(engine).filter((id) => id.startsWith(nameOrId));
-    // A pod is not shown among containers: it is in nobody's way.
-    const own = all.filter((id) => id === nameOrId || !isSandbox(engine, id));
-    const matches = own.length > 0 ? own : all;
-    if (matches.length === 1 && matches[0] !== undefined) return matches[0];
-    if (matches.length > 1)
-      throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);
-  }
+  const all = idsBeginningWith(engine, nameOrId);
+  // A pod is not shown among containers: it is in nobody's way.
+  const own = all.filter((id) => id === nameOrId || !isSandbox(engine, id));
+  const matches = own.length > 0 ? own : all;
+  if (matches.length > 1)
+    throw new TareError('invalid', `Cannot choose container ${nameOrId}: ${matches.length} ids begin with it`);
+  if (matches[0] !== undefined) return matches[0];
   throw new TareError('not-found', `Cannot find container ${nameOrId}: no such container`);
+}
+
+/** Ids of containers and pods that begin with a text; none, where it could be of no id. Errors: `denied` to who may not look, whatever the text. */
+export function idsBeginningWith(engine: Engine, text: string): string[] {
+  const ids = containerIds(engine);
+  return ID_PREFIX.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
 }
 
 /** While a container is being renamed, and when that was killed, two names lead to it: its record knows the right one. */

@@ -26,6 +26,10 @@ export function checkoutDisk(path: string): void {
   try {
     for (const name of copied)
       cpSync(join(repository, name), join(tree, name), { recursive: true, verbatimSymlinks: true });
+    for (const file of filesBelow(repository, 'test', (name) => name.endsWith('.py'))) {
+      mkdirSync(dirname(join(tree, file)), { recursive: true });
+      cpSync(join(repository, file), join(tree, file));
+    }
     for (const folder of ['src', 'test', 'tools']) {
       for (const file of filesBelow(repository, folder, (name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))) {
         const target = join(tree, file.replace(/\.ts$/, '.js'));

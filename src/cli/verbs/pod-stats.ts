@@ -3,7 +3,7 @@ import { resolvePod } from '../../engine/pods/pod.ts';
 import { containerStats } from '../../engine/stats.ts';
 import { podChoice } from '../choose-pods.ts';
 import { renderRows } from '../rows.ts';
-import { samplingFlags, samplingOf } from '../stats-flags.ts';
+import { printSamples, samplingFlags, samplingOf } from '../stats-flags.ts';
 import { statsColumns, statsHeadings, statsRow } from '../stats-row.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
@@ -30,7 +30,7 @@ export const verb = defineVerb({
   async run(context, values, names) {
     if ((values.all === true || values.latest === true) && names.length > 0)
       throw new UsageError('Cannot use --all or --latest together with the names of pods');
-    const { intervalMs, format, once, full } = samplingOf(values);
+    const { intervalMs, format, full, ...how } = samplingOf(values);
     const pods = await listPods(context.engine);
     const ids = new Set(names.map((name) => resolvePod(context.engine, name)));
     const wanted =
@@ -43,16 +43,16 @@ export const verb = defineVerb({
       context.print(renderRows([], format, columns, allHeadings));
       return 0;
     }
-    for await (const samples of containerStats(context.engine, [...podOf.keys()], { intervalMs })) {
-      const rows = samples.map((sample) => {
+    const samples = containerStats(context.engine, [...podOf.keys()], { intervalMs });
+    await printSamples(context.print, samples, how, (containers) => {
+      const rows = containers.map((sample) => {
         const { id = '', one } = podOf.get(sample.id) ?? {};
         const row = statsRow({ ...sample, name: one?.name ?? sample.name }, full);
         const { ID: CID, CPUPerc: CPU, MemPerc: Mem, PIDs: PIDS } = row;
         return { ...row, Pod: full ? id : id.slice(0, 12), CID, CPU, Mem, PIDS };
       });
-      context.print(renderRows(rows, format, columns, allHeadings));
-      if (once) break;
-    }
+      return renderRows(rows, format, columns, allHeadings);
+    });
     return 0;
   },
 });

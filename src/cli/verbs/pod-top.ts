@@ -1,3 +1,4 @@
+import { TareError } from '../../base/errors.ts';
 import { podMembers } from '../../engine/pods/act-on-pod.ts';
 import { isUp } from '../../engine/list.ts';
 import { containerProcesses } from '../../engine/top.ts';
@@ -14,9 +15,13 @@ export const verb = defineVerb({
   examples: [['pod top web pid user args', 'Chosen columns of the processes of a pod']],
   async run(context, _, [name = '', ...words]) {
     const { members } = await podMembers(context.engine, name);
-    const tables = await Promise.all(
-      members.filter(isUp).map(({ id }) => containerProcesses(context.engine, id, words)),
-    );
+    const running = members.filter(isUp);
+    if (running.length === 0)
+      throw new TareError(
+        'failed-precondition',
+        `Cannot list the processes of pod ${name}: none of its containers is running`,
+      );
+    const tables = await Promise.all(running.map(({ id }) => containerProcesses(context.engine, id, words)));
     const rows = tables.flatMap((table) => table.rows.map((row) => row.map(printable)));
     context.print(renderTable([tables[0]?.headings ?? [], ...rows]));
     return 0;

@@ -1,6 +1,6 @@
 import { containerStats } from '../../engine/stats.ts';
 import { renderRows } from '../rows.ts';
-import { samplingFlags, samplingOf } from '../stats-flags.ts';
+import { printSamples, samplingFlags, samplingOf } from '../stats-flags.ts';
 import { statsColumns, statsHeadings, statsRow } from '../stats-row.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
@@ -11,7 +11,6 @@ export const verb = defineVerb({
   flags: {
     all: { type: 'switch', short: 'a', help: 'Also containers that do not run' },
     ...samplingFlags,
-    'no-reset': { type: 'switch', help: 'On a terminal, too, print one table after the other' },
     format: {
       type: 'text',
       value: 'json|table ...|TEMPLATE',
@@ -25,21 +24,16 @@ export const verb = defineVerb({
   ],
   async run(context, values, names) {
     if (values.all === true && names.length > 0) throw new UsageError('Cannot use --all together with names');
-    const { intervalMs, format, once, full } = samplingOf(values);
-    const { isTerminal } = await import('../../sys/tty.ts');
-    const inPlace = !once && values['no-reset'] !== true && isTerminal(1) && (format === undefined || format.table);
-    if (inPlace) context.print('\x1b[2J');
-    const options = { all: values.all === true, intervalMs };
-    for await (const samples of containerStats(context.engine, names, options)) {
-      const text = renderRows(
-        samples.map((sample) => statsRow(sample, full)),
+    const { intervalMs, format, full, ...how } = samplingOf(values);
+    const samples = containerStats(context.engine, names, { all: values.all === true, intervalMs });
+    await printSamples(context.print, samples, how, (rows) =>
+      renderRows(
+        rows.map((row) => statsRow(row, full)),
         format,
         statsColumns,
         statsHeadings,
-      );
-      context.print(inPlace ? `\x1b[H${text.replaceAll('\n', '\x1b[K\n')}\x1b[J` : text);
-      if (once) break;
-    }
+      ),
+    );
     return 0;
   },
 });

@@ -1,13 +1,13 @@
 import { TareError } from '../../base/errors.ts';
 import type { Engine } from '../engine.ts';
 import { portBindings } from '../port-bindings.ts';
-import { listPods } from './list-pods.ts';
+import { onePod } from './list-pods.ts';
 import { readPod, resolvePod } from './pod.ts';
 
 /** Everything about a pod in the shape podman prints. What dead processes left is collected first. Errors: not-found. */
 export async function inspectPod(engine: Engine, nameOrId: string): Promise<object> {
   const id = resolvePod(engine, nameOrId);
-  const summary = (await listPods(engine)).find((pod) => pod.id === id);
+  const summary = await onePod(engine, id);
   if (summary === undefined) throw new TareError('not-found', `Cannot inspect pod ${nameOrId}: no such pod`);
   const { sandbox, network, net, names } = readPod(engine, id);
   const { created, resources } = sandbox;

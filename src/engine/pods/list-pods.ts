@@ -1,6 +1,8 @@
 import type { Engine } from '../engine.ts';
-import { collectedContainers, type ContainerState, type ContainerSummary, listContainers } from '../list.ts';
+import { collectedContainers, type ContainerState, type ContainerSummary, listContainers, summarize } from '../list.ts';
 import { shortId } from '../ids.ts';
+import { reconcile } from '../reconcile.ts';
+import { memberIds } from './members.ts';
 import { type ExitPolicy, readPod, type SharedNamespace } from './pod.ts';
 import { findRecord } from '../record.ts';
 
@@ -41,6 +43,20 @@ export async function listPods(engine: Engine): Promise<PodSummary[]> {
 /** All pods, newest first. Changes nothing. */
 export function podsNow(engine: Engine): PodSummary[] {
   return podsOf(engine, listContainers(engine, { sandboxes: true }));
+}
+
+/** One pod, by id, after what dead processes left of it was collected; undefined: it is gone. */
+export async function onePod(engine: Engine, id: string): Promise<PodSummary | undefined> {
+  const members = memberIds(engine, id);
+  for (const one of [id, ...members]) await reconcile(engine, one);
+  const sandbox = summarize(engine, id);
+  if (sandbox?.sandbox !== true) return undefined;
+  const own = members.flatMap((one) => summarize(engine, one) ?? []);
+  return summarizePod(
+    engine,
+    sandbox,
+    own.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1)),
+  );
 }
 
 function podsOf(engine: Engine, all: readonly ContainerSummary[]): PodSummary[] {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
 import type { LinuxResources } from '../../spec/runtime-config.ts';
 import type { Engine } from '../engine.ts';
-import { containerIds, holderOf, isSandbox } from '../names.ts';
+import { holderOf, idsBeginningWith, isName, isSandbox } from '../names.ts';
 import { type ContainerRecord, containerDir, readRecord } from '../record.ts';
 import type { CreatePodOptions } from './create-pod.ts';
 
@@ -48,13 +48,9 @@ export type PodRecord = ContainerRecord & { readonly sandbox: SandboxRecord };
 
 /** Finds a pod by name, id or unique beginning of its id. Errors: not-found; invalid when a beginning fits several. */
 export function resolvePod(engine: Engine, nameOrId: string): string {
-  const named = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(nameOrId) ? holderOf(engine, nameOrId) : undefined;
+  const named = isName(nameOrId) ? holderOf(engine, nameOrId) : undefined;
   if (named !== undefined && isSandbox(engine, named)) return named;
-  // Who may not look is told so, whatever was typed.
-  const all = containerIds(engine);
-  const ids = /^[0-9a-f]{1,64}$/.test(nameOrId)
-    ? all.filter((id) => id.startsWith(nameOrId) && isSandbox(engine, id))
-    : [];
+  const ids = idsBeginningWith(engine, nameOrId).filter((id) => isSandbox(engine, id));
   if (ids.length > 1)
     throw new TareError('invalid', `Cannot choose pod ${nameOrId}: ${ids.length} ids of pods begin with it`);
   if (ids[0] !== undefined) return ids[0];
