@@ -44,12 +44,15 @@ export interface EgressLink {
   readonly addresses: readonly { readonly own: IpAddress; readonly subnet: Subnet; readonly gateway: IpAddress }[];
 }
 
+/** A list with `*.example.com` lets a container name as many addresses as it likes: the kernel's memory is not to be its. More is an error to whoever asks. */
+const ADMITTED = 65_536;
+
 /** From whom to where to go on; and which addresses the resolver found for names: from, to, port (0: any). It adds to them by these names (native/resolver/filter.c). */
 export const egressSets: readonly SetShape[] = [
   { name: 'egress4', key: ['ipv4'], data: 'verdict' },
   { name: 'egress6', key: ['ipv6'], data: 'verdict' },
-  { name: 'reach4', key: ['ipv4', 'ipv4', 'service'], timeout: true },
-  { name: 'reach6', key: ['ipv6', 'ipv6', 'service'], timeout: true },
+  { name: 'reach4', key: ['ipv4', 'ipv4', 'service'], timeout: true, most: ADMITTED },
+  { name: 'reach6', key: ['ipv6', 'ipv6', 'service'], timeout: true, most: ADMITTED },
 ];
 
 /** Of one container; who is told of them has limits of its own. */

@@ -29,7 +29,7 @@ import { egressJump, egressSets } from './egress-rules.ts';
 import type { NetworkRules } from './firewall.ts';
 
 /** The comment of the table: a table with another one is of another Tare, and is made again. */
-export const LAYOUT = 'tare networks 2';
+export const LAYOUT = 'tare networks 3';
 
 const sets: readonly SetShape[] = [
   { name: 'bridges', key: ['ifname'] },

@@ -60,7 +60,7 @@ const ports: PortRule[] = [
 /** What it should be, written by a person. */
 const written = `
 table inet tare {
-  comment "tare networks 2"
+  comment "tare networks 3"
   set bridges { type ifname; elements = { "tare0", "tare1" } }
   set internal { type ifname; elements = { "tare1" } }
   set within { type ifname . ifname; elements = { "tare0" . "tare0", "tare1" . "tare1" } }
@@ -87,8 +87,8 @@ table inet tare {
   }
   map egress4 { type ipv4_addr : verdict; }
   map egress6 { type ipv6_addr : verdict; }
-  set reach4 { type ipv4_addr . ipv4_addr . inet_service; flags timeout; }
-  set reach6 { type ipv6_addr . ipv6_addr . inet_service; flags timeout; }
+  set reach4 { type ipv4_addr . ipv4_addr . inet_service; size 65536; flags timeout; }
+  set reach6 { type ipv6_addr . ipv6_addr . inet_service; size 65536; flags timeout; }
   chain egress {
     ip saddr vmap @egress4
     ip6 saddr vmap @egress6

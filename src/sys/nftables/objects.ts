@@ -44,6 +44,8 @@ export interface SetShape {
   readonly interval?: true;
   /** Elements may have a time after which they are gone. */
   readonly timeout?: true;
+  /** So many elements at most (ENFILE); absent: as many as come. */
+  readonly most?: number;
 }
 
 /** Where a packet meets a chain. */
@@ -187,7 +189,7 @@ const lengthOf = (parts: readonly ValueType[]): number =>
     : parts.reduce((sum, part) => sum + ((valueBytes[part] + 3) & ~3), 0);
 
 /** Makes a set or map. `id`: another one for each of a batch. */
-export function addSet(table: string, { name, key, data, interval, timeout }: SetShape, id: number): Request {
+export function addSet(table: string, { name, key, data, interval, timeout, most }: SetShape, id: number): Request {
   const flags =
     (interval === true ? NFT_SET_INTERVAL : 0) |
     (timeout === true ? NFT_SET_TIMEOUT : 0) |
@@ -212,6 +214,7 @@ export function addSet(table: string, { name, key, data, interval, timeout }: Se
       be32(4, typeOf(key)),
       be32(5, lengthOf(key)),
       ...values,
+      ...(most === undefined ? [] : [nested(9, be32(1, most))]),
       be32(10, id),
     ],
     NLM_F_CREATE,
