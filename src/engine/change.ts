@@ -1,7 +1,8 @@
 import { existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { readPhase, writeDurably } from '../runtime/state.ts';
+import { writeDurably } from '../base/durable-files.ts';
+import { readPhase } from '../runtime/state.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
 import { Fd } from '../sys/fd.ts';
 import { lockWait, tryLock } from '../sys/lock.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { writeDurably } from '../runtime/state.ts';
+import { writeDurably } from '../base/durable-files.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { IdMapping } from '../spec/runtime-config.ts';
 import type { Store } from '../storage/mod.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TareError } from '../base/errors.ts';
-import { writeDurably } from '../runtime/state.ts';
+import { writeDurably } from '../base/durable-files.ts';
 import type { Engine } from './engine.ts';
 import { fileError } from './file-error.ts';
 import { keepsRunRoot } from './rootless.ts';

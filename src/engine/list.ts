@@ -183,8 +183,9 @@ function memberOf({ id, name, init }: NonNullable<ContainerRecord['pod']>): NonN
 }
 
 function networksOf(net: ContainerRecord['net']): Pick<ContainerSummary, 'networks' | 'ports'> {
-  if (net === undefined || net.join.length === 0) return {};
-  return { networks: net.join.map(({ network }) => network), ports: net.ports };
+  if (net === undefined || (net.join.length === 0 && net.pasta === undefined)) return {};
+  const joined = net.join.map(({ network }) => network);
+  return { ...(joined.length === 0 ? {} : { networks: joined }), ports: net.ports };
 }
 
 /** Whether its monitor may start it again. */

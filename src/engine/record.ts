@@ -4,7 +4,7 @@ import { TareError } from '../base/errors.ts';
 import type { Healthcheck } from '../spec/image-config.ts';
 import type { MountIds } from '../spec/mount.ts';
 import type { RuntimeConfig } from '../spec/runtime-config.ts';
-import { writeDurably } from '../runtime/state.ts';
+import { writeDurably } from '../base/durable-files.ts';
 import type { EgressList } from '../network/egress.ts';
 import type { JoinWish, PortWish } from '../network/attach.ts';
 import type { CreateOptions, MountRequest } from './create-options.ts';

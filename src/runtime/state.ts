@@ -1,7 +1,5 @@
 import {
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -14,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { syncDirectory, writeDurably } from '../base/durable-files.ts';
 import { TareError } from '../base/errors.ts';
 import { Fd, isLocked, lockWaitSync, SysError, tryLock } from '../sys/mod.ts';
 
@@ -241,32 +240,3 @@ export function readStartedAt(dir: string): string | undefined {
 }
 
 const pidFile = (dir: string): string => `${dir}/pid`;
-
-/** Puts what a directory has on the disk: a name that was made or changed in it. */
-export function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/**
- * Replaces a file atomically; its contents are on the disk before. `temp`: where they are written first, for one who has a lock on the file; what a kill leaves there is written over the
- * next time.
- */
-export function writeDurably(
-  path: string,
-  content: string | Uint8Array,
-  { mode = 0o600, temp = `${path}.tmp-${process.pid}` }: { readonly mode?: number; readonly temp?: string } = {},
-): void {
-  const fd = openSync(temp, 'w', mode);
-  try {
-    writeFileSync(fd, content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(temp, path);
-}

@@ -5,7 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
 import { ifPresent } from '../../base/if-present.ts';
-import { writeDurably } from '../../runtime/state.ts';
+import { writeDurably } from '../../base/durable-files.ts';
 import type { SecretRecord } from './store.ts';
 
 /** How values are kept. */

@@ -2,7 +2,7 @@ import { mkdirSync, openSync, readdirSync, readFileSync, renameSync } from 'node
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
 import { ifPresent } from '../../base/if-present.ts';
-import { syncDirectory, writeDurably } from '../../runtime/state.ts';
+import { syncDirectory, writeDurably } from '../../base/durable-files.ts';
 import { RENAME_EXCHANGE, renameat2 } from '../../sys/at.ts';
 import { Fd } from '../../sys/fd.ts';
 import { lockWait } from '../../sys/lock.ts';

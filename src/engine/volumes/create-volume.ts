@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../../base/errors.ts';
-import { syncDirectory, writeDurably } from '../../runtime/state.ts';
+import { syncDirectory, writeDurably } from '../../base/durable-files.ts';
 import { Fd } from '../../sys/fd.ts';
 import { lockWait } from '../../sys/lock.ts';
 import { removeTreeSync } from '../../sys/remove-tree.ts';

@@ -1,18 +1,6 @@
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { fstatSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { syncDirectory, writeDurably } from '../../base/durable-files.ts';
 import { TareError } from '../../base/errors.ts';
 import { ifPresent } from '../../base/if-present.ts';
 import { isErrno } from '../../sys/error.ts';
@@ -152,12 +140,10 @@ export class ContainerState implements Disposable {
 
   /** Replaces it at once; it is on the disk when this returns. */
   write(attachment: CniAttachment): void {
-    const path = this.#path(attachment.ifname);
-    // What a kill leaves here is written over the next time.
-    const temp = join(this.#dir, 'new');
-    writeFileSync(temp, JSON.stringify(attachment), { mode: 0o600, flush: true });
-    renameSync(temp, path);
-    this.#sync();
+    writeDurably(this.#path(attachment.ifname), JSON.stringify(attachment), { temp: join(this.#dir, 'new') });
+    syncDirectory(this.#dir);
+    // Its own name is new, too.
+    syncDirectory(dirname(this.#dir));
   }
 
   remove(ifname: string): void {
@@ -166,15 +152,6 @@ export class ContainerState implements Disposable {
 
   #path(ifname: string): string {
     return join(this.#dir, `${ifname}.json`);
-  }
-
-  #sync(): void {
-    const dir = openSync(this.#dir, 'r');
-    try {
-      fsyncSync(dir);
-    } finally {
-      closeSync(dir);
-    }
   }
 
   /** Lets go; of a container that has nothing left, the directory goes as well. */
