@@ -11,12 +11,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A function of the module by name; `init` of each file returns its table through tare_define. */
+/* A function of the module by name; TARE_FUNCTIONS at the end of each file lists its own. */
 struct tare_function {
   const char *name;
   napi_callback call;
 };
 void tare_define(napi_env env, napi_value exports, const struct tare_function *table, size_t count);
+/* The functions of a file, {"name", function}, ...: tare_PART_init gives them to the module. */
+#define TARE_FUNCTIONS(part, ...)                                                                            \
+  void tare_##part##_init(napi_env env, napi_value exports) {                                                \
+    static const struct tare_function table[] = {__VA_ARGS__};                                               \
+    tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));                                      \
+  }
 
 /* Arguments of the current call, missing ones undefined; false when there are fewer than `count`. */
 bool tare_args(napi_env env, napi_callback_info info, napi_value *args, size_t count);
@@ -40,6 +46,9 @@ void tare_restore_signals(const uint64_t *saved);
  * exactly it. It has no exit signal: nobody in this process hears of it. Returns 0 or -errno of making it.
  */
 int tare_vfork(int (*child)(void *), void *arg, int flags);
+
+/* A process of ours outlives us: wherever we are, somebody reaps those who have nobody. */
+extern bool tare_has_orphan;
 
 void tare_calls_init(napi_env env, napi_value exports);
 void tare_spawn_init(napi_env env, napi_value exports);

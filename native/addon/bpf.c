@@ -53,7 +53,4 @@ static napi_value prog_query(napi_env env, napi_callback_info info) {
   return tare_number(env, result < 0 ? -errno : (int64_t)attr.query.prog_cnt);
 }
 
-void tare_bpf_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"bpfProgLoad", prog_load}, {"bpfProgQuery", prog_query}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(bpf, {"bpfProgLoad", prog_load}, {"bpfProgQuery", prog_query})

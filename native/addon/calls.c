@@ -26,7 +26,6 @@ struct call {
 
 static const struct call calls[] = {
     {"close", SYS_close, "i", 0, false},
-    {"exitGroup", SYS_exit_group, "i", 0, false},
     {"read", SYS_read, "ib", 0, false},
     {"write", SYS_write, "ib", 0, false},
     {"fcntl", SYS_fcntl, "iii", 0, false},

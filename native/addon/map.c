@@ -54,7 +54,4 @@ static napi_value map_bytes(napi_env env, napi_callback_info info) {
   return buffer;
 }
 
-void tare_map_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"mapText", map_text}, {"mapBytes", map_bytes}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(map, {"mapText", map_text}, {"mapBytes", map_bytes})

@@ -58,36 +58,28 @@ static napi_value socket_in(napi_env env, napi_callback_info info) {
   return go(env, &v);
 }
 
-/* openIn(netns, path, flags): a file as it is seen from that namespace, below /proc/sys/net. */
-static napi_value open_in(napi_env env, napi_callback_info info) {
+static napi_value path_there(napi_env env, napi_callback_info info, bool clones) {
   napi_value args[3];
-  int64_t netns, flags;
-  struct visit v = {.type_of_ns = CLONE_NEWNET, .owner = -1};
-  if (!tare_args(env, info, args, 3) || tare_int(env, args[0], &netns) < 0 ||
-      tare_int(env, args[2], &flags) < 0)
+  int64_t ns, flags = 0;
+  struct visit v = {.type_of_ns = clones ? CLONE_NEWNS : CLONE_NEWNET, .owner = -1, .clones = clones};
+  if (!tare_args(env, info, args, clones ? 2 : 3) || tare_int(env, args[0], &ns) < 0 || ns < 0 ||
+      (!clones && tare_int(env, args[2], &flags) < 0))
     return tare_number(env, -EINVAL);
   int error = tare_string(env, args[1], v.path, sizeof(v.path));
   if (error || !v.path[0]) return tare_number(env, error ? error : -EINVAL);
-  v.ns = (int)netns;
+  v.ns = (int)ns;
   v.flags = (int)flags;
   return go(env, &v);
 }
 
-/* cloneIn(mntns, path): a detached copy of what is mounted at a path of that mount namespace. */
-static napi_value clone_in(napi_env env, napi_callback_info info) {
-  napi_value args[2];
-  int64_t mntns;
-  struct visit v = {.type_of_ns = CLONE_NEWNS, .owner = -1, .clones = true};
-  if (!tare_args(env, info, args, 2) || tare_int(env, args[0], &mntns) < 0 || mntns < 0)
-    return tare_number(env, -EINVAL);
-  int error = tare_string(env, args[1], v.path, sizeof(v.path));
-  if (error || !v.path[0]) return tare_number(env, error ? error : -EINVAL);
-  v.ns = (int)mntns;
-  return go(env, &v);
+/* openIn(netns, path, flags): a file as it is seen from that namespace, below /proc/sys/net. */
+static napi_value open_in(napi_env env, napi_callback_info info) {
+  return path_there(env, info, false);
 }
 
-void tare_netns_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {
-      {"socketIn", socket_in}, {"openIn", open_in}, {"cloneIn", clone_in}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
+/* cloneIn(mntns, path): a detached copy of what is mounted at a path of that mount namespace. */
+static napi_value clone_in(napi_env env, napi_callback_info info) {
+  return path_there(env, info, true);
 }
+
+TARE_FUNCTIONS(netns, {"socketIn", socket_in}, {"openIn", open_in}, {"cloneIn", clone_in})

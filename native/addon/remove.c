@@ -99,7 +99,4 @@ static napi_value remove_some(napi_env env, napi_callback_info info) {
   return tare_number(env, remove_entry(&removal, AT_FDCWD, path, false, -1));
 }
 
-void tare_remove_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"removeSome", remove_some}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(remove, {"removeSome", remove_some})

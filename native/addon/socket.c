@@ -90,7 +90,4 @@ static napi_value receive_message(napi_env env, napi_callback_info info) {
   return tare_number(env, received);
 }
 
-void tare_socket_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"sendmsg", send_message}, {"recvmsg", receive_message}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(socket, {"sendmsg", send_message}, {"recvmsg", receive_message})

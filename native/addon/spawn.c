@@ -94,6 +94,8 @@ static int intermediate(void *arg) {
     s->error = errno;
   else if (s->error) /* It never became a program: leave no zombie to whoever inherits it. */
     waitpid(s->pid, NULL, __WALL);
+  else
+    tare_has_orphan = true;
   _exit(0);
 }
 
@@ -265,10 +267,5 @@ static napi_value mount_detached(napi_env env, napi_callback_info info) {
   return tare_number(env, error ? error : m.result);
 }
 
-void tare_spawn_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"spawn", spawn},
-                                               {"spawnSeparate", spawn_separate},
-                                               {"spawned", spawned},
-                                               {"mountElsewhere", mount_detached}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(spawn, {"spawn", spawn}, {"spawnSeparate", spawn_separate}, {"spawned", spawned},
+               {"mountElsewhere", mount_detached})

@@ -72,7 +72,4 @@ static napi_value user_namespace(napi_env env, napi_callback_info info) {
   return tare_number(env, error ? error : m.result);
 }
 
-void tare_userns_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"userNamespace", user_namespace}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(userns, {"userNamespace", user_namespace})

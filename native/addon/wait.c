@@ -168,7 +168,4 @@ static napi_value lock_cancel(napi_env env, napi_callback_info info) {
   return tare_number(env, 0);
 }
 
-void tare_wait_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {{"lockWait", lock_wait}, {"lockCancel", lock_cancel}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(wait, {"lockWait", lock_wait}, {"lockCancel", lock_cancel})

@@ -136,8 +136,4 @@ static napi_value watch_close(napi_env env, napi_callback_info info) {
   return tare_number(env, 0);
 }
 
-void tare_watch_init(napi_env env, napi_value exports) {
-  static const struct tare_function table[] = {
-      {"watchOpen", watch_open}, {"watchSet", watch_set}, {"watchClose", watch_close}};
-  tare_define(env, exports, table, sizeof(table) / sizeof(table[0]));
-}
+TARE_FUNCTIONS(watch, {"watchOpen", watch_open}, {"watchSet", watch_set}, {"watchClose", watch_close})

@@ -7,7 +7,7 @@ type Bytes = NodeJS.ArrayBufferView;
 /** build/tare.node: every function returns its result, or -errno. */
 export interface Addon {
   close(fd: number): number;
-  exitGroup(code: number): number;
+  leave(code: number): number;
   read(fd: number, into: Bytes): number;
   write(fd: number, bytes: Bytes): number;
   fcntl(fd: number, command: number, value: number): number;

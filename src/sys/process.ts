@@ -70,13 +70,14 @@ export function startTime(pid: number): number | undefined {
 }
 
 /**
- * Ends this process now: `exit` listeners run, Node's own tearing down (4 ms of freeing what the kernel frees anyway) does not. Everything must be written.
+ * Ends this process now: `exit` listeners run, Node's own tearing down (4 ms of freeing what the kernel frees anyway) does not. Everything must be written. Where it has started a process that outlives it, another one
+ * takes down its memory (docs/decisions/0048-leaving.md).
  * Under a profiler it ends as usual, which writes the profile.
  */
 export function exitNow(code: number): never {
   if (process.execArgv.some((flag) => /^--(cpu-prof|heap-prof|prof|inspect|log)/.test(flag))) process.exit(code);
   process.emit('exit', code);
-  addon().exitGroup(code);
+  addon().leave(code);
   process.exit(code);
 }
 
