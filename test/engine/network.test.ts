@@ -311,7 +311,6 @@ test(
       [['--network', 'container:a'], 125, /whose network it shares, does not run/],
       [['--network', 'nothing'], 125, /^Error: Cannot find network nothing: no such network\n/],
       [['--network', 'none', '-p', '80'], 125, /^Error: Cannot use --publish with --network none/],
-      [['--network', 'bridge', '--userns', 'auto'], 125, /in a user namespace/],
       [['--network', 'bridge:ip=10.99.0.1'], 125, /it is not in 10\.90\.0\.0\/16/],
       [['-p', 'x'], 125, /^Error: Cannot publish x/],
       [['--dns', 'x'], 125, /^Error: Cannot use --dns x/],
