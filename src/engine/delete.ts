@@ -25,10 +25,10 @@ export async function deleteContainer(engine: Engine, id: string, known?: Contai
     record === undefined ? existsSync(join(engine.storageRoot, 'overlay-containers')) : record.source.kind === 'image';
   const cgroup = containerCgroup(engine, id, record);
   if (await killCgroup(cgroup)) removeCgroup(cgroup);
-  if (record?.sandbox !== undefined)
-    (await import('./pods/pod-cgroup.ts')).removePodCgroup(engine, { sandbox: record.sandbox });
   const scope = record === undefined ? undefined : scopeOf(record.cgroupPath);
   if (scope !== undefined) await (await import('./end-scope.ts')).endScope(engine, scope);
+  if (record?.sandbox !== undefined)
+    await (await import('./pods/pod-cgroup.ts')).removePodCgroup(engine, { sandbox: record.sandbox });
   if (record?.secrets !== undefined) (await import('./secrets/place.ts')).dropPlacedSecrets(engine, id);
   if (record === undefined ? holdsNetworks(engine, id) : joinsNetworks(record))
     await (await import('./leave-networks.ts')).leaveNetworks(engine, id, true);

@@ -1,5 +1,5 @@
 import type { ScopePlace } from '../runtime/cgroup/scope-path.ts';
-import { stopScope } from '../runtime/cgroup/start-scope.ts';
+import { stopUnit } from '../runtime/cgroup/systemd-manager.ts';
 import { findSystemd } from './cgroup-manager.ts';
 import { cgroupFiles, cgroupHost } from './cgroups.ts';
 import type { Engine } from './engine.ts';
@@ -11,8 +11,14 @@ import type { Engine } from './engine.ts';
 export async function endScope(engine: Engine, scope: ScopePlace): Promise<void> {
   const host = cgroupHost();
   if (!/^populated 0$/m.test(cgroupFiles.read(`${host.root}${scope.path}/cgroup.events`))) return;
+  await endUnit(engine, scope.unit);
+}
+
+/** Has systemd end a unit that it may still have. Best effort. */
+export async function endUnit(engine: Engine, unit: string): Promise<void> {
   try {
-    await stopScope(findSystemd(engine.rootless, host).socket, engine.uid, scope.unit);
+    const { socket } = findSystemd(engine.rootless, cgroupHost());
+    await stopUnit({ socket, uid: engine.uid }, unit);
   } catch {
     // It ended meanwhile, or systemd cannot be reached.
   }

@@ -64,6 +64,13 @@ export async function launchContainer(
   const opened = [...(secrets?.opened ?? [])];
   if (record.mounts?.some(isOpenedAtStart) === true)
     opened.push(...stack.use(await (await import('./volumes/open-mounts.ts')).openMounts(engine, record)));
+  const { sandbox } = record;
+  const ofPod = sandbox && (await (await import('./pods/pod-cgroup.ts')).makePodCgroup(engine, { ...record, sandbox }));
+  const inPod =
+    record.pod === undefined
+      ? undefined
+      : stack.use(await (await import('./pods/join-pod.ts')).joinPod(engine, record, record.pod));
+  opened.push(...(inPod?.opened ?? []));
   let { monitor } = options;
   const scope = scopeOf(record.cgroupPath);
   if (scope !== undefined) {
@@ -71,13 +78,6 @@ export async function launchContainer(
     monitor ??= stack.use(new ComingMonitor());
     await enterScope(engine, record, scope, monitor);
   }
-  const { sandbox } = record;
-  const ofPod = sandbox && (await import('./pods/pod-cgroup.ts')).makePodCgroup(engine, { sandbox });
-  const inPod =
-    record.pod === undefined
-      ? undefined
-      : stack.use(await (await import('./pods/join-pod.ts')).joinPod(engine, record, record.pod));
-  opened.push(...(inPod?.opened ?? []));
   const planned = containerCgroupPlan(engine, record, recorded.linux?.resources);
   const joined =
     record.net === undefined || networkHolder(record) !== record.id

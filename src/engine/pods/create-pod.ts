@@ -7,6 +7,7 @@ import type { RuntimeConfig } from '../../spec/runtime-config.ts';
 import { applicableLimits } from '../applicable-limits.ts';
 import { sysctls } from '../build-config.ts';
 import { cgroupPathOf } from '../cgroups.ts';
+import { memberCgroupPath, podCgroupPath } from './pod-cgroup.ts';
 import { configFiles } from '../config-files.ts';
 import { asksForNames, asksForNetwork, makeStateDir, nameFor, withDefaultNetwork } from '../create.ts';
 import type { CreateOptions, MountRequest } from '../create-options.ts';
@@ -86,13 +87,12 @@ export async function createPod(
   if (options.restart !== undefined) checkPolicy(options.restart, 'create');
   const network = asksForNetwork(options) ? networkRequest(engine, options) : undefined;
   const names = asksForNames(options) ? nameOptions(options) : undefined;
-  const inScopes = engine.cgroups.manager === 'systemd';
   const limits = applicableLimits(engine, options.resources ?? {}, undefined);
   const hasLimits = Object.keys(limits.resources).length > 0;
-  if (hasLimits && (inScopes || asked.shareParent === false))
+  if (hasLimits && asked.shareParent === false)
     throw new TareError(
       'unsupported',
-      `Cannot limit a pod ${inScopes ? 'with --cgroup-manager systemd' : 'with --share-parent=false'}: it has no cgroup of its own; limit its containers`,
+      'Cannot limit a pod with --share-parent=false: it has no cgroup of its own; limit its containers',
     );
   ensureLayout(engine);
   if (asked.replace === true && options.name !== undefined) await removeNamed(engine, options.name);
@@ -117,7 +117,7 @@ export async function createPod(
         ? {}
         : { hosts: hostsText([hostname], undefined, names), resolvConf: resolvText(names).text }),
     });
-    const podCgroup = inScopes || asked.shareParent === false ? undefined : cgroupPathOf(engine, id);
+    const podCgroup = asked.shareParent === false ? undefined : podCgroupPath(engine, id);
     const record: PodRecord = {
       version: 1,
       id,
@@ -139,7 +139,7 @@ export async function createPod(
       stopTimeoutMs: STOP_TIMEOUT_MS,
       logDriver: 'none',
       privileged: false,
-      cgroupPath: podCgroup === undefined ? cgroupPathOf(engine, id) : `${podCgroup}/sandbox`,
+      cgroupPath: podCgroup === undefined ? cgroupPathOf(engine, id) : memberCgroupPath(podCgroup, id, id),
       sandbox: {
         shares,
         infra,

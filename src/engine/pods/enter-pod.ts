@@ -10,6 +10,7 @@ import type { NetworkRequest } from '../network-request.ts';
 import type { RecordedNetwork } from '../record.ts';
 import { reconcile } from '../reconcile.ts';
 import { addMember, holdMembers } from './members.ts';
+import { memberCgroupPath } from './pod-cgroup.ts';
 import { type PodMembership, type PodRecord, podDir, readPod, resolvePod } from './pod.ts';
 
 /** A pod in which a container is being made. Until it is disposed nobody removes the pod. */
@@ -65,7 +66,7 @@ export async function enterPod(engine: Engine, asked: CreateOptions, owned: bool
       net,
       add: (container) => addMember(engine, id, container),
       cgroupPath: (own, container) =>
-        pod.sandbox.cgroupPath === undefined ? own : `${pod.sandbox.cgroupPath}/${container}`,
+        pod.sandbox.cgroupPath === undefined ? own : memberCgroupPath(pod.sandbox.cgroupPath, pod.id, container),
       config: ({ hostname, ...rest }) =>
         shares.includes('uts') || hostname === undefined ? rest : { ...rest, hostname },
       [Symbol.dispose]: () => lock.close(),

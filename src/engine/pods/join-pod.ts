@@ -42,7 +42,7 @@ export async function joinPod(
     stack.use(await holdMembers(engine, id, 'read'));
     if (!pod.sandbox.infra) {
       const { makePodCgroup } = await import('./pod-cgroup.ts');
-      return { ...nothing, warnings: makePodCgroup(engine, pod), ...kept(stack) };
+      return { ...nothing, warnings: await makePodCgroup(engine, pod), ...kept(stack) };
     }
     using init = openInit(engine, id);
     if (init === undefined || !isRunning(engine, id)) continue;

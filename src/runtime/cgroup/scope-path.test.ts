@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isKind } from '../../base/errors.ts';
-import { scopeCgroupPath, scopeOf, sliceCgroup } from './scope-path.ts';
+import { podSliceCgroup, podSliceOf, scopeCgroupPath, scopeOf, sliceCgroup } from './scope-path.ts';
 
 const user = '/user.slice/user-1000.slice/user@1000.service';
 
@@ -31,6 +31,22 @@ test('sliceCgroup: refuses what is no slice', () => {
       (error) => isKind(error, 'invalid') && error.message.includes('not the name of a slice'),
       wrong,
     );
+});
+
+test('podSliceCgroup: a slice below the one of containers, whose name says so; scopes find it', () => {
+  for (const [slice, unit] of [
+    [sliceCgroup('', 'ci-build.slice'), 'ci-build-tare_pod_0a1b.slice'],
+    [sliceCgroup('', '-.slice'), 'tare_pod_0a1b.slice'],
+    [user, 'tare_pod_0a1b.slice'],
+  ] as const) {
+    const path = podSliceCgroup(slice, '0a1b');
+    assert.equal(path, `${slice}/${unit}`);
+    assert.equal(podSliceOf(path), unit);
+    assert.equal(path, sliceCgroup(slice === user ? user : '', unit));
+    assert.equal(scopeOf(scopeCgroupPath(path, 'ff'))?.slice, unit);
+  }
+  for (const other of ['/tare/0a1b', '/machine.slice', '/machine.slice/tare-0a1b.scope/container'])
+    assert.equal(podSliceOf(other), undefined, other);
 });
 
 test('scopeOf: what scopeCgroupPath made, with its slice; nothing else', () => {

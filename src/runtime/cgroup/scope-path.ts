@@ -19,6 +19,17 @@ export function scopeCgroupPath(sliceCgroup: string, id: string): string {
   return `${sliceCgroup}/tare-${id}.scope/${CONTAINER}`;
 }
 
+/** The cgroup of a pod's slice, within the cgroup of another: "machine.slice/machine-tare_pod_ID.slice". */
+export function podSliceCgroup(sliceCgroup: string, id: string): string {
+  const above = /\/([^/]+)\.slice$/.exec(sliceCgroup)?.[1];
+  return `${sliceCgroup}/${above === undefined ? '' : `${above}-`}tare_pod_${id}.slice`;
+}
+
+/** The unit whose cgroup this is, if it is a pod's slice. */
+export function podSliceOf(cgroupPath: string): string | undefined {
+  return /\/([^/]*tare_pod_[0-9a-f]+\.slice)$/.exec(cgroupPath)?.[1];
+}
+
 /** The scope a container's cgroup is in, by its path; undefined for one that is in none. Cheap: lists ask it of each container. */
 export function scopeOf(cgroupPath: string): ScopePlace | undefined {
   if (!cgroupPath.endsWith(`.scope/${CONTAINER}`)) return undefined;

@@ -6,15 +6,19 @@ import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupHost } from '../../../src/engine/cgroups.ts';
 import {
+  createPod,
   engineInfo,
   inspectContainer,
   listContainers,
   pauseContainer,
   reconcileAll,
   removeContainer,
+  removePod,
   restartContainer,
   startContainer,
+  startPod,
   stopContainer,
+  stopPod,
   unpauseContainer,
   updateContainer,
 } from '../../../src/engine/mod.ts';
@@ -74,6 +78,39 @@ test(
     assert.equal(readRecord(lab.engine, id).cgroupPath, `${scope}/container`);
     const monitor = lab.monitorOf(id);
     assert.equal(read(`/proc/${monitor}/cgroup`).trim(), `0::${scope}/monitor`);
+    await nothingLeft(lab);
+  },
+);
+
+test(
+  'a pod is a slice of systemd with its limits, which hold after a reload; its end is the slice’s',
+  { skip },
+  async () => {
+    await using lab = scopeLab();
+    const resources = { memoryBytes: 96 * 2 ** 20, cpus: 0.5, pidsLimit: 50 };
+    const { id, warnings } = await createPod(lab.engine, { name: 'p', resources });
+    assert.deepEqual(warnings, []);
+    const slice = `${lab.cgroupParent.slice(1).replace(/\.slice$/, '')}-tare_pod_${id}.slice`;
+    const { id: member } = await lab.detached(idle, { pod: 'p', resources: { memoryBytes: 64 * 2 ** 20 } });
+    const limits = (): string[] =>
+      ['memory.max', 'cpu.max', 'pids.max'].map((at) =>
+        read(`/sys/fs/cgroup${lab.cgroupParent}/${slice}/${at}`).trim(),
+      );
+    const expected = [`${96 * 2 ** 20}`, '50000 100000', '50'];
+    assert.deepEqual(limits(), expected);
+    systemctl('daemon-reload');
+    assert.deepEqual(limits(), expected);
+    for (const one of [id, member]) assert.equal(property(one, 'Slice'), slice);
+    assert.equal(
+      read(`/sys/fs/cgroup${readRecord(lab.engine, member).cgroupPath}/memory.max`).trim(),
+      `${64 * 2 ** 20}`,
+    );
+    await stopPod(lab.engine, 'p', { timeoutSeconds: 0 });
+    await startPod(lab.engine, 'p');
+    assert.deepEqual(limits(), expected);
+    await removePod(lab.engine, 'p', { force: true });
+    const slices = (): string => systemctl('list-units', '--all', '--plain', '--no-legend', '*tare_pod_*');
+    await until(() => slices() === '', WAIT_MS, 'no slice is left');
     await nothingLeft(lab);
   },
 );
