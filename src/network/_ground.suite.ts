@@ -129,7 +129,11 @@ export class Ground implements Disposable {
     this.#servers.push(child);
     const lines: string[] = [];
     const output = createInterface(child.stdout);
-    await once(output, 'line');
+    const ended = once(output, 'close').then(() => {
+      throw new Error(`${argv.join(' ')} ended before it said that it is ready`);
+    });
+    await Promise.race([once(output, 'line'), ended]);
+    ended.catch(() => {});
     output.on('line', (line) => lines.push(line));
     return lines;
   }
