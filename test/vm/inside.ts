@@ -7,6 +7,9 @@ import { machine, tare } from './the-machine.ts';
 /** How much slower than a usual machine an emulated one is, for whoever waits (test/engine/lab.ts). */
 const SLOWNESS = 10;
 
+/** A user's network warns here: the machine has no way out. Tests of networks have one of their own. */
+export const withoutNetwork = { TARE_DEFAULT_NETWORK: 'none' } as const;
+
 /** How tests are run in the machine. */
 export interface InsideOptions {
   /** As the delegated user, in the user's namespace, in a unit of the user's systemd. */
@@ -27,7 +30,7 @@ export async function inside(t: TestContext, files: readonly string[], options: 
   ];
   const { code, stderr } = await machine.run(options.user === true ? [...asUser, tare, 'unshare', ...argv] : argv, {
     timeoutMs: options.timeoutMs ?? 900_000,
-    env: { TARE_TEST_SLOWNESS: String(SLOWNESS) },
+    env: { TARE_TEST_SLOWNESS: String(SLOWNESS), ...withoutNetwork },
     onLine: (line) => void results.push(JSON.parse(line) as ReportedTest),
   });
   await repeatTests(t, results, `exit code ${code}: ${stderr}`);
@@ -38,6 +41,7 @@ export async function inside(t: TestContext, files: readonly string[], options: 
 export const asUser: readonly string[] = [
   ...['runuser', '-u', guestUser, '--', 'env', 'XDG_RUNTIME_DIR=/run/user/1000', `HOME=/home/${guestUser}`],
   ...['systemd-run', '--user', '--wait', '--pipe', '--quiet', '-E', `TARE_TEST_SLOWNESS=${SLOWNESS}`],
+  ...Object.entries(withoutNetwork).flatMap(([name, value]) => ['-E', `${name}=${value}`]),
 ];
 
 /** The user's systemd runs, and at boot. */

@@ -22,7 +22,10 @@ test(
   { skip },
   async () => {
     const session = (script: string): Promise<string> =>
-      machine.sh(`su -l ${guestUser} -c "$SCRIPT"`, { env: { SCRIPT: `set -e\n${script}` }, timeoutMs: 300_000 });
+      machine.sh(`su -l ${guestUser} -c "$SCRIPT"`, {
+        env: { SCRIPT: `set -e\nexport TARE_DEFAULT_NETWORK=none\n${script}` },
+        timeoutMs: 300_000,
+      });
     assert.equal(
       await session(`
         grep -o session-.*scope /proc/self/cgroup | tr -d 0-9
@@ -78,7 +81,7 @@ test(
   { skip },
   async () => {
     await machine.sh(`loginctl disable-linger ${guestUser}; systemctl stop user@1000`);
-    const user = `cd /; runuser -u ${guestUser} -- env -u XDG_RUNTIME_DIR HOME=/home/${guestUser} ${tare}`;
+    const user = `cd /; runuser -u ${guestUser} -- env -u XDG_RUNTIME_DIR HOME=/home/${guestUser} TARE_DEFAULT_NETWORK=none ${tare}`;
     assert.match(
       await machine.sh(`(${user} run --rm --memory 64m host: echo ran) 2>&1`),
       /^Warning: Limits of memory are not applied: .*\nran$/,

@@ -53,7 +53,7 @@ test(
       '-c',
       'cat /data/new; echo x > /data/x',
     );
-    assert.match(refused.stdout, /^written$/m);
+    assert.match(refused.stdout, /^written$/m, refused.stderr);
     assert.match(refused.stderr, /Read-only file system/);
     await lab.ok('volume', 'create', ...options, 'o=addr=127.0.0.1,nfsvers=9', 'wrong');
     const wrong = await lab.tare('run', '--rm', '-v', 'wrong:/data', lab.source, 'true');
