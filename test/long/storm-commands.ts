@@ -43,6 +43,23 @@ const unnamed: Command = (_name, pick) => {
   ];
 };
 
+const pods = ['p0', 'p1'] as const;
+const networks = ['web', 'other'] as const;
+
+const inNetwork: Command = (name, pick) => [
+  'run',
+  '-d',
+  ...pick([['--rm'], []]),
+  ...['--network', pick(['bridge', ...networks])],
+  ...pick([[], ['-p', '80'], ['-p', '8080:80']]),
+  ...['--name', name, IMAGE, 'sh', '-c', pick([shortLife(7), longLife])],
+];
+
+const inPod: Command = (name, pick) => [
+  ...['run', '-d', '--pod', pick(pods)],
+  ...['--name', name, IMAGE, 'sh', '-c', pick([shortLife(7), longLife])],
+];
+
 /** What changes nothing in a container that anybody would notice; also done to those that nobody stops. */
 export const harmless: readonly Command[] = [
   (name) => ['exec', name, 'sh', '-c', 'echo in; exit 3'],
@@ -88,6 +105,23 @@ export const commands: readonly Command[] = [
   () => ['volume', 'ls'],
   (_name, pick, dir) => ['volume', 'export', '-o', join(dir, 'volume.tar'), pick(['shared', 'other'])],
   (name) => ['rm', '-v', name],
+  inNetwork,
+  inNetwork,
+  (_name, pick) => ['network', pick(['create', 'create', 'rm']), pick(networks)],
+  (name, pick) => ['network', pick(['connect', 'disconnect']), pick(['bridge', ...networks]), name],
+  (_name, pick) => ['network', ...pick([['ls'], ['prune', '-f'], ['reload', '-a']])],
+  inPod,
+  inPod,
+  (_name, pick) => [
+    ...['pod', 'create', '--name', pick(pods)],
+    ...pick([[], ['--exit-policy', 'stop'], ['--infra=false'], ['--network', 'bridge', '-p', '8081:80']]),
+  ],
+  (_name, pick) => ['pod', pick(['start', 'kill', 'pause', 'unpause', 'unpause']), pick(pods)],
+  (_name, pick) => ['pod', pick(['stop', 'restart']), '-t', '1', pick(pods)],
+  (_name, pick) => ['pod', 'rm', ...pick([[], ['-f', '-t', '0']]), pick(pods)],
+  (_name, pick) => ['pod', pick(['inspect', 'logs', 'top', 'exists']), pick(pods)],
+  () => ['pod', 'ps'],
+  () => ['pod', 'prune', '-f'],
   (name) => ['container', 'clone', '--name', `${name}-renamed`, name],
   (name) => ['init', name],
   (name) => ['init', name],

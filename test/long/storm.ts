@@ -76,6 +76,11 @@ export async function storm(t: TestContext, place: StormPlace, { count, seed }: 
   assert.match(await ok(place, 'images', '--format', '{{.Repository}}'), /^localhost\/storm$/m);
 
   for (const { Id } of await list(place)) await ok(place, 'rm', '-f', '-t', '0', Id);
+  for (const id of (await ok(place, 'pod', 'ps', '-q', '--no-trunc')).split('\n').filter(Boolean))
+    await ok(place, 'pod', 'rm', '-f', '-t', '0', id);
+  assert.equal(await ok(place, 'pod', 'ps', '-q'), '');
+  await ok(place, 'network', 'prune', '-f');
+  assert.equal(await ok(place, 'network', 'ls', '-q'), 'bridge');
   assert.deepEqual(await list(place), []);
   // Whatever is left of volumes nobody uses.
   await ok(place, 'volume', 'prune', '-af');

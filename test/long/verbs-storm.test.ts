@@ -4,8 +4,10 @@
  */
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { canRun, Lab, launcher } from '../engine/lab.ts';
-import { canBeUser, give, UserLab } from '../rootless/lab.ts';
+import { launcher } from '../engine/lab.ts';
+import { canNetwork, NetLab } from '../engine/net-lab.ts';
+import { give } from '../rootless/lab.ts';
+import { canUserNet, UserGround } from '../rootless/user-ground.ts';
 import { storm } from './storm.ts';
 
 const count = Number(process.env['TARE_ROUNDS'] ?? 100) * 10;
@@ -13,17 +15,21 @@ const seed = Number(process.env['TARE_SEED'] ?? Date.now() % 1_000_000);
 
 test(
   `root: ${count} commands, half of them killed: the rest tells the truth, and nothing is left`,
-  { skip: canRun },
+  canNetwork,
   async (t) => {
-    await using lab = new Lab();
+    await using net = new NetLab();
+    const { lab } = net;
     await storm(
       t,
       {
         files: join(lab.dir, 'files'),
-        startTare: (words) => lab.startTare(words),
-        tare: (...words) => lab.tare(...words),
+        startTare: (words) => net.start(...words),
+        tare: (...words) => net.tare(...words),
         at: (id) => lab.at(id),
-        leftovers: () => lab.leftovers(),
+        leftovers: async () => {
+          await net.clean();
+          return lab.leftovers();
+        },
       },
       { count, seed },
     );
@@ -32,9 +38,10 @@ test(
 
 test(
   `a user: ${count} commands, half of them and now and then the holder of the namespace killed: the same`,
-  { skip: canBeUser },
+  { skip: canUserNet },
   async (t) => {
-    await using lab = new UserLab();
+    await using user = new UserGround();
+    const { lab } = user;
     const files = join(lab.home, 'files');
     await storm(
       t,
@@ -45,7 +52,8 @@ test(
         tare: (...words) => lab.tare(...words),
         at: (id) => lab.at('tare/containers', id),
         accident: () => lab.killHolders(),
-        leftovers: () => lab.leftovers(),
+        // The network that is there from the first use on.
+        leftovers: async () => (await lab.leftovers()).filter((path) => !path.endsWith('/networks/bridge.json')),
       },
       { count, seed },
     );
