@@ -77,14 +77,34 @@ function bind({ device, recursive, words }: LocalOptions): Fd {
   return tree;
 }
 
-async function fileSystem({ type, device, words }: LocalOptions): Promise<Fd> {
+async function fileSystem(options: LocalOptions): Promise<Fd> {
+  const { type, device, words } = options;
   const parameters = words.filter((word) => !Object.hasOwn(ATTRIBUTES, word) && !FOR_MOUNT_ONLY.test(word));
-  const server = /^nfs/.test(type) ? await serverAddress(device, parameters) : [];
+  if (!/^nfs/.test(type)) return makeMount(options, parameters);
+  const server = await serverAddress(device, parameters);
+  const others = parameters.filter((one) => !one.startsWith('addr='));
+  const versions = others.some((one) => NFS_VERSION.test(one)) ? [] : nfsVersions(type);
+  for (const version of versions.slice(0, -1)) {
+    try {
+      return makeMount(options, [...others, ...server, `vers=${version}`]);
+    } catch (error) {
+      if (!isErrno(error, 'EPROTONOSUPPORT')) throw error;
+    }
+  }
+  return makeMount(options, [...others, ...server, ...versions.slice(-1).map((version) => `vers=${version}`)]);
+}
+
+/** A version that is asked for. */
+const NFS_VERSION = /^(nfs)?vers=|^v[234](\.\d)?$/;
+/** What mount.nfs(8) tries, one after the other: the kernel wants to be told one. */
+const nfsVersions = (type: string): readonly string[] => ['4.2', '4.1', '4.0', ...(type === 'nfs' ? ['3'] : [])];
+
+function makeMount({ type, device, words }: LocalOptions, parameters: readonly string[]): Fd {
   using context = openFileSystem(type);
   fsconfig(context, 'source', device === '' ? type : device);
   // A read-only disk is read-only as a whole, not only where it is mounted.
   if (words.includes('ro') && type !== 'tmpfs') fsconfig(context, 'ro');
-  for (const word of [...parameters.filter((one) => server.length === 0 || !one.startsWith('addr=')), ...server]) {
+  for (const word of parameters) {
     const equals = word.indexOf('=');
     if (equals < 0) fsconfig(context, word);
     else fsconfig(context, word.slice(0, equals), word.slice(equals + 1));
