@@ -14,6 +14,7 @@ import type { Engine } from './engine.ts';
 import { shortId } from './ids.ts';
 import { leaveNetworks } from './leave-networks.ts';
 import { writeNetworkFiles } from './network-files.ts';
+import { nameHere } from './name-here.ts';
 import { hostNamesOf, namelessWarnings, namesOf } from './network-names.ts';
 import { openGround } from './network-ground.ts';
 import { openReadOnly } from './open-read-only.ts';
@@ -175,6 +176,7 @@ function shared(engine: Engine, record: ContainerRecord, of: string): JoinedNetw
         `Cannot start container ${record.name}: container ${shortId(of)} ended`,
       );
     for (const name of ['hosts', 'resolv.conf']) copyOf(containerDir(engine, of), dir, name);
+    nameHere([join(dir, 'hosts'), join(containerDir(engine, of), 'hosts')], [record.name]);
   }
   return joined(stack.move(), { netns }, warnings, async () => {});
 }

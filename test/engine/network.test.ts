@@ -296,9 +296,10 @@ test(
     const namespace = await net.ok('exec', 'a', 'readlink', '/proc/self/ns/net');
     assert.equal(await own('--network', 'container:a'), namespace);
     assert.match(
-      await net.ok('run', '--rm', '--network', 'container:a', 'host:', 'cat', '/etc/hosts'),
-      /10\.0\.0\.9\tdb/,
+      await net.ok('run', '--rm', '--name', 'guest', '--network', 'container:a', 'host:', 'cat', '/etc/hosts'),
+      /10\.0\.0\.9\tdb[^]*^127\.0\.0\.1\tguest$/m,
     );
+    assert.match(await net.ok('exec', 'a', 'cat', '/etc/hosts'), /^127\.0\.0\.1\tguest$/m);
     const pid = await net.ok('inspect', '-f', '{{.State.Pid}}', 'a');
     assert.equal(await own('--network', `ns:/proc/${pid}/ns/net`), namespace);
     assert.notEqual(await own(), namespace);

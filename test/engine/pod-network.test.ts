@@ -42,9 +42,16 @@ test(
       'box',
       'python3',
       '-c',
-      'import socket; print(socket.create_connection(("127.0.0.1", 80)).recv(99).decode())',
+      'import socket; print(socket.create_connection(("front", 80)).recv(99).decode())',
     );
-    assert.equal(mine, '127.0.0.1');
+    assert.equal(mine, '127.0.0.1', 'by the name of its neighbour');
+    // Who came later is known as well, and each once.
+    await tare('run', '-d', '--pod', 'web', '--name', 'back', 'box', 'sleep', '600');
+    const known = 'grep -c -w -e front -e back /etc/hosts';
+    for (const one of ['front', 'back']) assert.equal(await tare('exec', one, 'sh', '-c', known), '2', one);
+    await tare('restart', '-t', '0', 'back');
+    for (const one of ['front', 'back']) assert.equal(await tare('exec', one, 'sh', '-c', known), '2', one);
+    await tare('rm', '-f', '-t', '0', 'back');
     assert.equal(
       await tare('ps', '--format', '{{.Names}} {{.Ports}} {{.Networks}}'),
       'front 0.0.0.0:8080->80/tcp bridge',

@@ -9,9 +9,10 @@ import type { Engine } from '../engine.ts';
 import { openInit } from '../init-process.ts';
 import { openReadOnly } from '../open-read-only.ts';
 import { reconcile } from '../reconcile.ts';
-import { type ContainerRecord, containerDir } from '../record.ts';
+import { nameHere } from '../name-here.ts';
+import { type ContainerRecord, containerDir, findRecord } from '../record.ts';
 import type { OpenedMount } from '../volumes/open-mounts.ts';
-import { holdMembers } from './members.ts';
+import { holdMembers, memberIds } from './members.ts';
 import { type PodMembership, type PodRecord, podDir, readPod, type SharedNamespace } from './pod.ts';
 import { namespaceOf } from './shares.ts';
 
@@ -119,7 +120,7 @@ function inside(config: RuntimeConfig, joined: readonly Namespace[], sharesMemor
   };
 }
 
-/** The files about names are mounted already: what is in them is copied. */
+/** The files about names are mounted already: what is in them is copied. Containers that share a network know each other's names. */
 function takeFiles(engine: Engine, { id, sandbox: { shares } }: PodRecord, container: string): void {
   const names = [
     ...(shares.includes('net') ? ['hosts', 'resolv.conf'] : []),
@@ -134,4 +135,16 @@ function takeFiles(engine: Engine, { id, sandbox: { shares } }: PodRecord, conta
     }
     writeFileSync(join(containerDir(engine, container), name), text);
   }
+  if (!shares.includes('net')) return;
+  const hosts = (one: string): string => join(containerDir(engine, one), 'hosts');
+  const members = memberIds(engine, id).flatMap((one) => findRecord(engine, one) ?? []);
+  nameHere(
+    [hosts(container)],
+    members.map(({ name }) => name),
+  );
+  const own = members.filter((one) => one.id === container).map(({ name }) => name);
+  nameHere(
+    members.filter((one) => one.id !== container).map((one) => hosts(one.id)),
+    own,
+  );
 }
