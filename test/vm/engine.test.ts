@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { inside, lingers } from './inside.ts';
-import { skip } from './the-machine.ts';
+import { machine, skip } from './the-machine.ts';
 
 /** Of one suite, emulated. */
 const TIMEOUT_MS = 1_200_000;
@@ -17,6 +17,8 @@ const ofUser = ['health', 'life', 'pause', 'rename', 'restart', 'stats', 'superv
 
 for (const suite of suites)
   test(`as root: ${suite}`, { skip, timeout: TIMEOUT_MS }, async (t) => {
+    // Nothing makes the node on demand here.
+    await machine.sh('modprobe fuse');
     await inside(t, [`engine/${suite}`], { timeoutMs: TIMEOUT_MS });
   });
 
