@@ -346,7 +346,7 @@ async function makeLink(
 ): Promise<void> {
   const { outside, inside, netns } = ground;
   if (network.driver === 'bridge') makePair(places, ground, network, joined);
-  else addSubLink(outside, netns, network, joined);
+  else addSubLink(outside, inside, netns, network, joined);
   before();
   const link = findLink(inside, joined.interface);
   if (link === undefined)

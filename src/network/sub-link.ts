@@ -4,7 +4,7 @@ import { formatAddress } from '../spec/ip.ts';
 import { isErrno } from '../sys/error.ts';
 import type { FdLike } from '../sys/fd.ts';
 import { addresses } from '../sys/netlink/addresses.ts';
-import { addLink, findLink, type Link, links, setLink } from '../sys/netlink/links.ts';
+import { addLink, deleteLink, findLink, type Link, links, setLink } from '../sys/netlink/links.ts';
 import { NetlinkSocket } from '../sys/netlink/socket.ts';
 import type { Joined } from './attachment.ts';
 import { setNetSysctl } from './bridge.ts';
@@ -74,12 +74,22 @@ export function parentOf(
   return { mac: network.driver === 'macvlan' ? newMac() : parent.mac, addresses: new Set(own) };
 }
 
-/** Makes a container's link on top of its network's parent, in the container's namespace: there it goes with it. Errors: failed-precondition where the parent has links that do not go together with it; by errno. */
-export function addSubLink(outside: NetlinkSocket, netns: FdLike, network: Network, joined: Joined): void {
+/**
+ * Makes a container's link on top of its network's parent, in the container's namespace: there it goes with it. Older kernels (6.1) look for its name among the machine's own links, so it has another one there, and its own
+ * when it has arrived. Errors: failed-precondition where the parent has links that do not go together with it; by errno.
+ */
+export function addSubLink(
+  outside: NetlinkSocket,
+  inside: NetlinkSocket,
+  netns: FdLike,
+  network: Network,
+  joined: Joined,
+): void {
   const parent = ensureParent(outside, network).index;
   const { driver } = network;
   const mtu = mtuOf(network);
-  const settings = { name: joined.interface, netns, ...(mtu === undefined ? {} : { mtu }) };
+  const name = `m${Buffer.from(newMac()).toString('hex')}`;
+  const settings = { name, netns, ...(mtu === undefined ? {} : { mtu }) };
   try {
     outside.request([
       driver === 'macvlan'
@@ -100,6 +110,14 @@ export function addSubLink(outside: NetlinkSocket, netns: FdLike, network: Netwo
       `Cannot join network ${network.name}: its parent ${network.bridge} takes no ${driver} link: ${why}`,
       { cause: error },
     );
+  }
+  const index = findLink(inside, name)?.index;
+  if (index === undefined) return;
+  try {
+    inside.request([setLink(index, { name: joined.interface })]);
+  } catch (error) {
+    inside.request([deleteLink(name)]);
+    throw error;
   }
 }
 

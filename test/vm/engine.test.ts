@@ -22,6 +22,15 @@ for (const suite of suites)
     await inside(t, [`engine/${suite}`], { timeoutMs: TIMEOUT_MS });
   });
 
+/** What depends on the kernel below the engine: older ones, and drivers that other machines lack. */
+test('as root: networks', { skip, timeout: TIMEOUT_MS }, async (t) => {
+  await inside(
+    t,
+    ['attach', 'firewall', 'sub-link'].map((name) => `../src/network/${name}`),
+    { timeoutMs: TIMEOUT_MS },
+  );
+});
+
 test('as a delegated user: supervision', { skip, timeout: TIMEOUT_MS }, async (t) => {
   await lingers();
   await inside(
