@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { outcome, until } from './lab.ts';
+import { outcome, slowness, until } from './lab.ts';
 import { NamesLab, sleeping, support } from './names-lab.ts';
 import { canNetwork } from './net-lab.ts';
 
@@ -184,12 +184,14 @@ test(
     // A server that is not there, one that refuses, one that answers.
     await net.box('b', '--network', 'web', '--dns', '192.0.2.77', '--dns', '192.0.2.10', '--dns', '192.0.2.1');
     assert.equal(await net.dig('b', gateway, 'example.org', 'wait=8'), 'NOERROR 203.0.113.7');
-    const began = performance.now();
-    assert.equal(await net.dig('b', gateway, 'example.org'), 'NOERROR 203.0.113.7');
-    assert.ok(
-      performance.now() - began < 1400,
-      `${performance.now() - began} ms: who did not answer is not asked first again`,
-    );
+    const timed = async (name: string): Promise<number> => {
+      const began = performance.now();
+      assert.match(await net.dig('b', gateway, name), /^NOERROR /);
+      return performance.now() - began;
+    };
+    // Beside a name that nobody has to be asked for: who does not answer is waited for 1.5 s.
+    const more = (await timed('example.org')) - (await timed('a'));
+    assert.ok(more < 1400, `${more} ms: who did not answer is not asked first again`);
     // Nobody to ask at all.
     await net.box('c', '--network', 'web', '--dns', '192.0.2.10');
     assert.equal(await net.dig('c', gateway, 'example.org'), 'SERVFAIL');
@@ -208,11 +210,13 @@ test('a thousand at once, while others come and go; what is no question gets no 
   await net.box('a', '--network', 'web', '--dns', '192.0.2.1');
   await net.box('b', '--network', 'web');
   const b = await net.address('b', 'web');
-  const many = net.dig('a', gateway, 'b', 'times=1000');
+  // In an emulated machine the kernel's buffer is full before anybody looks.
+  const times = slowness > 1 ? 200 : 1000;
+  const many = net.dig('a', gateway, 'b', `times=${times}`);
   const others = Promise.all([1, 2, 3].map(async () => net.ok('run', '--rm', '--network', 'web', 'host:', 'true')));
-  assert.equal(await many, `1000 NOERROR ${b}`);
+  assert.equal(await many, `${times} NOERROR ${b}`);
   await others;
-  assert.equal(await net.dig('a', gateway, 'slow.org', 'times=1000', 'wait=5'), '1000 NOERROR 203.0.113.7');
+  assert.equal(await net.dig('a', gateway, 'slow.org', `times=${times}`, 'wait=5'), `${times} NOERROR 203.0.113.7`);
   assert.equal(await net.dig('a', gateway, 'b', 'times=300', 'tcp').then((text) => new Set(text.split('\n')).size), 1);
   const question = '0001010000010000000000000162000001' + '0001';
   assert.equal(await net.dig('a', gateway, `raw=${question}`), `NOERROR ${b}`);
@@ -227,7 +231,7 @@ test('a thousand at once, while others come and go; what is no question gets no 
     [question.replace('00010100', '00018100'), 'TimeoutError'],
     [question.slice(0, 20), 'TimeoutError'],
   ] as const)
-    assert.equal(await net.dig('a', gateway, `raw=${raw}`, 'wait=0.5'), said, raw);
+    assert.equal(await net.dig('a', gateway, `raw=${raw}`, `wait=${0.5 * slowness}`), said, raw);
   assert.equal(await net.dig('a', gateway, 'b'), `NOERROR ${b}`);
   assert.equal(net.resolvers().length, 2);
   for (const pid of net.resolvers()) {
