@@ -20,6 +20,8 @@ void stream_accept(struct resolver *r, struct listener *l) {
   struct sockaddr_storage from;
   socklen_t len = sizeof from;
   int fd = accept4(l->streams.fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  /* Nobody can be let in: whoever has said nothing for the longest time makes room. */
+  if (fd < 0 && (errno == EMFILE || errno == ENFILE) && r->idle.first) stream_drop(r, r->idle.first->owner);
   if (fd < 0) return;
   struct address peer = address_of(&from);
   struct stream *s = calloc(1, sizeof *s);
