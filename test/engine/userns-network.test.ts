@@ -60,6 +60,8 @@ test(
   canNetwork,
   async () => {
     await using net = new NetLab();
+    // What a bridge needs of the machine is there.
+    await net.ok('run', '--rm', '--network', 'bridge', 'host:', 'true');
     const before = net.ground.run(net.ground.machine, 'sysctl', 'net.ipv4.ip_forward', 'net.ipv4.conf.all.forwarding');
     const made = await net.ok(
       'run',
