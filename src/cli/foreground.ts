@@ -95,17 +95,23 @@ export async function foreground(session: Session, options: ForegroundOptions): 
   return await Promise.race([ended, left]);
 }
 
+/** When it is over, a signal is ours again. The listeners stay until one comes: to take them away costs what the end of a short run costs, and this process ends soon. */
 function forwardSignals(session: Session): Disposable {
+  let over = false;
   const listeners = FORWARDED.map((name) => {
     const number = parseSignal(name);
-    // It may have ended a moment ago: then there is nobody to tell.
-    const listener = (): void => void session.kill(number).catch(() => {});
+    const listener = (): void => {
+      // It may have ended a moment ago: then there is nobody to tell.
+      if (!over) return void session.kill(number).catch(() => {});
+      for (const one of listeners) process.off(one.name, one.listener);
+      process.kill(process.pid, number);
+    };
     process.on(name, listener);
     return { name, listener };
   });
   return {
     [Symbol.dispose]() {
-      for (const { name, listener } of listeners) process.off(name, listener);
+      over = true;
     },
   };
 }

@@ -70,6 +70,7 @@ export async function createContainer(
       );
     }
   }
+  const below = parts.dirs.withLowers(parent);
   const layer: Row = { id: layerId, raw: { id: layerId, parent, created, ...ids }, volatile };
   const row: Row = {
     id: create.id,
@@ -91,7 +92,7 @@ export async function createContainer(
     layers.put([incomplete]);
     const dir = parts.dirs.at(layerId);
     mkdirSync(dir, { mode: 0o700 });
-    const link = parts.dirs.prepare(dir, parent, true);
+    const link = parts.dirs.prepare(dir, parent, true, below);
     parts.dirs.publishLink(layerId, link);
     containers.put([row], syncOf(row));
     if (create.mounted === true) await parts.mounts.add(layerId, parts.dirs.at(layerId, 'merged'), 1);
@@ -101,7 +102,7 @@ export async function createContainer(
     await undo(parts, layers, containers, incomplete, row);
     throw storageError(`create container ${create.name ?? create.id.slice(0, 12)}`, error);
   }
-  return { ...containerOf(row), rootfs: overlayOf(parts, layerId, volatile) };
+  return { ...containerOf(row), rootfs: overlayOf(parts, layerId, volatile, below) };
 }
 
 /** The id of a container's layer: found again also when somebody removed the container's record and did not know the layer's. */
@@ -204,12 +205,13 @@ export function containerRootfs(parts: StoreParts, id: string): OverlayMount {
   return overlayOf(parts, layer, isVolatile(row));
 }
 
-function overlayOf(parts: StoreParts, layer: string, volatile: boolean): OverlayMount {
+/** `lowers`: of a layer that was just made, those below it. */
+function overlayOf(parts: StoreParts, layer: string, volatile: boolean, lowers?: readonly string[]): OverlayMount {
   // The mark of an earlier volatile mount; what it warns of cannot matter to a layer that may be lost anyway.
-  if (volatile) removeTreeSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'));
+  if (volatile && lowers === undefined) removeTreeSync(parts.dirs.at(layer, 'work', 'work', 'incompat', 'volatile'));
   return {
     kind: 'overlay',
-    lowers: parts.dirs.lowers(layer),
+    lowers: parts.dirs.lowers(layer, lowers),
     upper: parts.dirs.at(layer, 'diff'),
     work: parts.dirs.at(layer, 'work'),
     options: [...(volatile ? ['volatile'] : []), ...(parts.userXattr ? ['userxattr'] : [])],

@@ -58,9 +58,14 @@ export class OverlayDirs implements TempRoots {
 
   /**
    * Fills `dir`, which has or gets `diff`, with what makes it a layer on top of `parent`; returns the name of its short link. A `diff` that says nothing
-   * about itself (`inheritRoot`) gets owner and mode from the parent's, 0555 without one.
+   * about itself (`inheritRoot`) gets owner and mode from the parent's, 0555 without one. `below`: its parent and the layers below that.
    */
-  prepare(dir: string, parent: string | undefined, inheritRoot: boolean): string {
+  prepare(
+    dir: string,
+    parent: string | undefined,
+    inheritRoot: boolean,
+    below: readonly string[] = parent === undefined ? [] : this.withLowers(parent),
+  ): string {
     const diff = join(dir, 'diff');
     const parentLink = parent === undefined ? undefined : this.link(parent);
     if (inheritRoot) {
@@ -81,7 +86,7 @@ export class OverlayDirs implements TempRoots {
       createFile(join(dir, 'lower'), `l/${parentLink}${lower === undefined || lower === '' ? '' : `:${lower}`}`, {
         mode: 0o644,
       });
-      createFile(join(dir, 'lower-layers'), [parent, ...this.#lowerIds(parent)].join(':'), { mode: 0o644 });
+      createFile(join(dir, 'lower-layers'), below.join(':'), { mode: 0o644 });
     }
     return link;
   }
@@ -124,9 +129,9 @@ export class OverlayDirs implements TempRoots {
     return link;
   }
 
-  /** The `diff` directories below layer `id`, nearest first. Errors: `failed-precondition` when one is lost. */
-  lowers(id: string): string[] {
-    const lowers = this.#lowerIds(id).map((lower) => this.at(lower, 'diff'));
+  /** The `diff` directories below layer `id`, nearest first. `known`: the layers that these are of. Errors: `failed-precondition` when one is lost. */
+  lowers(id: string, known: readonly string[] = this.lowerIds(id)): string[] {
+    const lowers = known.map((lower) => this.at(lower, 'diff'));
     if (lowers.length > MAX_LAYERS)
       throw new TareError(
         'unsupported',
@@ -135,8 +140,13 @@ export class OverlayDirs implements TempRoots {
     return lowers;
   }
 
-  /** Both forms are written; others may have written only one, or have lost a link that the other still names. */
-  #lowerIds(id: string): string[] {
+  /** A layer and those below it, nearest first. Errors: as `lowers`. */
+  withLowers(id: string): string[] {
+    return [id, ...this.lowerIds(id)];
+  }
+
+  /** The layers below layer `id`, nearest first. Both forms are written; others may have written only one, or have lost a link that the other still names. Errors: as `lowers`. */
+  lowerIds(id: string): string[] {
     const ids = readCapped(this.at(id, 'lower-layers'), MAX_LOWER_BYTES)?.toString('latin1').trim();
     if (ids !== undefined && ids !== '') {
       return ids.split(':').map((lower) => {
