@@ -92,7 +92,8 @@ describe('helper: supervision', { skip: cannotRun() ?? false }, () => {
     const asked = join(bench.dir, 'asked');
     const make = async (): Promise<Container> => {
       const c = bench.container({
-        argv: ['/bin/sh', '-c', 'sleep 0.1; exit 3'],
+        // Until it has its policy: else nobody would be left to ask.
+        argv: ['/bin/sh', '-c', 'sleep 1; exit 3'],
         settings: () => [{ op: 'again', argv: ['/bin/touch', asked], env: [] }],
       });
       await c.client.started;
