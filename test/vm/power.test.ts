@@ -36,7 +36,7 @@ test('after a loss of power in the middle of work ps, images and run tell the tr
       '-c',
       `n=0; while :; do ${tare} run --rm localhost/bb:1 sh -c 'echo x > /x' & ${tare} run -d host: sh -c true >&2
        n=$((n + 1)); ${tare} run --name ended$n host: sh -c "exit $n"; echo ended$n $?
-       ${tare} tag localhost/bb:1 localhost/bb:3; ${tare} untag localhost/bb:3; done`,
+       ${tare} tag localhost/bb:1 localhost/bb:3; ${tare} untag localhost/bb:1 localhost/bb:3; done`,
     ],
     {
       onLine(line) {
