@@ -64,7 +64,8 @@ static napi_value close_aside(napi_env env, napi_callback_info info) {
 bool tare_has_orphan;
 
 /* Memory is taken down by the last who has it: that takes milliseconds. Whoever waits for us does not wait
- * for this one, which has nothing but a descriptor that says that we are gone. */
+ * for this one, which has nothing but a descriptor that says that we are gone, and keeps no directory busy.
+ */
 static int keeper(void *arg) {
   struct pollfd us = {.fd = 0, .events = POLLIN};
   const struct timespec patience = {.tv_sec = 1};
@@ -78,7 +79,8 @@ static int leaving(void *arg) {
   static char room[4 * 1024] __attribute__((aligned(16)));
   const pid_t *us = arg;
   syscall(SYS_close_range, 0, ~0u, 0);
-  if (syscall(SYS_pidfd_open, *us, 0) == 0) clone(keeper, room + sizeof(room), CLONE_VM | SIGCHLD, NULL);
+  if (syscall(SYS_chdir, "/") == 0 && syscall(SYS_pidfd_open, *us, 0) == 0)
+    clone(keeper, room + sizeof(room), CLONE_VM | SIGCHLD, NULL);
   _exit(0);
 }
 

@@ -12,5 +12,10 @@ export function nameHere(paths: readonly string[], names: readonly string[]): vo
   }
 }
 
+/** The lines that were added to a hosts file by `nameHere`: what it was made of ends with no such line. */
+export function namesHere(text: string): string {
+  return /(?:127\.0\.0\.1\t[a-zA-Z0-9][a-zA-Z0-9_.-]*\n)+$/.exec(text)?.[0] ?? '';
+}
+
 const HERE = '127.0.0.1';
 const MAX_BYTES = 1024 * 1024;

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Attached } from '../network/attach.ts';
 import type { Attachment } from '../network/attachment.ts';
@@ -7,6 +7,7 @@ import { actorMembers, containerActor } from './emit.ts';
 import type { Engine } from './engine.ts';
 import { holdsNetworks } from './holds-networks.ts';
 import { shortId } from './ids.ts';
+import { namesHere } from './name-here.ts';
 import { hostsText, nameserverOf, resolvText, writeNetworkFiles } from './network-files.ts';
 import { type Ground, openGround } from './network-ground.ts';
 import { type ContainerRecord, containerDir } from './record.ts';
@@ -66,22 +67,17 @@ export function updateNetworkFiles(
   const dir = containerDir(engine, record.id);
   const options = { ...record.names, ...(machine === undefined ? {} : { machine }) };
   const names = hostNamesOf(engine, record);
-  const isOurs = (name: string, texts: readonly string[]): boolean => {
-    try {
-      return texts.includes(readFileSync(join(dir, name), 'utf8'));
-    } catch {
-      return false;
-    }
-  };
-  const keeps: [name: string, text: string][] = [];
-  const keep = (name: string, texts: readonly string[]): void => {
-    if (!isOurs(name, texts)) keeps.push([name, readFileSync(join(dir, name), 'utf8')]);
-  };
-  keep('hosts', [hostsText(names, before, options)]);
-  keep('resolv.conf', [
+  const textOf = (name: string): string => readFileSync(join(dir, name), 'utf8');
+  const [hosts, resolv] = [textOf('hosts'), textOf('resolv.conf')];
+  // Of who shares its networks.
+  const neighbours = namesHere(hosts);
+  const hostsAreOurs = hosts === `${hostsText(names, before, options)}${neighbours}`;
+  const resolvIsOurs = [
     resolvText(options).text,
     resolvText(options, before === undefined ? undefined : nameserverOf(before)).text,
-  ]);
+  ].includes(resolv);
   writeNetworkFiles(dir, names, after, options);
-  for (const [name, text] of keeps) writeFileSync(join(dir, name), text);
+  if (!hostsAreOurs) writeFileSync(join(dir, 'hosts'), hosts);
+  else if (neighbours !== '') appendFileSync(join(dir, 'hosts'), neighbours);
+  if (!resolvIsOurs) writeFileSync(join(dir, 'resolv.conf'), resolv);
 }

@@ -300,6 +300,14 @@ test(
       /10\.0\.0\.9\tdb[^]*^127\.0\.0\.1\tguest$/m,
     );
     assert.match(await net.ok('exec', 'a', 'cat', '/etc/hosts'), /^127\.0\.0\.1\tguest$/m);
+    // What a guest added is no change of the container's own: another network is in its file as well.
+    await net.ok('network', 'create', 'more');
+    await net.ok('network', 'connect', 'more', 'a');
+    const more = await net.address('a', 'more');
+    const hosts = await net.ok('exec', 'a', 'cat', '/etc/hosts');
+    assert.match(hosts, new RegExp(`^${more.replaceAll('.', '\\.')}\t.*\\ba\\b[^]*^127\\.0\\.0\\.1\tguest$`, 'm'));
+    await net.ok('network', 'disconnect', 'more', 'a');
+    await net.ok('network', 'rm', 'more');
     const pid = await net.ok('inspect', '-f', '{{.State.Pid}}', 'a');
     assert.equal(await own('--network', `ns:/proc/${pid}/ns/net`), namespace);
     assert.notEqual(await own(), namespace);

@@ -3,6 +3,7 @@ import { podSliceCgroup, podSliceOf, scopeCgroupPath } from '../../runtime/cgrou
 import { cgroupHost, cgroupPathOf, cgroupPlace, usableCgroups } from '../cgroups.ts';
 import { findSystemd } from '../cgroup-manager.ts';
 import type { Engine } from '../engine.ts';
+import { toLaunchError } from '../launch-error.ts';
 import type { PodRecord } from './pod.ts';
 
 /** Where the cgroup of a new pod is: with systemd a slice, within the one that scopes of containers are in. */
@@ -17,7 +18,7 @@ export function memberCgroupPath(podCgroup: string, pod: string, id: string): st
   return `${podCgroup}/${id === pod ? 'sandbox' : id}`;
 }
 
-/** Makes the cgroup of a pod with its limits, or sees that they are in force. Returns warnings. Errors: as `createParentCgroup` and `startSlice`. */
+/** Makes the cgroup of a pod with its limits, or sees that they are in force. Returns warnings. Errors: as `createParentCgroup`; LaunchError for a slice. */
 export async function makePodCgroup(
   engine: Engine,
   { name, sandbox }: Pick<PodRecord, 'name' | 'sandbox'>,
@@ -26,9 +27,13 @@ export async function makePodCgroup(
   if (cgroupPath === undefined) return [];
   const unit = podSliceOf(cgroupPath);
   if (unit === undefined) return createParentCgroup(usableCgroups(engine, cgroupPath), { cgroupPath, resources });
-  const { socket } = findSystemd(engine.rootless, cgroupHost());
-  const { startSlice } = await import('../../runtime/cgroup/start-slice.ts');
-  return startSlice({ socket, uid: engine.uid, unit, description: `Tare pod ${name}`, resources });
+  try {
+    const { socket } = findSystemd(engine.rootless, cgroupHost());
+    const { startSlice } = await import('../../runtime/cgroup/start-slice.ts');
+    return await startSlice({ socket, uid: engine.uid, unit, description: `Tare pod ${name}`, resources });
+  } catch (error) {
+    throw toLaunchError(error, []);
+  }
 }
 
 /** Removes it; what a killed removal left in it as well. Idempotent. Errors: failed-precondition while processes live in it. */

@@ -83,15 +83,17 @@ async function fileSystem(options: LocalOptions): Promise<Fd> {
   if (!/^nfs/.test(type)) return makeMount(options, parameters);
   const server = await serverAddress(device, parameters);
   const others = parameters.filter((one) => !one.startsWith('addr='));
-  const versions = others.some((one) => NFS_VERSION.test(one)) ? [] : nfsVersions(type);
-  for (const version of versions.slice(0, -1)) {
+  if (others.some((one) => NFS_VERSION.test(one))) return makeMount(options, [...others, ...server]);
+  let refused: unknown;
+  for (const version of nfsVersions(type)) {
     try {
       return makeMount(options, [...others, ...server, `vers=${version}`]);
     } catch (error) {
       if (!isErrno(error, 'EPROTONOSUPPORT')) throw error;
+      refused = error;
     }
   }
-  return makeMount(options, [...others, ...server, ...versions.slice(-1).map((version) => `vers=${version}`)]);
+  throw refused;
 }
 
 /** A version that is asked for. */
